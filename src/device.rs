@@ -1,0 +1,190 @@
+//! Devices play graphs. There are two, and they play the same list of ops: the CPU (plain Rust,
+//! SIMD where it is hot) and the GPU (WGSL through wgpu: WebGPU in a browser, Vulkan, Metal or
+//! D3D12 on a desktop).
+//!
+//! A device is used in four calls: [`Device::weights`] holds what [`Weights::upload`] puts there,
+//! [`Device::caches`] holds keys and values, [`Device::prepare`] readies a graph for a capacity,
+//! [`Device::play`] runs it.
+
+pub mod cpu;
+pub mod fuse;
+pub mod gpu;
+pub mod kernels;
+
+use half::{bf16, f16};
+
+use crate::error::{Error, Result};
+use crate::graph::{CacheInfo, Capacity, Graph, Play, Played};
+
+/// Which device a person asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// The GPU where it is real hardware and healthy, else the CPU.
+    #[default]
+    Auto,
+    /// The GPU, software adapters included, or an error.
+    Gpu,
+    /// The CPU.
+    Cpu,
+}
+
+/// Which device runs, and why: always on screen.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Report {
+    /// `gpu` or `cpu`.
+    pub backend: &'static str,
+    /// The adapter's own name, or what the CPU path uses.
+    pub adapter: String,
+    /// Whether a GPU adapter is emulated in software.
+    pub software: bool,
+    /// Why this one.
+    pub reason: String,
+}
+
+/// A matrix `[out, in]` on its way to a device, in the format of its file.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Matrix {
+    /// 32-bit floats.
+    F32(Vec<f32>),
+    /// Half floats, kept packed.
+    F16(Vec<f16>),
+    /// Brain floats; widened to f32 by devices (exact).
+    Bf16(Vec<bf16>),
+    /// Packed int8: `value = int * scale[out]`.
+    Int8 {
+        /// `[out, in]`.
+        values: Vec<i8>,
+        /// `[out]`.
+        scales: Vec<f32>,
+    },
+}
+
+/// A device, opened.
+#[derive(Debug)]
+pub enum Device {
+    /// Plain Rust.
+    Cpu(cpu::Cpu),
+    /// wgpu.
+    Gpu(gpu::Gpu),
+}
+
+/// The weights of one model on a device, by name.
+#[derive(Debug)]
+pub enum Weights {
+    /// On the CPU.
+    Cpu(cpu::Weights),
+    /// On the GPU.
+    Gpu(gpu::Weights),
+}
+
+/// The caches of one session on a device.
+#[derive(Debug)]
+pub enum Caches {
+    /// On the CPU.
+    Cpu(cpu::Caches),
+    /// On the GPU.
+    Gpu(gpu::Caches),
+}
+
+/// A graph readied on a device.
+#[derive(Debug)]
+pub enum Prepared {
+    /// On the CPU.
+    Cpu(cpu::Prepared),
+    /// On the GPU.
+    Gpu(gpu::Prepared),
+}
+
+impl Device {
+    /// Opens a device. `Auto` falls back to the CPU and says why; `Gpu` fails where there is none.
+    pub async fn open(choice: Choice) -> Result<Device> {
+        match choice {
+            Choice::Cpu => Ok(Device::Cpu(cpu::Cpu::new("asked for".into()))),
+            Choice::Gpu => Ok(Device::Gpu(gpu::Gpu::open().await?)),
+            Choice::Auto => Ok(match gpu::Gpu::open().await {
+                Ok(gpu) if gpu.report().software => {
+                    let adapter = &gpu.report().adapter;
+                    let reason =
+                        format!("the only GPU adapter is software ({adapter}), slower than this");
+                    Device::Cpu(cpu::Cpu::new(reason))
+                }
+                Ok(gpu) => Device::Gpu(gpu),
+                Err(error) => Device::Cpu(cpu::Cpu::new(error.to_string())),
+            }),
+        }
+    }
+
+    /// What runs, and why.
+    pub fn report(&self) -> &Report {
+        match self {
+            Device::Cpu(cpu) => cpu.report(),
+            Device::Gpu(gpu) => gpu.report(),
+        }
+    }
+
+    /// An empty set of weights, to be filled by [`Weights::upload`].
+    pub fn weights(&self) -> Weights {
+        match self {
+            Device::Cpu(_) => Weights::Cpu(cpu::Weights::default()),
+            Device::Gpu(gpu) => Weights::Gpu(gpu.weights()),
+        }
+    }
+
+    /// Caches of these shapes, empty, for a capacity.
+    pub async fn caches(&self, shapes: &[CacheInfo], capacity: Capacity) -> Result<Caches> {
+        match self {
+            Device::Cpu(_) => Ok(Caches::Cpu(cpu::Caches::new(shapes, capacity))),
+            Device::Gpu(gpu) => Ok(Caches::Gpu(gpu.caches(shapes, capacity).await?)),
+        }
+    }
+
+    /// Readies a graph for plays up to a capacity. All its weights must have been uploaded.
+    pub async fn prepare(
+        &self,
+        weights: &Weights,
+        graph: &Graph,
+        capacity: Capacity,
+    ) -> Result<Prepared> {
+        match (self, weights) {
+            (Device::Cpu(cpu), Weights::Cpu(weights)) => {
+                Ok(Prepared::Cpu(cpu.prepare(weights, graph, capacity)?))
+            }
+            (Device::Gpu(gpu), Weights::Gpu(weights)) => {
+                Ok(Prepared::Gpu(gpu.prepare(weights, graph, capacity).await?))
+            }
+            _ => Err(foreign()),
+        }
+    }
+
+    /// Plays a prepared graph once: one submit and at most one readback on the GPU.
+    pub async fn play(
+        &self,
+        prepared: &mut Prepared,
+        caches: &mut Caches,
+        play: &Play<'_>,
+    ) -> Result<Played> {
+        match (self, prepared, caches) {
+            (Device::Cpu(cpu), Prepared::Cpu(prepared), Caches::Cpu(caches)) => {
+                cpu.play(prepared, caches, play)
+            }
+            (Device::Gpu(gpu), Prepared::Gpu(prepared), Caches::Gpu(caches)) => {
+                gpu.play(prepared, caches, play).await
+            }
+            _ => Err(foreign()),
+        }
+    }
+}
+
+impl Weights {
+    /// Puts a matrix `[out, inner]` on the device under a name. Waits for nothing.
+    pub fn upload(&mut self, name: &str, out: usize, inner: usize, matrix: Matrix) -> Result<()> {
+        match self {
+            Weights::Cpu(weights) => weights.upload(name, out, inner, matrix),
+            Weights::Gpu(weights) => weights.upload(name, out, inner, matrix),
+        }
+    }
+}
+
+fn foreign() -> Error {
+    Error::device("play", "weights, caches and graph of the same device", "those of another")
+}
