@@ -1,0 +1,289 @@
+"""The training loop: seeded, resumable at any moment, with a log that everything else reads.
+
+A run is a folder: `checkpoint.pt` (weights, their running average, optimiser, counters), `settings.json`,
+`log.jsonl`. The learning rate climbs, stays, and falls to nothing over the last part of the budget; as it is
+a function of progress alone, a run that was stopped goes on under a larger budget as if nothing had been.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import signal
+import time
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from .data import Corpus, Quartet, batches
+from .model import Config, Transformer, load
+from .objectives import ARCHITECTURE_OF, losses, make
+from .tokenizer import load as load_tokenizer
+
+AVERAGE = 0.998  # a step's share of the past in the running average of the weights
+SAVE_EVERY, VALIDATE_EVERY, LOG_EVERY = 60.0, 120.0, 20  # seconds, seconds, steps
+VALIDATION_PAIRS = 400
+
+
+@dataclass
+class Settings:
+    objective: str
+    seed: int = 1
+    batch_tokens: int = 3000
+    rate: float = 2e-3
+    muon_rate: float = 0.0  # 0: every parameter by AdamW
+    weight_decay: float = 0.05
+    smoothing: float = 0.1
+    warm_up_tokens: int = 300_000
+    decay: float = 0.5  # the last part of the budget, over which the rate falls to 0
+    pair_weight: float = 0.5
+    clip: float = 1.0
+
+
+class Muon(torch.optim.Optimizer):
+    """Steps of equal size in every direction of a weight matrix: the momentum, made orthogonal by Newton-Schulz.
+
+    (K. Jordan and others, 2024.) Matrices of one shape are stepped together.
+    """
+
+    def __init__(self, parameters, lr: float, momentum: float = 0.95, weight_decay: float = 0.0):
+        super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            by_shape: dict[tuple, list[Tensor]] = {}
+            for p in group["params"]:
+                by_shape.setdefault(tuple(p.shape), []).append(p)
+            for shape, same in by_shape.items():
+                gradients = [p.grad for p in same]
+                momenta = [self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in same]
+                torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+                ahead = torch._foreach_lerp(gradients, momenta, group["momentum"])
+                steps = orthogonal(torch.stack(ahead))
+                size = group["lr"] * max(1, shape[0] / shape[1]) ** 0.5
+                torch._foreach_mul_(same, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(same, list(steps.float().unbind()), alpha=-size)
+
+
+def orthogonal(matrices: Tensor, rounds: int = 5) -> Tensor:
+    """(N, out, in) -> the nearest matrices with equal singular values, nearly."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = matrices.bfloat16()
+    tall = x.shape[-2] > x.shape[-1]
+    x = x.mT if tall else x
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(rounds):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.mT if tall else x
+
+
+def optimisers(model: Transformer, settings: Settings) -> list[torch.optim.Optimizer]:
+    """AdamW, with decay on matrices only; hidden matrices go to Muon where it has a rate."""
+    hidden = [p for n, p in model.named_parameters() if ".layers." in n and p.dim() == 2]
+    small = [p for p in model.parameters() if p.dim() == 1]
+    tables = [p for n, p in model.named_parameters() if p.dim() == 2 and ".layers." not in n]
+    groups = [{"params": small, "weight_decay": 0.0}, {"params": tables, "weight_decay": 0.0}]
+    if not settings.muon_rate:
+        groups.append({"params": hidden, "weight_decay": settings.weight_decay})
+    adam = torch.optim.AdamW(groups, lr=settings.rate, betas=(0.9, 0.98), eps=1e-9, foreach=True)
+    if not settings.muon_rate:
+        return [adam]
+    return [adam, Muon(hidden, lr=settings.muon_rate, weight_decay=settings.weight_decay)]
+
+
+def share_of_rate(tokens_here: int, progress: float, settings: Settings) -> float:
+    """1 in the middle; climbs over the first tokens of this stretch, falls to 0 at the end of the budget."""
+    climb = min(1.0, (tokens_here + 1) / settings.warm_up_tokens)
+    fall = min(1.0, (1 - progress) / settings.decay) if settings.decay else 1.0
+    return max(0.0, min(climb, fall))
+
+
+@dataclass
+class Counters:
+    step: int = 0
+    batch: int = 0  # the next batch of the stream
+    tokens: int = 0
+    supervised: int = 0
+    seconds: float = 0.0
+    tokens_at_start: int = 0  # where the climb of the rate began: 0, or where weights were taken over
+
+
+class Budget:
+    """How much of the run is done: the largest share of any limit that was given."""
+
+    def __init__(self, minutes: float | None, steps: int | None, tokens: int | None):
+        if minutes is None and steps is None and tokens is None:
+            raise ValueError("budget: expected --minutes, --steps or --tokens, got none")
+        self.minutes, self.steps, self.tokens = minutes, steps, tokens
+
+    def progress(self, counters: Counters) -> float:
+        shares = [
+            counters.seconds / 60 / self.minutes if self.minutes else 0,
+            counters.step / self.steps if self.steps else 0,
+            counters.tokens / self.tokens if self.tokens else 0,
+        ]
+        return min(1.0, max(shares))
+
+
+def save_atomically(content: dict, path: Path) -> None:
+    torch.save(content, path.with_suffix(".new"))
+    os.replace(path.with_suffix(".new"), path)
+
+
+def validation_batches(work: Path, quartet: Quartet, corpus: Corpus, objective: str) -> list:
+    """The first pairs of the validation split, under the same blanks each time."""
+    items = json.loads((work / quartet.name / "validation.json").read_text())[:VALIDATION_PAIRS]
+    tokenizer = load_tokenizer(work / quartet.name / "tokenizer.json")
+    pairs = [(tokenizer.encode(i["source"]).ids, tokenizer.encode(i["references"][0]).ids) for i in items]
+    pairs.sort(key=lambda pair: len(pair[0]) + len(pair[1]))
+    groups = [pairs[i : i + 100] for i in range(0, len(pairs), 100)]
+    if objective != "encoder":
+        return [make(objective, group) for group in groups]
+    from .objectives import blanked, pair_side
+
+    rng = np.random.default_rng(0)
+    everyone = lambda group: np.ones(len(group), bool)
+    return [blanked([pair_side(*pair) for pair in group], everyone(group), 0.0, corpus, rng, None) for group in groups]
+
+
+@torch.no_grad()
+def validate(model: Transformer, held_out: list, autocast) -> float:
+    """Mean cross-entropy of a supervised token, without smoothing."""
+    model.eval()
+    total, count = 0.0, 0
+    for batch in held_out:
+        with autocast():
+            total += losses(model, batch, 0.0)["tokens"].item() * len(batch.labels)
+        count += len(batch.labels)
+    model.train()
+    return total / count
+
+
+def train(
+    run: Path, work: Path, quartet: Quartet, settings: Settings, budget: Budget,
+    threads: int = 1, device: str = "cpu", precision: str = "auto", initial: Path | None = None,
+) -> None:  # fmt: skip
+    torch.set_num_threads(threads)
+    run.mkdir(parents=True, exist_ok=True)
+    corpus = Corpus.read(work, quartet)
+    checkpoint_path = run / "checkpoint.pt"
+    checkpoint = torch.load(checkpoint_path, map_location=device) if checkpoint_path.exists() else None
+    if checkpoint and checkpoint["settings"] != asdict(settings):
+        changed = {k: (v, asdict(settings)[k]) for k, v in checkpoint["settings"].items() if asdict(settings)[k] != v}
+        print(f"settings changed since the checkpoint: {changed}")
+    torch.manual_seed(settings.seed)
+    architecture = ARCHITECTURE_OF[settings.objective]
+    model = load(initial) if initial and not checkpoint else Transformer(Config.of(architecture, corpus.vocab_size))
+    if model.config.architecture != architecture:
+        raise ValueError(f"--init: expected a model of architecture `{architecture}`, got `{model.config.architecture}`")
+    model.to(device).train()
+    average = {name: p.detach().clone() for name, p in model.named_parameters()}
+    steppers = optimisers(model, settings)
+    counters = Counters()
+    if checkpoint:
+        model.load_state_dict(checkpoint["model"])
+        average = checkpoint["average"]
+        for stepper, state in zip(steppers, checkpoint["optimisers"]):
+            rates = [group["initial_rate"] if "initial_rate" in group else group["lr"] for group in stepper.param_groups]
+            stepper.load_state_dict(state)
+            for group, rate in zip(stepper.param_groups, rates):
+                group["lr"] = rate
+        counters = Counters(**checkpoint["counters"])
+    rates = [[group["lr"] for group in stepper.param_groups] for stepper in steppers]
+    held_out = [batch.to(device) for batch in validation_batches(work, quartet, corpus, settings.objective)]
+
+    half = torch.bfloat16 if precision == "bf16" or (precision == "auto" and (device != "cpu" or fast_bf16())) else None
+    autocast = (lambda: torch.autocast(device, dtype=half)) if half else nullcontext
+    hardware = {"device": torch.cuda.get_device_name() if device == "cuda" else processor(), "threads": threads,
+                "precision": "bf16 products, f32 weights" if half else "f32", "torch": torch.__version__}  # fmt: skip
+    (run / "settings.json").write_text(json.dumps({**asdict(settings), "quartet": quartet.name, "architecture": architecture,
+        "model": model.config.numbers(), "parameters": model.parameters_count(), "hardware": hardware}, indent=1))  # fmt: skip
+    log = open(run / "log.jsonl", "a", buffering=1)
+    note = lambda kind, **facts: log.write(json.dumps({"kind": kind, "step": counters.step, "tokens": counters.tokens,
+        "supervised": counters.supervised, "seconds": round(counters.seconds, 1), **facts}) + "\n")  # fmt: skip
+    note("start", **hardware, settings=asdict(settings), initial=bool(initial and not checkpoint))
+
+    def save():
+        save_atomically({"settings": asdict(settings), "counters": asdict(counters), "model": model.state_dict(),
+            "average": average, "optimisers": [s.state_dict() for s in steppers]}, checkpoint_path)  # fmt: skip
+
+    stop = []
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.append(True))  # finish the step, save, leave
+
+    named = dict(model.named_parameters())
+    bar = tqdm(total=1000, unit="‰", desc=run.name, mininterval=5)
+    saved = validated = time.monotonic()
+    recent: dict[str, list[float]] = {}
+    for number, chosen in batches(corpus, settings.batch_tokens, settings.seed, counters.batch):
+        progress = budget.progress(counters)
+        if progress >= 1 or stop:
+            break
+        began = time.monotonic()
+        rng = np.random.default_rng([settings.seed, 7, number])
+        pairs = [(corpus.sources[i], corpus.targets[i]) for i in chosen]
+        batch = make(settings.objective, pairs, corpus, chosen, rng)
+        tokens, supervised = batch.tokens, len(batch.labels)
+        batch = batch.to(device)
+        share = share_of_rate(counters.tokens - counters.tokens_at_start, progress, settings)
+        for stepper, first in zip(steppers, rates):
+            for group, rate in zip(stepper.param_groups, first):
+                group["lr"] = rate * share
+        with autocast():
+            found = losses(model, batch, settings.smoothing)
+        loss = found["tokens"] + settings.pair_weight * found.get("pair", 0.0)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip, foreach=True)
+        for stepper in steppers:
+            stepper.step()
+            stepper.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            keep = min(AVERAGE, (counters.step + 1) / (counters.step + 10))
+            torch._foreach_lerp_(list(average.values()), [named[n].detach() for n in average], 1 - keep)
+
+        now = time.monotonic()
+        counters.step += 1
+        counters.batch = number + 1
+        counters.tokens += tokens
+        counters.supervised += supervised
+        counters.seconds += now - began
+        for name, value in found.items():
+            recent.setdefault(name, []).append(value.item())
+        if counters.step % LOG_EVERY == 0:
+            means = {name: round(sum(v) / len(v), 4) for name, v in recent.items()}
+            note("train", rate=share, **{f"loss_{name}": v for name, v in means.items()})
+            bar.set_postfix({**means, "tok/s": round(counters.tokens / counters.seconds)}, refresh=False)
+            recent = {}
+        bar.update(int(1000 * budget.progress(counters)) - bar.n)
+        if now - validated > VALIDATE_EVERY:
+            note("validation", loss=round(validate(model, held_out, autocast), 4))
+            validated = time.monotonic()
+        if now - saved > SAVE_EVERY:
+            save()
+            saved = time.monotonic()
+    save()
+    note("validation", loss=round(validate(model, held_out, autocast), 4))
+    note("stop", reason="asked" if stop else "budget")
+    log.close()
+    bar.close()
+
+
+def fast_bf16() -> bool:
+    """Whether this processor multiplies bf16 in hardware; elsewhere it is slower than f32."""
+    return torch.backends.cpu.get_capabilities().get("avx512_bf16", False) or "amx" in str(torch.backends.cpu.get_capabilities())
+
+
+def processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
