@@ -1,0 +1,189 @@
+//! Sources -> `www/pkg/`: cargo, then wasm-bindgen, then wasm-opt where there is one.
+
+use crate::{project, tools};
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Instant;
+
+/// What the browser's engine is compiled for.
+pub const TARGET: &str = "wasm32-unknown-unknown";
+
+const NAME: &str = "unmasked";
+const WASM: &str = "unmasked_bg.wasm";
+const STAMP: &str = "build.json";
+
+/// How much time a build may take to make the engine fast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// What is shipped: optimised as a whole.
+    Shipped,
+    /// For work on the engine: quick to build.
+    Dev,
+}
+
+impl Profile {
+    pub fn new(dev: bool) -> Self {
+        if dev { Self::Dev } else { Self::Shipped }
+    }
+
+    fn cargo_name(self) -> &'static str {
+        match self {
+            Self::Shipped => "wasm",
+            Self::Dev => "dev",
+        }
+    }
+}
+
+/// What `www/pkg/` was made from; while it is the same there is nothing to do.
+#[derive(PartialEq, Serialize, Deserialize)]
+struct Stamp {
+    /// SHA-256 of the wasm as cargo left it
+    compiled: String,
+    bindgen: String,
+    /// whether wasm-opt had its turn
+    optimised: bool,
+}
+
+/// Brings `www/pkg/` up to date with the sources.
+pub fn build(profile: Profile) -> Result<()> {
+    tools::wasm_target()?;
+    let compiled = compile(profile)?;
+    let bytes =
+        fs::read(&compiled).with_context(|| format!("could not read `{}`", compiled.display()))?;
+    let optimiser = match profile {
+        Profile::Shipped => tools::wasm_opt(),
+        Profile::Dev => None,
+    };
+    let stamp = Stamp {
+        compiled: Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
+        bindgen: wasm_bindgen_shared_version()?,
+        optimised: optimiser.is_some(),
+    };
+    let package = project::path("www/pkg");
+    if is_current(&package, &stamp) {
+        return Ok(());
+    }
+    // Without its stamp a package that is only half written is never taken for a good one.
+    fs::remove_file(package.join(STAMP)).ok();
+    bind(&compiled, &package)?;
+    if let Some(optimiser) = optimiser {
+        optimise(&optimiser, &package)?;
+    }
+    fs::write(package.join(STAMP), serde_json::to_vec(&stamp)?)
+        .context("could not write www/pkg")?;
+    print_sizes(&package, profile)
+}
+
+/// Compiles the library and returns its wasm.
+fn compile(profile: Profile) -> Result<PathBuf> {
+    // One crate type only: with `rlib` beside `cdylib` cargo leaves link-time optimisation out.
+    let mut cargo = project::cargo();
+    cargo.args(["rustc", "--package", NAME, "--lib", "--crate-type", "cdylib", "--target", TARGET]);
+    cargo.args(["--profile", profile.cargo_name(), "--message-format", "json-render-diagnostics"]);
+    let output = cargo.stderr(Stdio::inherit()).output().context("could not start cargo")?;
+    project::finished(&cargo, output.status)?;
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Message>(line).ok())
+        .flat_map(|message| message.filenames)
+        .rfind(|file| file.file_name().is_some_and(|name| name == "unmasked.wasm"))
+        .context("cargo built no `unmasked.wasm`: is `cdylib` still among the crate types in Cargo.toml?")
+}
+
+/// The one part of cargo's messages that is read here.
+#[derive(Deserialize)]
+struct Message {
+    #[serde(default)]
+    filenames: Vec<PathBuf>,
+}
+
+/// The version that Cargo.lock holds for `wasm-bindgen` and its other half, which writes the JavaScript.
+fn wasm_bindgen_shared_version() -> Result<String> {
+    let lock =
+        fs::read_to_string(project::path("Cargo.lock")).context("could not read Cargo.lock")?;
+    let version = |name: &str| {
+        let entry = lock
+            .split("[[package]]")
+            .find(|entry| entry.contains(&format!("name = \"{name}\"\n")))?;
+        entry
+            .lines()
+            .find_map(|line| line.strip_prefix("version = "))
+            .map(|version| version.trim_matches('"'))
+    };
+    match (version("wasm-bindgen"), version("wasm-bindgen-cli-support")) {
+        (Some(library), Some(writer)) if library == writer => Ok(library.to_string()),
+        (library, writer) => bail!(
+            "`wasm-bindgen` and `wasm-bindgen-cli-support` must be of one version in Cargo.lock, got {} and {}: \
+             run `cargo update -p wasm-bindgen -p wasm-bindgen-cli-support`",
+            library.unwrap_or("none"),
+            writer.unwrap_or("none"),
+        ),
+    }
+}
+
+fn is_current(package: &Path, stamp: &Stamp) -> bool {
+    let built = fs::read(package.join(STAMP))
+        .ok()
+        .and_then(|text| serde_json::from_slice::<Stamp>(&text).ok());
+    built.as_ref() == Some(stamp)
+        && package.join(WASM).exists()
+        && package.join("unmasked.js").exists()
+}
+
+fn bind(compiled: &Path, package: &Path) -> Result<()> {
+    let start = Instant::now();
+    wasm_bindgen_cli_support::Bindgen::new()
+        .input_path(compiled)
+        .out_name(NAME)
+        .web(true)?
+        .typescript(false)
+        .generate(package)
+        .context("wasm-bindgen could not write www/pkg")?;
+    println!("    wasm-bindgen took {:.1} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn optimise(optimiser: &Path, package: &Path) -> Result<()> {
+    let start = Instant::now();
+    let wasm = package.join(WASM);
+    let smaller = package.join("optimised.wasm");
+    // What rustc's target uses by default, and the SIMD of .cargo/config.toml.
+    let features =
+        ["simd", "bulk-memory", "mutable-globals", "nontrapping-float-to-int", "sign-ext"]
+            .into_iter()
+            .chain(["reference-types", "multivalue"])
+            .map(|feature| format!("--enable-{feature}"));
+    project::run(
+        project::command(optimiser).arg("-O3").args(features).arg(&wasm).arg("-o").arg(&smaller),
+    )?;
+    fs::rename(&smaller, &wasm).context("could not replace the wasm by its optimised form")?;
+    println!("    wasm-opt -O3 took {:.1} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn print_sizes(package: &Path, profile: Profile) -> Result<()> {
+    if profile == Profile::Dev {
+        return Ok(());
+    }
+    for name in [WASM, "unmasked.js"] {
+        let bytes = fs::read(package.join(name))
+            .with_context(|| format!("could not read www/pkg/{name}"))?;
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(&bytes)?;
+        let mut brotli = brotli::CompressorWriter::new(Vec::new(), 1 << 16, 9, 22);
+        brotli.write_all(&bytes)?;
+        let [raw, gzip, brotli] =
+            [bytes.len(), gzip.finish()?.len(), brotli.into_inner().len()].map(megabytes);
+        println!("    {name}: {raw} MB, {gzip} MB gzipped, {brotli} MB as brotli");
+    }
+    Ok(())
+}
+
+fn megabytes(bytes: usize) -> String {
+    format!("{:.2}", bytes as f64 / 1e6)
+}

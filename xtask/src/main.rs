@@ -1,0 +1,74 @@
+//! Every step that a person or CI takes: `cargo xtask build`, `serve`, `test`.
+//!
+//! Only rustup's Rust is needed to build and serve; `test` says or installs what else it needs.
+
+mod build;
+mod project;
+mod serve;
+mod test;
+mod tools;
+mod watch;
+
+use anyhow::Result;
+use build::Profile;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "Builds, serves and tests Unmasked"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the engine for the browser into www/pkg/
+    Build {
+        /// Quick to build, slow to run
+        #[arg(long)]
+        dev: bool,
+    },
+    /// Build, then serve the page on this machine
+    Serve {
+        /// The port to try first; the next free one is taken. 0: any
+        #[arg(long, default_value_t = 8080)]
+        port: u16,
+        /// Do not open a browser
+        #[arg(long)]
+        no_open: bool,
+        /// Quick builds, and a new one whenever the engine's sources change
+        #[arg(long)]
+        dev: bool,
+        /// Serve the pages of the browser tests too
+        #[arg(long, hide = true)]
+        test_pages: bool,
+    },
+    /// Install what the tests need, then run them all
+    Test(test::Options),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Build { dev } => build::build(Profile::new(dev)).map(|()| ExitCode::SUCCESS),
+        Command::Serve { port, no_open, dev, test_pages } => {
+            let options = serve::Options { port, open: !no_open, test_pages };
+            serve::serve(&options, Profile::new(dev)).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Test(options) => test::test(&options),
+    }
+}

@@ -1,0 +1,115 @@
+//! Every check, in order, each announced with its time; the last line counts them all.
+
+mod counts;
+mod steps;
+
+use crate::tools;
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use counts::Tally;
+use std::process::ExitCode;
+use std::time::Instant;
+
+#[derive(Args)]
+pub struct Options {
+    /// Run this step only; may be given several times
+    #[arg(long, value_name = "STEP")]
+    only: Vec<Step>,
+    /// Install nothing: what cannot run is skipped
+    #[arg(long)]
+    no_install: bool,
+}
+
+/// The steps, in the order in which they run: the quick and the basic first.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Step {
+    /// rustfmt
+    Fmt,
+    /// clippy, for this machine and for the browser
+    Clippy,
+    /// The Rust tests, on the CPU and on a graphics adapter
+    Native,
+    /// Every shader through tint, where it is installed
+    Shaders,
+    /// The engine for the browser
+    Wasm,
+    /// The engine in a real browser
+    Engine,
+    /// The page in a real browser
+    Page,
+}
+
+impl Step {
+    fn title(self) -> &'static str {
+        match self {
+            Self::Fmt => "formatting",
+            Self::Clippy => "clippy",
+            Self::Native => "native tests",
+            Self::Shaders => "shaders through tint",
+            Self::Wasm => "wasm build",
+            Self::Engine => "engine in Chromium",
+            Self::Page => "page in Chromium",
+        }
+    }
+
+    fn run(self) -> Result<Tally> {
+        match self {
+            Self::Fmt => steps::fmt(),
+            Self::Clippy => steps::clippy(),
+            Self::Native => steps::native(),
+            Self::Shaders => steps::shaders(),
+            Self::Wasm => steps::wasm(),
+            Self::Engine => steps::engine(),
+            Self::Page => steps::page(),
+        }
+    }
+}
+
+/// Runs the steps; the exit status is a failure when any check failed.
+pub fn test(options: &Options) -> Result<ExitCode> {
+    let chosen = |step: &Step| options.only.is_empty() || options.only.contains(step);
+    let steps: Vec<Step> = Step::value_variants().iter().copied().filter(chosen).collect();
+    if !options.no_install
+        && let Err(error) = install(&steps)
+    {
+        // The steps that miss something say so themselves, and the others can still run.
+        eprintln!("error: {error:#}");
+    }
+    let mut total = Tally::default();
+    let mut summary = Vec::new();
+    for step in steps {
+        println!("\n== {}", step.title());
+        let start = Instant::now();
+        let tally = step.run().unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            Tally::failure(format!("{error:#}"))
+        });
+        summary.push(format!(
+            "{:<22} {:>5.0} s   {tally}",
+            step.title(),
+            start.elapsed().as_secs_f64()
+        ));
+        total.add(tally);
+    }
+    println!("\n{}", summary.join("\n"));
+    for note in &total.notes {
+        println!("{note}");
+    }
+    println!("{total}");
+    Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn install(steps: &[Step]) -> Result<()> {
+    let browser = steps.contains(&Step::Engine) || steps.contains(&Step::Page);
+    let mut packages = Vec::new();
+    if browser {
+        packages.extend(tools::missing_for_browser());
+    }
+    if steps.contains(&Step::Native) {
+        packages.extend(tools::missing_for_gpu());
+    }
+    if !packages.is_empty() {
+        tools::install(&packages)?;
+    }
+    if browser { tools::node_modules() } else { Ok(()) }
+}

@@ -1,0 +1,170 @@
+//! One function a step: what it runs, and how its outcome is counted.
+
+use super::counts::Tally;
+use crate::build::{Profile, TARGET};
+use crate::{build, project, serve, tools};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+pub fn fmt() -> Result<Tally> {
+    project::run(project::cargo().args(["fmt", "--all", "--check"])).context("run `cargo fmt`")?;
+    Ok(Tally::passes(1))
+}
+
+pub fn clippy() -> Result<Tally> {
+    let deny = ["--", "--deny", "warnings"];
+    project::run(project::cargo().args(["clippy", "--workspace", "--all-targets"]).args(deny))?;
+    // The same for the code that only the browser runs.
+    tools::wasm_target()?;
+    let browser = ["clippy", "--package", "unmasked", "--lib", "--target", TARGET];
+    project::run(project::cargo().args(browser).args(deny))?;
+    Ok(Tally::passes(2))
+}
+
+pub fn native() -> Result<Tally> {
+    let mut cargo = project::cargo();
+    cargo.args(["test", "--workspace", "--no-fail-fast"]);
+    if is_ci() {
+        // Tests that find no adapter say so and pass on a laptop; here they fail.
+        cargo.env("UNMASKED_REQUIRE_GPU", "1");
+    }
+    let mut tally = counted(&mut cargo, Tally::read_cargo_line)?;
+    if !tools::has_gpu_driver() {
+        tally.add(unavailable(
+            "the tests on a graphics adapter: no Vulkan driver (Debian: mesa-vulkan-drivers)",
+        )?);
+    }
+    Ok(tally)
+}
+
+pub fn shaders() -> Result<Tally> {
+    let shaders = files("shaders", ".wgsl")?;
+    let Ok(tint) = which::which("tint") else {
+        // Never required: the native tests read every shader with naga, and Chromium runs them through tint itself.
+        return Ok(Tally::skip("shaders through tint, which is not installed".into()));
+    };
+    let mut tally = Tally::default();
+    for shader in shaders {
+        let outcome = project::run(project::command(&tint).args(["--format", "none"]).arg(&shader));
+        tally.add(match outcome {
+            Ok(()) => Tally::passes(1),
+            Err(error) => Tally::failure(format!("{error:#}")),
+        });
+    }
+    Ok(tally)
+}
+
+pub fn wasm() -> Result<Tally> {
+    build::build(Profile::Shipped)?;
+    Ok(Tally::passes(1))
+}
+
+pub fn engine() -> Result<Tally> {
+    playwright("tests/browser/engine")
+}
+
+pub fn page() -> Result<Tally> {
+    let mut tally = modules()?;
+    tally.add(playwright("tests/browser/page")?);
+    Ok(tally)
+}
+
+/// The page's modules that need no browser, in Node's own test runner.
+fn modules() -> Result<Tally> {
+    let tests = files("tests/page", ".test.js")?;
+    let Ok(node) = which::which("node") else {
+        return unavailable("tests/page: no Node.js");
+    };
+    counted(
+        project::command(node).args(["--test", "--test-reporter", "tap"]).args(tests),
+        Tally::read_tap_line,
+    )
+}
+
+/// Runs the browser tests of one folder against a server of its own.
+fn playwright(folder: &str) -> Result<Tally> {
+    let Some(chromium) = tools::chromium() else {
+        return unavailable(&format!(
+            "{folder}: no Chromium or Chrome (or name it in UNMASKED_CHROMIUM)"
+        ));
+    };
+    let runner = project::path("node_modules/@playwright/test/cli.js");
+    let (Ok(node), true) = (which::which("node"), runner.exists()) else {
+        return unavailable(&format!("{folder}: no Node.js, or no node_modules (run `npm ci`)"));
+    };
+    build::build(Profile::Shipped)?;
+    let server = serve::start(&serve::Options { port: 0, open: false, test_pages: true })?;
+    let report = project::path("tests/browser/results/report.json");
+    fs::remove_file(&report).ok();
+    let mut command = project::command(node);
+    command.arg(runner).args(["test", "--config", "tests/browser/playwright.config.js", folder]);
+    command.env("UNMASKED_URL", &server.url).env("UNMASKED_CHROMIUM", chromium);
+    command.env("UNMASKED_REPORT", &report);
+    // Its status tells of failed tests, which the report counts; a run that broke off leaves no report.
+    let status = command.status().context("could not start node")?;
+    let text = fs::read(&report)
+        .with_context(|| format!("Playwright ended with {status} and left no report"))?;
+    fs::remove_file(&report).ok();
+    let mut tally = Tally::of_playwright(&text)?;
+    if !status.success() && tally.failed == 0 {
+        tally.add(Tally::failure(format!(
+            "Playwright ended with {status} and says nothing of a failed test"
+        )));
+    }
+    Ok(tally)
+}
+
+/// The files of a folder whose names end so, in order; there must be some.
+fn files(folder: &str, ending: &str) -> Result<Vec<PathBuf>> {
+    let entries =
+        fs::read_dir(project::path(folder)).with_context(|| format!("could not read {folder}/"))?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut files: Vec<PathBuf> = names
+        .filter(|name| name.ends_with(ending))
+        .map(|name| Path::new(folder).join(name))
+        .collect();
+    if files.is_empty() {
+        bail!("{folder}/ has no file that ends in {ending}");
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Runs a test runner, shows its lines and counts by them.
+fn counted(command: &mut Command, read: impl Fn(&mut Tally, &str)) -> Result<Tally> {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("could not start {}", project::shown(command)))?;
+    let mut tally = Tally::default();
+    if let Some(output) = child.stdout.take() {
+        for line in BufReader::new(output).split(b'\n') {
+            let line = line.context("could not read the test runner's output")?;
+            let line = String::from_utf8_lossy(&line);
+            println!("{line}");
+            read(&mut tally, line.trim_end());
+        }
+    }
+    let status = child.wait().context("the test runner was lost")?;
+    // A build that fails, or a test that takes the whole process with it, counts itself nowhere.
+    if !status.success() && tally.failed == 0 {
+        tally.add(Tally::failure(format!("{} ended with {status}", project::shown(command))));
+    }
+    Ok(tally)
+}
+
+/// A skip on a laptop; a failure where everything must run.
+fn unavailable(what: &str) -> Result<Tally> {
+    if is_ci() {
+        bail!("{what}; required where CI=true");
+    }
+    println!("skipped: {what}");
+    Ok(Tally::skip(what.to_string()))
+}
+
+fn is_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true" || value == "1")
+}
