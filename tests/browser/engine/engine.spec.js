@@ -1,0 +1,209 @@
+/**
+ * The engine in a real browser, under the page's own policy, against the reference's numbers: on WebGPU in the one
+ * project, on the CPU in the other.
+ */
+import { expect, test } from '@playwright/test';
+import { MODELS, certain, distance, golden } from '../golden.js';
+import { foreign, watch } from '../watch.js';
+
+/** The browser of each project and the device that it is there to test. */
+const DEVICES = { webgpu: 'webgpu', 'no-webgpu': 'cpu' };
+const GENERATING = MODELS.filter((model) => model !== 'en-fr-encoder');
+
+let seen;
+
+test.beforeEach(async ({ page }) => {
+  seen = await watch(page);
+  await page.goto('/__test__/engine.html');
+  await expect(page.locator('html')).toHaveAttribute('data-ready', 'true');
+});
+
+test.afterEach(() => {
+  expect(seen.errors).toEqual([]);
+});
+
+const deviceHere = () => DEVICES[test.info().project.name];
+
+/** Loads a model on this project's device and keeps it in the page as `window.engine`. */
+function load(page, model, device = deviceHere()) {
+  return page.evaluate(async ([source, device]) => {
+    const progress = [];
+    window.engine = await window.unmasked.loadEngine(source, { device, onProgress: (now) => progress.push(now) });
+    return { device: window.engine.device, description: window.engine.describe(), progress };
+  }, [`/models/${model}/`, device]);
+}
+
+const forward = (page, request) => page.evaluate((request) => window.engine.forward(request), request);
+
+/** A whole run: its header and its steps. */
+const generate = (page, request) => page.evaluate(async (request) => {
+  const run = window.engine.generate(request);
+  const header = await run.header;
+  const steps = [];
+  for await (const step of run) steps.push(step);
+  return { header, steps };
+}, request);
+
+/** The error that a call in the page ends with; null where it ends well. */
+const failure = (page, call, argument) => page.evaluate(async ([call, argument]) => {
+  try {
+    if (call === 'loadEngine') await window.unmasked.loadEngine(...argument);
+    else if (call === 'generate') for await (const _ of window.engine.generate(argument)); // eslint-disable-line
+    else await window.engine[call](argument);
+    return null;
+  } catch (error) {
+    return { name: error.name, message: error.message, what: error.what, expected: error.expected, got: error.got };
+  }
+}, [call, argument]);
+
+for (const model of MODELS) {
+  test(`${model}: logits and attention are the reference's`, async ({ page }) => {
+    const { device, description, progress } = await load(page, model);
+    expect(device.backend).toBe(deviceHere() === 'webgpu' ? 'gpu' : 'cpu');
+    expect(device.reason).toBeTruthy();
+    expect(description.architecture).toBe(model.replace('en-fr-', ''));
+    expect(progress.at(-1).loaded).toBe(progress.at(-1).total);
+    for (const [at, example] of golden(model).cases.entries()) {
+      const request = {
+        ids: example.ids, targetIds: example.target_ids, sourceLength: example.source_length,
+        watch: { layers: 'all', heads: 'all', rows: 'all', what: ['attention', 'logits'] },
+      };
+      const { forward: got } = await forward(page, request);
+      const logits = distance(got.logits, example.logits, `case ${at}: logits`);
+      expect(logits.difference, `case ${at}: logits`).toBeLessThanOrEqual(1e-4 * logits.largest);
+      for (const [site, expected] of Object.entries(example.attention)) {
+        const where = `case ${at}: attention of the ${site}`;
+        expect(distance(got.attention[site], expected, where).difference, where).toBeLessThanOrEqual(1e-4);
+      }
+    }
+  });
+}
+
+for (const model of GENERATING) {
+  test(`${model}: the greedy answer is the reference's`, async ({ page }) => {
+    await load(page, model);
+    for (const { ids, source_length: sourceLength, greedy, greedy_margin: margins } of golden(model).cases) {
+      const { steps } = await generate(page, { ids, sourceLength, maxNewTokens: greedy.length });
+      const sure = certain(margins);
+      expect(steps.map((step) => step.chosen).slice(0, sure)).toEqual(greedy.slice(0, sure));
+      for (const { candidates } of steps) {
+        const probabilities = candidates.map((candidate) => candidate.probability);
+        expect(probabilities).toEqual([...probabilities].sort((a, b) => b - a));
+        expect(probabilities.reduce((sum, p) => sum + p, 0)).toBeLessThanOrEqual(1 + 1e-5);
+      }
+    }
+  });
+
+  test(`${model}: a run that shares its beginning computes only what is new`, async ({ page }) => {
+    await load(page, model);
+    const { ids, source_length: sourceLength } = golden(model).cases[0];
+    const first = await generate(page, { ids, sourceLength, maxNewTokens: 4 });
+    const again = await generate(page, { ids, sourceLength, maxNewTokens: 4 });
+    expect(again.steps.map((step) => step.chosen)).toEqual(first.steps.map((step) => step.chosen));
+    const rows = (run) => run.steps.reduce((sum, step) => sum + step.stats.rows_computed, 0);
+    expect(rows(again)).toBeLessThan(rows(first));
+    for (const step of first.steps.slice(1)) expect(step.stats.rows_computed).toBe(1);
+  });
+}
+
+test('the encoder fills every blank, at once and one after the other', async ({ page }) => {
+  await load(page, 'en-fr-encoder');
+  const { special } = await page.evaluate(() => window.engine.describe());
+  const example = golden('en-fr-encoder').cases[0];
+  const blanks = example.ids.flatMap((id, at) => (id === special.mask ? [at] : []));
+  for (const fill of ['parallel', 'confidence']) {
+    const { steps } = await generate(page, { ids: example.ids, sourceLength: example.source_length, fill });
+    expect(steps.map((step) => step.row).sort((a, b) => a - b), fill).toEqual(blanks);
+    if (fill === 'parallel') {
+      for (const step of steps) {
+        if (example.best_margin[step.row] >= 1e-3) expect(step.chosen).toBe(example.best[step.row]);
+      }
+    }
+  }
+});
+
+test('text goes in and text comes out, the same each time for a seed', async ({ page }) => {
+  await load(page, 'en-fr-causal');
+  const request = { text: 'The cat is hungry.', maxNewTokens: 6, sampling: { temperature: 1.5, topK: 50, topP: 0.9, seed: 7 } };
+  const [first, second] = [await generate(page, request), await generate(page, request)];
+  expect(first.header.tokens.slice(0, first.header.source_length).map((token) => token.id))
+    .toEqual(golden('en-fr-causal').cases[0].ids);
+  expect(first.steps.length).toBeGreaterThan(0);
+  expect(second.steps.map((step) => step.chosen)).toEqual(first.steps.map((step) => step.chosen));
+});
+
+test('automatic choice says what runs and why', async ({ page }) => {
+  const { device } = await load(page, 'en-fr-causal', 'auto');
+  // SwiftShader is software: the CPU is quicker, and chosen.
+  expect(device.backend).toBe('cpu');
+  expect(device.reason).not.toBe('');
+});
+
+test('what cannot work is said in one line, and the engine stays usable', async ({ page }) => {
+  await load(page, 'en-fr-causal');
+  const vocabulary = golden('en-fr-causal').cases[0].logits[0].length;
+  for (const [call, argument] of [
+    ['loadEngine', ['/models/no-such-model/', {}]],
+    ['loadEngine', ['/models/en-fr-causal/', { device: 'abacus' }]],
+    ['forward', { ids: [1, vocabulary] }],
+    ['forward', { ids: [] }],
+    ['forward', { text: '' }],
+    ['generate', { text: 'Hello.', mask: { decoder: { rule: 'sideways' } } }],
+  ]) {
+    const error = await failure(page, call, argument);
+    const what = `${call} ${JSON.stringify(argument)}`;
+    expect(error, what).not.toBeNull();
+    expect(error.message, what).toMatch(/\S/);
+    expect(error.message, what).not.toMatch(/\n|undefined|unreachable|panicked|\[object/);
+  }
+  const { steps } = await generate(page, { text: 'Thank you!', maxNewTokens: 3 });
+  expect(steps.length).toBeGreaterThan(0);
+  // A refused download is told to the console by the browser itself.
+  seen.errors = seen.errors.filter((text) => !/404/.test(text));
+});
+
+test('weights that were cut off are refused by name', async ({ page }) => {
+  await page.route('**/model.safetensors', async (route) => {
+    const response = await route.fetch();
+    const body = await response.body();
+    await route.fulfill({ status: 200, contentType: 'application/octet-stream', body: body.subarray(0, body.length / 2) });
+  });
+  const error = await failure(page, 'loadEngine', ['/models/en-fr-causal/', { device: deviceHere() }]);
+  expect(error?.message).toContain('model.safetensors');
+});
+
+test('a text longer than the context is cut, and says how much', async ({ page }) => {
+  await load(page, 'en-fr-causal');
+  const { truncated, tokens } = await page.evaluate(() => window.engine.tokenize('The cat is hungry. '.repeat(200)));
+  expect(truncated).toBeGreaterThan(0);
+  expect(tokens.length).toBeGreaterThan(0);
+  const { steps } = await generate(page, { text: 'The cat is hungry. '.repeat(200), maxNewTokens: 2 });
+  expect(steps.length).toBeGreaterThan(0);
+});
+
+test('a run can be cancelled and another begun', async ({ page }) => {
+  await load(page, 'en-fr-causal');
+  const outcome = await page.evaluate(async () => {
+    const abort = new AbortController();
+    const steps = [];
+    try {
+      for await (const step of window.engine.generate({ text: 'The cat is hungry.', signal: abort.signal })) {
+        steps.push(step);
+        abort.abort();
+      }
+      return { steps: steps.length, end: 'none' };
+    } catch (error) {
+      return { steps: steps.length, end: error.name };
+    }
+  });
+  expect(outcome).toEqual({ steps: 1, end: 'AbortError' });
+  const { steps } = await generate(page, { text: 'Thank you!', maxNewTokens: 2 });
+  expect(steps.length).toBeGreaterThan(0);
+});
+
+test('no request leaves the origin', async ({ page, baseURL }) => {
+  await load(page, 'en-fr-causal');
+  await generate(page, { text: 'Thank you!', maxNewTokens: 2 });
+  expect(seen.requests.some((url) => url.endsWith('unmasked_bg.wasm'))).toBe(true);
+  expect(foreign(seen.requests, new URL(baseURL).origin)).toEqual([]);
+});
