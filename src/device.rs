@@ -6,6 +6,7 @@
 //! [`Device::caches`] holds keys and values, [`Device::prepare`] readies a graph for a capacity,
 //! [`Device::play`] runs it.
 
+pub mod check;
 pub mod cpu;
 pub mod fuse;
 pub mod gpu;
@@ -88,10 +89,15 @@ pub enum Caches {
 
 /// A graph readied on a device.
 #[derive(Debug)]
-pub enum Prepared {
-    /// On the CPU.
+pub struct Prepared {
+    graph: Graph,
+    capacity: Capacity,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
     Cpu(cpu::Prepared),
-    /// On the GPU.
     Gpu(gpu::Prepared),
 }
 
@@ -145,29 +151,33 @@ impl Device {
         graph: &Graph,
         capacity: Capacity,
     ) -> Result<Prepared> {
-        match (self, weights) {
+        check::graph(graph)?;
+        let place = match (self, weights) {
             (Device::Cpu(cpu), Weights::Cpu(weights)) => {
-                Ok(Prepared::Cpu(cpu.prepare(weights, graph, capacity)?))
+                Place::Cpu(cpu.prepare(weights, graph, capacity)?)
             }
             (Device::Gpu(gpu), Weights::Gpu(weights)) => {
-                Ok(Prepared::Gpu(gpu.prepare(weights, graph, capacity).await?))
+                Place::Gpu(gpu.prepare(weights, graph, capacity).await?)
             }
-            _ => Err(foreign()),
-        }
+            _ => return Err(foreign()),
+        };
+        Ok(Prepared { graph: graph.clone(), capacity, place })
     }
 
-    /// Plays a prepared graph once: one submit and at most one readback on the GPU.
+    /// Plays a prepared graph once: one submit and at most one readback on the GPU. A play that
+    /// does not fit is refused before anything runs.
     pub async fn play(
         &self,
         prepared: &mut Prepared,
         caches: &mut Caches,
         play: &Play<'_>,
     ) -> Result<Played> {
-        match (self, prepared, caches) {
-            (Device::Cpu(cpu), Prepared::Cpu(prepared), Caches::Cpu(caches)) => {
+        check::play(&prepared.graph, prepared.capacity, play)?;
+        match (self, &mut prepared.place, caches) {
+            (Device::Cpu(cpu), Place::Cpu(prepared), Caches::Cpu(caches)) => {
                 cpu.play(prepared, caches, play)
             }
-            (Device::Gpu(gpu), Prepared::Gpu(prepared), Caches::Gpu(caches)) => {
+            (Device::Gpu(gpu), Place::Gpu(prepared), Caches::Gpu(caches)) => {
                 gpu.play(prepared, caches, play).await
             }
             _ => Err(foreign()),

@@ -1,49 +1,626 @@
-//! The CPU device (being written).
+//! The CPU device: every op in plain Rust, four lanes wide where it is hot, on one thread.
+//!
+//! It is the fallback of the page (WebAssembly SIMD) and the yardstick of the tests. A row's
+//! numbers never depend on the rows computed beside it: see [`matmul`] and [`attend`].
+
+mod attend;
+mod math;
+mod matmul;
+mod sample;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use self::attend::{Attend, attend};
+use self::matmul::{Table, matmul};
 use super::{Matrix, Report};
-use crate::error::Result;
-use crate::graph::{CacheInfo, Capacity, Graph, Play, Played};
+use crate::error::{Error, Result};
+use crate::graph::{
+    Activation, CacheInfo, Capacity, Counters, Extent, Graph, Index, Lookup, NormKind, Op, Pairing,
+    Play, Played, Rotation, Site, Value, Weight, What,
+};
 
 /// The CPU.
 #[derive(Debug)]
 pub struct Cpu {
     report: Report,
 }
-/// Weights.
+
+/// Weights of one model, packed as their file has them.
 #[derive(Debug, Default)]
-pub struct Weights {}
-/// Caches.
+pub struct Weights {
+    tables: HashMap<String, Arc<Table>>,
+}
+
+/// Keys and values of one session.
 #[derive(Debug)]
-pub struct Caches {}
-/// A prepared graph.
+pub struct Caches {
+    sites: Vec<SiteCache>,
+}
+
+/// Keys and values of one site, `[layer][key|value][variant][kv_head][slot][head_width]`.
 #[derive(Debug)]
-pub struct Prepared {}
-impl Cpu {
-    /// Opens it.
-    pub fn new(reason: String) -> Cpu {
-        Cpu { report: Report { backend: "cpu", adapter: "Rust".into(), software: false, reason } }
+struct SiteCache {
+    info: CacheInfo,
+    variants: usize,
+    slots: usize,
+    cells: Vec<f32>,
+}
+
+/// A graph readied for plays.
+#[derive(Debug)]
+pub struct Prepared {
+    graph: Graph,
+    /// Of each weight of the graph.
+    tables: Vec<Arc<Table>>,
+    /// Of each weight that is used as a vector (norm, bias, frequencies), widened; else empty.
+    vectors: Vec<Vec<f32>>,
+    /// Of each value that an op writes: its buffer. Values that are not needed at once share one.
+    places: Vec<usize>,
+    buffers: Vec<Vec<f32>>,
+    scratch: Box<Scratch>,
+}
+
+/// Memory that ops borrow from play to play.
+#[derive(Debug, Default)]
+struct Scratch {
+    matmul: matmul::Scratch,
+    attend: attend::Scratch,
+    sample: sample::Scratch,
+    /// A row of a table, or the cosines and sines of a rotation.
+    row: Vec<f32>,
+}
+
+/// The rows of a value, or of a view of it.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    data: &'a [f32],
+    /// First column.
+    start: usize,
+    /// Columns of this value.
+    width: usize,
+    /// Columns of the value that owns the memory.
+    stride: usize,
+    /// `variants * rows`.
+    count: usize,
+}
+
+impl<'a> Rows<'a> {
+    fn row(&self, row: usize) -> &'a [f32] {
+        &self.data[row * self.stride + self.start..][..self.width]
     }
-    /// What it is.
+
+    /// All of them one after the other, where nothing lies between.
+    fn iter(self) -> impl Iterator<Item = &'a [f32]> {
+        (0..self.count).map(move |row| self.row(row))
+    }
+}
+
+impl Cpu {
+    /// The CPU, for this reason.
+    pub fn new(reason: String) -> Cpu {
+        let adapter = if cfg!(target_arch = "wasm32") {
+            if cfg!(target_feature = "simd128") { "WebAssembly SIMD" } else { "WebAssembly" }
+        } else {
+            std::env::consts::ARCH
+        };
+        let adapter = format!("{adapter}, one thread");
+        Cpu { report: Report { backend: "cpu", adapter, software: false, reason } }
+    }
+
+    /// What runs, and why.
     pub fn report(&self) -> &Report {
         &self.report
     }
-    /// Prepare.
-    pub fn prepare(&self, _w: &Weights, _graph: &Graph, _c: Capacity) -> Result<Prepared> {
-        Ok(Prepared {})
+
+    /// Finds the weights, widens the vectors among them and lays out the buffers, which grow to the
+    /// largest play.
+    pub fn prepare(
+        &self,
+        weights: &Weights,
+        graph: &Graph,
+        _capacity: Capacity,
+    ) -> Result<Prepared> {
+        let mut tables = Vec::with_capacity(graph.weights().len());
+        for info in graph.weights() {
+            let what = || format!("weight `{}`", info.name);
+            let shape = format!("[{}, {}]", info.out, info.inner);
+            let Some(table) = weights.tables.get(&info.name) else {
+                return Err(Error::weights(what(), shape, "nothing uploaded"));
+            };
+            if (table.out, table.inner) != (info.out, info.inner) {
+                let got = format!("[{}, {}]", table.out, table.inner);
+                return Err(Error::weights(what(), shape, got));
+            }
+            tables.push(table.clone());
+        }
+        let mut vectors = vec![Vec::new(); tables.len()];
+        for weight in graph.ops().iter().flat_map(vectors_of) {
+            let index = weight.0 as usize;
+            vectors[index] = tables[index].to_vec();
+        }
+        let (places, count) = lay_out(graph);
+        Ok(Prepared {
+            graph: graph.clone(),
+            tables,
+            vectors,
+            places,
+            buffers: vec![Vec::new(); count],
+            scratch: Box::default(),
+        })
     }
-    /// Play.
-    pub fn play(&self, _p: &mut Prepared, _c: &mut Caches, _play: &Play<'_>) -> Result<Played> {
-        Ok(Played::default())
+
+    /// Plays a graph once. The play must have passed [`check::play`](super::check::play).
+    pub fn play(
+        &self,
+        prepared: &mut Prepared,
+        caches: &mut Caches,
+        play: &Play<'_>,
+    ) -> Result<Played> {
+        caches.check(&prepared.graph, play)?;
+        let mut played = Played { taps: room_for_taps(&prepared.graph, play), ..Played::default() };
+        for index in 0..prepared.graph.ops().len() {
+            prepared.run(index, caches, play, &mut played);
+        }
+        played.counters =
+            Counters { dispatches: prepared.graph.ops().len() as u32, ..Counters::default() };
+        Ok(played)
     }
 }
-impl Caches {
-    /// Empty caches.
-    pub fn new(_shapes: &[CacheInfo], _capacity: Capacity) -> Caches {
-        Caches {}
-    }
-}
+
 impl Weights {
-    /// Upload.
-    pub fn upload(&mut self, _name: &str, _out: usize, _inner: usize, _m: Matrix) -> Result<()> {
+    /// Holds a matrix `[out, inner]` under a name.
+    pub fn upload(&mut self, name: &str, out: usize, inner: usize, matrix: Matrix) -> Result<()> {
+        let table = Table::new(name, out, inner, matrix)?;
+        self.tables.insert(name.into(), Arc::new(table));
         Ok(())
+    }
+}
+
+impl Caches {
+    /// Caches of these shapes, all zeros.
+    pub fn new(shapes: &[CacheInfo], capacity: Capacity) -> Caches {
+        let cache = |info: &CacheInfo| {
+            let slots = capacity.keys[info.site as usize];
+            let columns = info.kv_heads * info.head_width;
+            let cells = vec![0.0; info.layers * 2 * capacity.variants * columns * slots];
+            SiteCache { info: *info, variants: capacity.variants, slots, cells }
+        };
+        Caches { sites: shapes.iter().map(cache).collect() }
+    }
+
+    /// That these caches have the graph's shapes and room for the play.
+    fn check(&self, graph: &Graph, play: &Play<'_>) -> Result<()> {
+        for info in graph.caches() {
+            let what = format!("{} cache", info.site.name());
+            let last = play.slots.last().map_or(0, |last| *last as usize + 1);
+            let stored = graph
+                .ops()
+                .iter()
+                .any(|op| matches!(op, Op::Store { site, .. } if *site == info.site));
+            let slots = play.keys[info.site as usize].max(if stored { last } else { 0 });
+            let fits = |cache: &SiteCache| {
+                cache.info == *info && play.variants <= cache.variants && slots <= cache.slots
+            };
+            match self.sites.iter().find(|cache| cache.info.site == info.site) {
+                Some(cache) if fits(cache) => {}
+                Some(cache) => {
+                    let expected = format!("{info:?}, {} variants, {slots} slots", play.variants);
+                    let SiteCache { info, variants, slots, .. } = cache;
+                    let got = format!("{info:?}, {variants} variants, {slots} slots");
+                    return Err(Error::limit(what, expected, got));
+                }
+                None => return Err(Error::device(what, format!("{info:?}"), "no such cache")),
+            }
+        }
+        Ok(())
+    }
+
+    /// The cache of a site that [`Caches::check`] has seen.
+    fn site(&mut self, site: Site) -> &mut SiteCache {
+        let cache = self.sites.iter_mut().find(|cache| cache.info.site == site);
+        cache.expect("caches were checked against the graph")
+    }
+}
+
+impl SiteCache {
+    /// Keys of a layer, variant and head, `[slot][head_width]`.
+    fn keys(&self, layer: usize, variant: usize, kv_head: usize) -> &[f32] {
+        &self.cells[self.start(layer, 0, variant, kv_head)..][..self.slots * self.info.head_width]
+    }
+
+    /// Values of a layer, variant and head, `[slot][head_width]`.
+    fn values(&self, layer: usize, variant: usize, kv_head: usize) -> &[f32] {
+        &self.cells[self.start(layer, 1, variant, kv_head)..][..self.slots * self.info.head_width]
+    }
+
+    fn start(&self, layer: usize, part: usize, variant: usize, kv_head: usize) -> usize {
+        let line = (layer * 2 + part) * self.variants + variant;
+        (line * self.info.kv_heads + kv_head) * self.slots * self.info.head_width
+    }
+}
+
+// ---- preparing ----------------------------------------------------------------------------
+
+/// The weights that an op reads as vectors.
+fn vectors_of(op: &Op) -> Vec<Weight> {
+    match op {
+        Op::Norm { weight, bias, .. } => weight.iter().chain(bias).copied().collect(),
+        Op::Matmul { bias, .. } | Op::Attend { bias, .. } => bias.iter().copied().collect(),
+        Op::Rotate { frequencies, .. } => vec![*frequencies],
+        _ => Vec::new(),
+    }
+}
+
+/// What an op reads.
+fn inputs_of(op: &Op) -> Vec<Value> {
+    match op {
+        Op::Embed { .. } => Vec::new(),
+        Op::Pick { x, .. }
+        | Op::Norm { x, .. }
+        | Op::Matmul { x, .. }
+        | Op::Activate { x, .. }
+        | Op::Rotate { x, .. } => vec![*x],
+        Op::Add { a, b, .. } | Op::Multiply { a, b, .. } => vec![*a, *b],
+        Op::Store { keys, values, .. } => vec![*keys, *values],
+        Op::Attend { queries, .. } => vec![*queries],
+        Op::Sample { logits } => vec![*logits],
+    }
+}
+
+/// What an op writes.
+fn output_of(op: &Op) -> Option<Value> {
+    match op {
+        Op::Embed { out, .. }
+        | Op::Pick { out, .. }
+        | Op::Norm { out, .. }
+        | Op::Matmul { out, .. }
+        | Op::Activate { out, .. }
+        | Op::Add { out, .. }
+        | Op::Multiply { out, .. }
+        | Op::Rotate { out, .. }
+        | Op::Attend { out, .. } => Some(*out),
+        Op::Store { .. } | Op::Sample { .. } => None,
+    }
+}
+
+/// Gives each written value a buffer that is free from its op on, until its last reader has run.
+fn lay_out(graph: &Graph) -> (Vec<usize>, usize) {
+    let mut last_use = vec![0; graph.values().len()];
+    for (index, op) in graph.ops().iter().enumerate() {
+        for value in inputs_of(op).into_iter().chain(output_of(op)) {
+            last_use[graph.root(value).0.0 as usize] = index;
+        }
+    }
+    let mut places = vec![usize::MAX; graph.values().len()];
+    let (mut free, mut count) = (Vec::new(), 0);
+    for (index, op) in graph.ops().iter().enumerate() {
+        let out = output_of(op);
+        if let Some(out) = out {
+            places[out.0 as usize] = free.pop().unwrap_or_else(|| {
+                count += 1;
+                count - 1
+            });
+        }
+        let mut done: Vec<usize> = inputs_of(op)
+            .into_iter()
+            .chain(out)
+            .map(|value| graph.root(value).0.0 as usize)
+            .filter(|root| last_use[*root] == index)
+            .map(|root| places[root])
+            .collect();
+        done.sort_unstable();
+        done.dedup();
+        free.extend(done);
+    }
+    (places, count)
+}
+
+// ---- taps ---------------------------------------------------------------------------------
+
+/// Zeros in the shapes of what is watched.
+fn room_for_taps(graph: &Graph, play: &Play<'_>) -> Vec<Vec<f32>> {
+    let cells = |tap: &crate::graph::Tap| {
+        let columns = match tap.label.what {
+            What::Attention | What::Scores => tap.heads.len() * play.keys[tap.label.site as usize],
+            _ => graph.labelled(tap.label).map_or(0, |value| graph.info(value).width),
+        };
+        vec![0.0; play.variants * tap.rows.len() * columns]
+    };
+    play.taps.iter().map(cells).collect()
+}
+
+/// Copies what one row of one head sees into the taps that watch it.
+fn tap_seen(
+    site: Site,
+    layer: usize,
+    play: &Play<'_>,
+    seen: &attend::Seen<'_>,
+    taps: &mut [Vec<f32>],
+) {
+    let keys = play.keys[site as usize];
+    for (tap, to) in play.taps.iter().zip(taps) {
+        let numbers = match tap.label.what {
+            What::Attention => seen.attention,
+            What::Scores => seen.scores,
+            _ => continue,
+        };
+        if (tap.label.site, tap.label.layer) != (site, layer) {
+            continue;
+        }
+        let heads = tap.heads.iter().enumerate().filter(|(_, head)| **head as usize == seen.head);
+        for (head, _) in heads {
+            let rows = tap.rows.iter().enumerate().filter(|(_, row)| **row as usize == seen.row);
+            for (row, _) in rows {
+                let line = (seen.variant * tap.heads.len() + head) * tap.rows.len() + row;
+                let to = &mut to[line * keys..][..keys];
+                for (key, number) in seen.keys.iter().zip(numbers) {
+                    to[*key as usize] = *number;
+                }
+            }
+        }
+    }
+}
+
+// ---- playing ------------------------------------------------------------------------------
+
+impl Prepared {
+    fn rows<'a>(&'a self, value: Value, play: &Play<'_>) -> Rows<'a> {
+        let (root, start) = self.graph.root(value);
+        let info = self.graph.info(value);
+        Rows {
+            data: &self.buffers[self.places[root.0 as usize]],
+            start,
+            width: info.width,
+            stride: self.graph.info(root).width,
+            count: play.variants * extent(info.extent, play),
+        }
+    }
+
+    fn vector(&self, weight: Option<Weight>) -> Option<&[f32]> {
+        weight.map(|weight| self.vectors[weight.0 as usize].as_slice())
+    }
+
+    /// Runs one op: takes its output's buffer, computes into it, puts it back.
+    fn run(&mut self, index: usize, caches: &mut Caches, play: &Play<'_>, played: &mut Played) {
+        let op = &self.graph.ops()[index];
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut out = Vec::new();
+        if let Some(value) = output_of(op) {
+            let info = self.graph.info(value);
+            out = std::mem::take(&mut self.buffers[self.places[value.0 as usize]]);
+            out.resize(play.variants * extent(info.extent, play) * info.width, 0.0);
+        }
+        match op {
+            Op::Embed { lookups, .. } => self.embed(lookups, play, &mut out, &mut scratch.row),
+            Op::Pick { x, .. } => pick(self.rows(*x, play), play, &mut out),
+            Op::Norm { x, kind, groups, epsilon, offset, weight, bias, .. } => {
+                let (weight, bias) = (self.vector(*weight), self.vector(*bias));
+                let width = self.graph.info(*x).width / groups;
+                for (x, out) in self.rows(*x, play).iter().zip(out.chunks_exact_mut(width * groups))
+                {
+                    for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+                        norm(x, *kind, *epsilon, *offset, weight, bias, out);
+                    }
+                }
+            }
+            Op::Matmul { x, weight, bias, scale, .. } => matmul(
+                self.rows(*x, play),
+                &self.tables[weight.0 as usize],
+                self.vector(*bias),
+                *scale,
+                &mut out,
+                &mut scratch.matmul,
+            ),
+            Op::Activate { x, activation, .. } => self.activate(*x, *activation, play, &mut out),
+            Op::Add { a, b, .. } => self.zip(*a, *b, play, &mut out, |a, b| a + b),
+            Op::Multiply { a, b, .. } => self.zip(*a, *b, play, &mut out, |a, b| a * b),
+            Op::Rotate { x, head_width, rotation, frequencies, .. } => rotate(
+                self.rows(*x, play),
+                *head_width,
+                rotation,
+                &self.vectors[frequencies.0 as usize],
+                play,
+                &mut out,
+                &mut scratch.row,
+            ),
+            Op::Store { keys, values, site, layer } => {
+                let parts = [self.rows(*keys, play), self.rows(*values, play)];
+                store(parts, caches.site(*site), *layer, play);
+            }
+            Op::Attend { queries, site, layer, heads, bias, .. } => {
+                let job = Attend {
+                    queries: self.rows(*queries, play),
+                    cache: caches.site(*site),
+                    layer: *layer,
+                    heads: *heads,
+                    bias: self.vector(*bias),
+                    mask: play.masks[*site as usize].expect("the play was checked"),
+                    gates: play.gates[*site as usize],
+                    slots: play.slots,
+                    keys: play.keys[*site as usize],
+                    variants: play.variants,
+                };
+                attend(&job, &mut out, &mut scratch.attend, |seen| {
+                    tap_seen(*site, *layer, play, &seen, &mut played.taps);
+                });
+            }
+            Op::Sample { logits } if !play.draws.is_empty() => {
+                let rows = self.rows(*logits, play).iter();
+                played.choices = rows
+                    .zip(play.draws)
+                    .map(|(row, draw)| {
+                        sample::sample(row, *draw, play.candidates, &mut scratch.sample)
+                    })
+                    .collect();
+            }
+            Op::Sample { .. } => {}
+        }
+        if let Some(value) = output_of(op) {
+            self.buffers[self.places[value.0 as usize]] = out;
+            self.tap_value(value, play, &mut played.taps);
+        }
+        self.scratch = scratch;
+    }
+
+    /// Copies a value that was just written, and views of it, into the taps that watch them.
+    fn tap_value(&self, written: Value, play: &Play<'_>, taps: &mut [Vec<f32>]) {
+        for (tap, to) in play.taps.iter().zip(taps) {
+            if matches!(tap.label.what, What::Attention | What::Scores) {
+                continue;
+            }
+            let Some(value) = self.graph.labelled(tap.label) else { continue };
+            if self.graph.root(value).0 != written {
+                continue;
+            }
+            let rows = self.rows(value, play);
+            let each = rows.count / play.variants;
+            let watched = (0..play.variants)
+                .flat_map(|variant| tap.rows.iter().map(move |row| variant * each + *row as usize));
+            for (row, to) in watched.zip(to.chunks_exact_mut(rows.width)) {
+                to.copy_from_slice(rows.row(row));
+            }
+        }
+    }
+
+    fn embed(&self, lookups: &[Lookup], play: &Play<'_>, out: &mut [f32], entry: &mut Vec<f32>) {
+        let rows = play.slots.len();
+        let width = lookups.first().map_or(0, |lookup| self.graph.weight_info(lookup.table).inner);
+        out.fill(0.0);
+        entry.resize(width, 0.0);
+        for lookup in lookups {
+            let table = &self.tables[lookup.table.0 as usize];
+            for (line, out) in out.chunks_exact_mut(width).enumerate() {
+                let index = match lookup.index {
+                    Index::Token => play.ids[line],
+                    Index::Segment => play.segments.get(line).copied().unwrap_or(0),
+                    Index::Position(stream) => play.positions[stream][line % rows],
+                };
+                table.row(index as usize, entry);
+                for (out, value) in out.iter_mut().zip(entry.iter()) {
+                    *out += lookup.scale * value;
+                }
+            }
+        }
+    }
+
+    fn activate(&self, x: Value, activation: Activation, play: &Play<'_>, out: &mut [f32]) {
+        let x = self.rows(x, play);
+        for (x, out) in x.iter().zip(out.chunks_exact_mut(x.width)) {
+            math::activate(activation, x, out);
+        }
+    }
+
+    fn zip(
+        &self,
+        a: Value,
+        b: Value,
+        play: &Play<'_>,
+        out: &mut [f32],
+        f: impl Fn(f32, f32) -> f32,
+    ) {
+        let (a, b) = (self.rows(a, play), self.rows(b, play));
+        let lines = a.iter().zip(b.iter()).zip(out.chunks_exact_mut(a.width));
+        for ((a, b), out) in lines {
+            for ((a, b), out) in a.iter().zip(b).zip(out) {
+                *out = f(*a, *b);
+            }
+        }
+    }
+}
+
+fn extent(extent: Extent, play: &Play<'_>) -> usize {
+    match extent {
+        Extent::Rows => play.slots.len(),
+        Extent::Picked => play.picked.len(),
+    }
+}
+
+fn pick(x: Rows<'_>, play: &Play<'_>, out: &mut [f32]) {
+    let rows = play.slots.len();
+    let lines = (0..play.variants)
+        .flat_map(|variant| play.picked.iter().map(move |row| variant * rows + *row as usize));
+    for (line, out) in lines.zip(out.chunks_exact_mut(x.width)) {
+        out.copy_from_slice(x.row(line));
+    }
+}
+
+fn norm(
+    x: &[f32],
+    kind: NormKind,
+    epsilon: f32,
+    offset: f32,
+    weight: Option<&[f32]>,
+    bias: Option<&[f32]>,
+    out: &mut [f32],
+) {
+    let width = x.len() as f32;
+    let mean = match kind {
+        NormKind::Layer => math::sum(x, |x| x) / width,
+        NormKind::Rms => 0.0,
+    };
+    let variance = math::sum(x, |x| (x - mean) * (x - mean)) / width;
+    let factor = 1.0 / (variance + epsilon).sqrt();
+    math::map(x, out, |x| (x - mean) * factor);
+    if let Some(weight) = weight {
+        out.iter_mut().zip(weight).for_each(|(out, weight)| *out *= weight + offset);
+    }
+    if let Some(bias) = bias {
+        out.iter_mut().zip(bias).for_each(|(out, bias)| *out += bias);
+    }
+}
+
+/// Angles are formed in f64: an f32 angle of a late position would be off by more than 1e-5.
+fn rotate(
+    x: Rows<'_>,
+    head_width: usize,
+    rotation: &Rotation,
+    frequencies: &[f32],
+    play: &Play<'_>,
+    out: &mut [f32],
+    turns: &mut Vec<f32>,
+) {
+    let half = rotation.dims / 2;
+    let rows = play.slots.len();
+    for (row, position) in play.positions[rotation.stream].iter().enumerate() {
+        turns.clear();
+        for frequency in frequencies {
+            let (sin, cos) = (f64::from(*position) * f64::from(*frequency)).sin_cos();
+            turns.extend([cos as f32, sin as f32]);
+        }
+        for variant in 0..play.variants {
+            let line = variant * rows + row;
+            let out = &mut out[line * x.width..][..x.width];
+            out.copy_from_slice(x.row(line));
+            for head in out.chunks_exact_mut(head_width) {
+                let head = &mut head[rotation.start..][..rotation.dims];
+                for (pair, turn) in turns.as_chunks::<2>().0.iter().enumerate() {
+                    let [cos, sin] = *turn;
+                    let (left, right) = match rotation.pairing {
+                        Pairing::Halves => (pair, pair + half),
+                        Pairing::Neighbours => (2 * pair, 2 * pair + 1),
+                    };
+                    let (a, b) = (head[left], head[right]);
+                    head[left] = a * cos - b * sin;
+                    head[right] = b * cos + a * sin;
+                }
+            }
+        }
+    }
+}
+
+fn store(parts: [Rows<'_>; 2], cache: &mut SiteCache, layer: usize, play: &Play<'_>) {
+    let rows = play.slots.len();
+    let width = cache.info.head_width;
+    for (part, x) in parts.into_iter().enumerate() {
+        for variant in 0..play.variants {
+            for (row, slot) in play.slots.iter().enumerate() {
+                let x = x.row(variant * rows + row);
+                for (kv_head, x) in x.chunks_exact(width).enumerate() {
+                    let start = cache.start(layer, part, variant, kv_head) + *slot as usize * width;
+                    cache.cells[start..start + width].copy_from_slice(x);
+                }
+            }
+        }
     }
 }

@@ -1,0 +1,338 @@
+//! Weights as the CPU holds them, packed, and the product with them.
+//!
+//! Every dot product adds up in one fixed order, whatever is computed beside it: lane `k % 4` takes
+//! `k`, ascending, and the four lanes are added at the end. So a row's result does not depend,
+//! bit for bit, on how many rows are computed with it.
+
+use half::{bf16, f16};
+use wide::f32x4;
+
+use super::Rows;
+use crate::device::Matrix;
+use crate::error::{Error, Result};
+
+/// Columns that are loaded, widened and padded together.
+const CHUNK: usize = 8;
+
+/// Eight numbers as they are computed with.
+type Wide = [f32x4; 2];
+
+/// Eight neighbouring weights of one row, packed as they are stored.
+trait Chunk: Copy {
+    fn widen(self) -> Wide;
+
+    /// The weights themselves where they need no widening.
+    fn wide(_weights: &[Self]) -> Option<&[Wide]> {
+        None
+    }
+}
+
+impl Chunk for Wide {
+    #[inline(always)]
+    fn widen(self) -> Wide {
+        self
+    }
+
+    fn wide(weights: &[Wide]) -> Option<&[Wide]> {
+        Some(weights)
+    }
+}
+
+/// Half floats, finite.
+#[derive(Clone, Copy, Debug, Default)]
+struct Halves([u16; CHUNK]);
+
+impl Chunk for Halves {
+    /// Moves the exponent and the mantissa to their places in an f32, which is then 2^112 too
+    /// small: true for subnormal halves as well, and no branch. (Infinities were kept out.)
+    #[inline(always)]
+    fn widen(self) -> Wide {
+        const SCALE: f32x4 = f32x4::splat(f32::from_bits((127 + 112) << 23));
+        let move_bits =
+            |half: u16| f32::from_bits((((half as i16 as i32) << 13) as u32) & 0x8fff_e000);
+        let [a, b, c, d, e, f, g, h] = self.0.map(move_bits);
+        [f32x4::new([a, b, c, d]) * SCALE, f32x4::new([e, f, g, h]) * SCALE]
+    }
+}
+
+/// Brain floats: the upper halves of f32.
+#[derive(Clone, Copy, Debug, Default)]
+struct Brains([u16; CHUNK]);
+
+impl Chunk for Brains {
+    #[inline(always)]
+    fn widen(self) -> Wide {
+        let [a, b, c, d, e, f, g, h] = self.0.map(|brain| f32::from_bits((brain as u32) << 16));
+        [f32x4::new([a, b, c, d]), f32x4::new([e, f, g, h])]
+    }
+}
+
+/// Small integers, without the scale of their row.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bytes([i8; CHUNK]);
+
+impl Chunk for Bytes {
+    #[inline(always)]
+    fn widen(self) -> Wide {
+        let [a, b, c, d, e, f, g, h] = self.0.map(f32::from);
+        [f32x4::new([a, b, c, d]), f32x4::new([e, f, g, h])]
+    }
+}
+
+/// A matrix `[out, inner]` in the CPU's memory; rows are padded with zeros to whole chunks.
+#[derive(Debug)]
+pub struct Table {
+    /// Rows.
+    pub out: usize,
+    /// Columns.
+    pub inner: usize,
+    format: Format,
+}
+
+#[derive(Debug)]
+enum Format {
+    F32(Vec<Wide>),
+    F16(Vec<Halves>),
+    Bf16(Vec<Brains>),
+    Int8(Vec<Bytes>, Vec<f32>),
+}
+
+impl Table {
+    /// Takes a matrix in the format of its file.
+    pub fn new(name: &str, out: usize, inner: usize, matrix: Matrix) -> Result<Table> {
+        let (cells, scales) = match &matrix {
+            Matrix::F32(values) => (values.len(), out),
+            Matrix::F16(values) => (values.len(), out),
+            Matrix::Bf16(values) => (values.len(), out),
+            Matrix::Int8 { values, scales } => (values.len(), scales.len()),
+        };
+        if out.checked_mul(inner) != Some(cells) || scales != out {
+            let expected = format!("{out} x {inner} numbers");
+            return Err(Error::weights(format!("weight `{name}`"), expected, cells.to_string()));
+        }
+        let format = match matrix {
+            Matrix::F32(values) => Format::F32(wide(&values, inner)),
+            Matrix::F16(values) if values.iter().all(|half| half.is_finite()) => {
+                Format::F16(pad(&values, inner, |chunk| Halves(chunk.map(f16::to_bits))))
+            }
+            Matrix::F16(values) => {
+                let values: Vec<f32> = values.iter().map(|half| half.to_f32()).collect();
+                Format::F32(wide(&values, inner))
+            }
+            Matrix::Bf16(values) => {
+                Format::Bf16(pad(&values, inner, |chunk| Brains(chunk.map(bf16::to_bits))))
+            }
+            Matrix::Int8 { values, scales } => Format::Int8(pad(&values, inner, Bytes), scales),
+        };
+        Ok(Table { out, inner, format })
+    }
+
+    /// Writes a row, widened, into `to`.
+    pub fn row(&self, row: usize, to: &mut [f32]) {
+        fn copy<C: Chunk>(weights: &[C], row: usize, scale: f32, to: &mut [f32]) {
+            let chunks = to.len().div_ceil(CHUNK);
+            let row = &weights[row * chunks..][..chunks];
+            for (to, chunk) in to.chunks_mut(CHUNK).zip(row) {
+                let wide: [f32; CHUNK] = bytemuck::cast(chunk.widen());
+                for (to, value) in to.iter_mut().zip(wide) {
+                    *to = value * scale;
+                }
+            }
+        }
+        let to = &mut to[..self.inner];
+        match &self.format {
+            Format::F32(weights) => copy(weights, row, 1.0, to),
+            Format::F16(weights) => copy(weights, row, 1.0, to),
+            Format::Bf16(weights) => copy(weights, row, 1.0, to),
+            Format::Int8(weights, scales) => copy(weights, row, scales[row], to),
+        }
+    }
+
+    /// The whole matrix, widened: for vectors and small tables.
+    pub fn to_vec(&self) -> Vec<f32> {
+        let mut all = vec![0.0; self.out * self.inner];
+        if self.inner > 0 {
+            for (row, to) in all.chunks_exact_mut(self.inner).enumerate() {
+                self.row(row, to);
+            }
+        }
+        all
+    }
+}
+
+fn pad<T: Copy + Default, C>(
+    values: &[T],
+    inner: usize,
+    chunk: impl Fn([T; CHUNK]) -> C,
+) -> Vec<C> {
+    if inner == 0 {
+        return Vec::new();
+    }
+    let mut all = Vec::with_capacity(values.len() / inner * inner.div_ceil(CHUNK));
+    for row in values.chunks_exact(inner) {
+        for part in row.chunks(CHUNK) {
+            let mut padded = [T::default(); CHUNK];
+            padded[..part.len()].copy_from_slice(part);
+            all.push(chunk(padded));
+        }
+    }
+    all
+}
+
+fn wide(values: &[f32], inner: usize) -> Vec<Wide> {
+    pad(values, inner, |chunk: [f32; CHUNK]| bytemuck::cast(chunk))
+}
+
+/// Memory that a matmul borrows from play to play.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// The rows, padded to whole chunks.
+    x: Vec<Wide>,
+    /// A few rows of the weight, widened.
+    panel: Vec<Wide>,
+}
+
+/// Outputs computed together for a single row: as many as hide the latency of an addition.
+const OUTPUTS_OF_ONE: usize = 8;
+/// Rows and outputs computed together for many rows: as many sums as fit into 16 registers.
+const ROWS: usize = 4;
+const OUTPUTS: usize = 3;
+
+/// `out = scale * x weightᵀ + bias`.
+pub fn matmul(
+    x: Rows<'_>,
+    weight: &Table,
+    bias: Option<&[f32]>,
+    scale: f32,
+    out: &mut [f32],
+    scratch: &mut Scratch,
+) {
+    let chunks = weight.inner.div_ceil(CHUNK);
+    scratch.x.resize(x.count * chunks, Wide::default());
+    if chunks > 0 {
+        for (row, padded) in scratch.x.chunks_exact_mut(chunks).enumerate() {
+            let padded: &mut [f32] = bytemuck::cast_slice_mut(padded);
+            padded[..weight.inner].copy_from_slice(x.row(row));
+            padded[weight.inner..].fill(0.0);
+        }
+    }
+    let mut job = Job { rows: x.count, chunks, outputs: weight.out, bias, scale, out };
+    match &weight.format {
+        Format::F32(weights) => job.run(weights, None, scratch),
+        Format::F16(weights) => job.run(weights, None, scratch),
+        Format::Bf16(weights) => job.run(weights, None, scratch),
+        Format::Int8(weights, scales) => job.run(weights, Some(scales), scratch),
+    }
+}
+
+struct Job<'a> {
+    rows: usize,
+    chunks: usize,
+    outputs: usize,
+    bias: Option<&'a [f32]>,
+    scale: f32,
+    out: &'a mut [f32],
+}
+
+impl Job<'_> {
+    /// Weights are read once. Few rows widen them in registers; many rows share a widened panel.
+    fn run<C: Chunk>(&mut self, weights: &[C], scales: Option<&[f32]>, scratch: &mut Scratch) {
+        let Scratch { x, panel } = scratch;
+        if self.rows < ROWS {
+            let whole = self.outputs - self.outputs % OUTPUTS_OF_ONE;
+            for output in (0..whole).step_by(OUTPUTS_OF_ONE) {
+                let weights = &weights[output * self.chunks..];
+                for row in 0..self.rows {
+                    self.block::<C, 1, OUTPUTS_OF_ONE>(x, row, weights, output, scales);
+                }
+            }
+            for output in whole..self.outputs {
+                for row in 0..self.rows {
+                    let weights = &weights[output * self.chunks..];
+                    self.block::<C, 1, 1>(x, row, weights, output, scales);
+                }
+            }
+            return;
+        }
+        panel.resize(OUTPUTS * self.chunks, Wide::default());
+        for output in (0..self.outputs).step_by(OUTPUTS) {
+            let count = OUTPUTS.min(self.outputs - output);
+            let packed = &weights[output * self.chunks..][..count * self.chunks];
+            let panel = C::wide(packed).unwrap_or_else(|| {
+                for (wide, packed) in panel.iter_mut().zip(packed) {
+                    *wide = packed.widen();
+                }
+                &panel[..packed.len()]
+            });
+            match count {
+                3 => self.rows_of::<3>(x, panel, output, scales),
+                2 => self.rows_of::<2>(x, panel, output, scales),
+                _ => self.rows_of::<1>(x, panel, output, scales),
+            }
+        }
+    }
+
+    fn rows_of<const O: usize>(
+        &mut self,
+        x: &[Wide],
+        panel: &[Wide],
+        output: usize,
+        scales: Option<&[f32]>,
+    ) {
+        let whole = self.rows - self.rows % ROWS;
+        for row in (0..whole).step_by(ROWS) {
+            self.block::<Wide, ROWS, O>(x, row, panel, output, scales);
+        }
+        for row in whole..self.rows {
+            self.block::<Wide, 1, O>(x, row, panel, output, scales);
+        }
+    }
+
+    /// `R` rows times `O` outputs, all sums in registers.
+    #[inline(always)]
+    fn block<C: Chunk, const R: usize, const O: usize>(
+        &mut self,
+        x: &[Wide],
+        row: usize,
+        weights: &[C],
+        output: usize,
+        scales: Option<&[f32]>,
+    ) {
+        let sums = sums::<C, R, O>(x, row, weights, self.chunks);
+        for (r, sums) in sums.iter().enumerate() {
+            let out = &mut self.out[(row + r) * self.outputs + output..][..O];
+            for (o, sum) in sums.iter().enumerate() {
+                let scale = self.scale * scales.map_or(1.0, |scales| scales[output + o]);
+                out[o] = sum * scale + self.bias.map_or(0.0, |bias| bias[output + o]);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn sums<C: Chunk, const R: usize, const O: usize>(
+    x: &[Wide],
+    row: usize,
+    weights: &[C],
+    chunks: usize,
+) -> [[f32; O]; R] {
+    let x: [&[Wide]; R] = std::array::from_fn(|r| &x[(row + r) * chunks..][..chunks]);
+    let weights: [&[C]; O] = std::array::from_fn(|o| &weights[o * chunks..][..chunks]);
+    let mut sums = [[f32x4::ZERO; O]; R];
+    for chunk in 0..chunks {
+        let wide: [Wide; O] = std::array::from_fn(|o| weights[o][chunk].widen());
+        for half in 0..2 {
+            for (o, wide) in wide.iter().enumerate() {
+                for r in 0..R {
+                    sums[r][o] = wide[half].mul_add(x[r][chunk][half], sums[r][o]);
+                }
+            }
+        }
+    }
+    sums.map(|sums| {
+        sums.map(|sum| {
+            let [a, b, c, d] = sum.to_array();
+            (a + b) + (c + d)
+        })
+    })
+}
