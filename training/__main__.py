@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
+MODELS = HERE.parent / "www" / "models"
+GOLDEN = HERE.parent / "tests" / "golden"
+RESULTS = HERE / "results"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -23,6 +27,30 @@ def parser() -> argparse.ArgumentParser:
 
     train = add("train", "train one model, or go on with it")
     train_options(train)
+
+    evaluate = add("evaluate", "measure an exported model")
+    evaluate.add_argument("name", help="encoder, causal, prefix, encoder-decoder or control")
+    evaluate.add_argument("--folder", type=Path, help="the model folder; the shipped one where not given")
+    evaluate.add_argument("--split", choices=["test", "validation"], default="test")
+    evaluate.add_argument("--sentences", type=int, help="the first so many of the split")
+    evaluate.add_argument("--out", type=Path, help="where the numbers go; training/results where not given")
+    evaluate.add_argument("--threads", type=int, default=1)
+
+    export = add("export", "write model folders, golden numbers and models.json")
+    export.add_argument("runs", nargs="*", help="objective=run, such as causal=causal-1; none: only golden numbers and models.json")
+    export.add_argument("--average", action="store_true", help="the running average of the weights instead of the last ones")
+    export.add_argument("--to", type=Path, help="a folder for a model that is not shipped")
+
+    add("compare", "differences between the measured models, with intervals")
+    add("plot", "curves as SVG, from the logs")
+    add("report", "REPORT.md, from the logs and measurements")
+
+    everything = add("all", "prepare, tokenizer, train the four and the control, export, evaluate, plot, report")
+    everything.add_argument("--data", type=Path, required=True)
+    everything.add_argument("--tokens", type=float, default=14e6, help="tokens that each model sees")
+    everything.add_argument("--seed", type=int, default=1)
+    everything.add_argument("--threads", type=int, default=1, help="of each process")
+    everything.add_argument("--processes", type=int, default=2, help="models trained at one time")
 
     return top
 
@@ -60,27 +88,115 @@ def run_train(options) -> None:
 
 
 def run_tokenizer(options) -> None:
-    from .data import QUARTETS
+    from .data import CORPUS, QUARTETS
     from .tokenizer import train
 
     folder = options.work / options.quartet
     lines = (folder / "train.tsv").read_text(encoding="utf-8").splitlines()
     tokenizer = train((side for line in lines for side in line.split("\t")), QUARTETS[options.quartet].vocab_size)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "negatives.npy").unlink(missing_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    (folder / CORPUS).unlink(missing_ok=True)
     print(f"{tokenizer.get_vocab_size()} tokens")
+
+
+def run_evaluate(options) -> None:
+    import torch
+
+    from .data import QUARTETS
+    from .evaluate import evaluate
+
+    torch.set_num_threads(options.threads)
+    folder = options.folder or MODELS / f"{options.quartet}-{options.name}"
+    out = options.out or RESULTS / options.quartet / f"{options.name}.json"
+    found = evaluate(folder, options.work, QUARTETS[options.quartet], options.split, options.sentences, out)
+    print({k: v for k, v in found.items() if k not in ("outputs", "by_length")})
+
+
+def run_export(options) -> None:
+    import json
+
+    from .data import QUARTETS
+    from .export import TEMPLATES, export, golden, models_file
+
+    quartet = QUARTETS[options.quartet]
+    for item in options.runs:
+        objective, run = item.split("=")
+        folder = options.to or MODELS / f"{quartet.name}-{objective}"
+        export(options.work / quartet.name / "runs" / run, folder, options.work, quartet, options.average, RESULTS / quartet.name / "logs")
+    if options.to:
+        return
+    GOLDEN.mkdir(parents=True, exist_ok=True)
+    for architecture in TEMPLATES:
+        folder = MODELS / f"{quartet.name}-{architecture}"
+        if folder.exists():
+            text = json.dumps(golden(folder, quartet), ensure_ascii=False, separators=(",", ":"))
+            (GOLDEN / f"{folder.name}.json").write_text(text + "\n")
+    (MODELS / "models.json").write_text(json.dumps(models_file(MODELS, RESULTS), ensure_ascii=False, indent=1) + "\n")
+
+
+def run_compare(options) -> None:
+    import json
+
+    from .data import QUARTETS
+    from .evaluate import compare
+
+    results = RESULTS / options.quartet
+    (results / "compare.json").write_text(json.dumps(compare(results, options.work, QUARTETS[options.quartet]), indent=1) + "\n")
+
+
+def run_plot(options) -> None:
+    from .plot import plot
+
+    plot(RESULTS / options.quartet, HERE / "figures" / options.quartet)
+
+
+def run_report(options) -> None:
+    from .report import report
+
+    (HERE / "REPORT.md").write_text(report(RESULTS, HERE / "splits"))
+
+
+def run_prepare(options) -> None:
+    from .data import prepare
+
+    prepare(options.data, options.work, HERE / "splits")
+
+
+def run_all(options) -> None:
+    """Every step in turn; each training in a process of its own, so that a stopped run goes on where it was."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from .objectives import OBJECTIVES
+
+    def step(*words) -> None:
+        subprocess.run([sys.executable, "-m", "training", *map(str, words), "--work", options.work, "--quartet", options.quartet], check=True)
+
+    if not (options.work / options.quartet / "tokenizer.json").exists():
+        step("prepare", "--data", options.data)
+        step("tokenizer")
+    train = lambda objective: step("train", objective, "--tokens", options.tokens, "--seed", options.seed, "--threads", options.threads)
+    with ThreadPoolExecutor(options.processes) as pool:
+        list(pool.map(train, OBJECTIVES))
+    shipped = [name for name in OBJECTIVES if name != "control"]
+    control = options.work / options.quartet / "control"
+    step("export", f"control=control-{options.seed}", "--to", control)
+    step("export", *(f"{name}={name}-{options.seed}" for name in shipped))
+    for name in shipped:
+        step("evaluate", name)
+    step("evaluate", "control", "--folder", control)
+    for last in ("export", "compare", "plot", "report"):
+        step(last)
+
+
+STEPS = {
+    "prepare": run_prepare, "tokenizer": run_tokenizer, "train": run_train, "evaluate": run_evaluate, "export": run_export,
+    "compare": run_compare, "plot": run_plot, "report": run_report, "all": run_all,
+}  # fmt: skip
 
 
 def main(arguments: list[str]) -> None:
     options = parser().parse_args(arguments)
-    if options.command == "prepare":
-        from .data import prepare
-
-        prepare(options.data, options.work, HERE / "splits")
-    elif options.command == "tokenizer":
-        run_tokenizer(options)
-    elif options.command == "train":
-        run_train(options)
+    STEPS[options.command](options)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from .tokenizer import normalizer
 SEED = 20261122
 HELD_OUT = 1000  # sentences for validation, and as many for the test
 MOST_WORDS = 12  # English words in a sentence
+CORPUS = "corpus.npz"  # inside a quartet's work folder
 MOST_TOKENS = 40  # tokens a side; far less than the positions of the model
 
 
@@ -157,18 +158,30 @@ class Corpus:
 
     @staticmethod
     def read(work: Path, quartet: Quartet) -> Corpus:
+        """The encoded training pairs; made once, then kept beside them."""
         folder = work / quartet.name
-        pairs = [Pair(*line.rstrip("\n").split("\t")) for line in open(folder / "train.tsv", encoding="utf-8")]
-        sides = [pair.sides(quartet) for pair in pairs]
+        kept = folder / CORPUS
+        if not kept.exists():
+            Corpus.encode(folder, quartet).keep(kept)
+        file = np.load(kept)
+        split = lambda side: np.split(file[side], np.cumsum(file[f"{side}_lengths"])[:-1])
+        return Corpus(split("sources"), split("targets"), file["negatives"], int(file["vocab_size"]))
+
+    @staticmethod
+    def encode(folder: Path, quartet: Quartet) -> Corpus:
+        lines = (folder / "train.tsv").read_text(encoding="utf-8").splitlines()
+        sides = [Pair(*line.split("\t")).sides(quartet) for line in lines]
         tokenizer = load_tokenizer(folder / "tokenizer.json")
         sources = [e.ids for e in tokenizer.encode_batch([s for s, _ in sides])]
         targets = [e.ids for e in tokenizer.encode_batch([t for _, t in sides])]
-        fits = [i for i in range(len(pairs)) if max(len(sources[i]), len(targets[i])) <= MOST_TOKENS]
+        fits = [i for i in range(len(sides)) if max(len(sources[i]), len(targets[i])) <= MOST_TOKENS]
         sides, sources, targets = ([x[i] for i in fits] for x in (sides, sources, targets))
-        cache = folder / "negatives.npy"
-        if not cache.exists():
-            np.save(cache, hard_negatives(sides, np.random.default_rng(SEED)))
-        return Corpus(sources, targets, np.load(cache), tokenizer.get_vocab_size())
+        negatives = hard_negatives(sides, np.random.default_rng(SEED))
+        return Corpus(sources, targets, negatives, tokenizer.get_vocab_size())
+
+    def keep(self, path: Path) -> None:
+        np.savez(path, sources=np.concatenate(self.sources), sources_lengths=self.source_lengths, targets=np.concatenate(self.targets),
+                 targets_lengths=self.target_lengths, negatives=self.negatives, vocab_size=self.vocab_size)  # fmt: skip
 
 
 def words(text: str) -> list[str]:
@@ -176,8 +189,9 @@ def words(text: str) -> list[str]:
     return [w for w in re.findall(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+", text.casefold())]
 
 
-def hard_negatives(sides: list[tuple[str, str]], rng: np.random.Generator, each: int = 4, tries: int = 60) -> np.ndarray:
-    """For every pair, others whose target has the same length (in words, one more or less) and shares words.
+def hard_negatives(sides: list[tuple[str, str]], rng: np.random.Generator, each: int = 4, tries: int = 60, first: int | None = None) -> np.ndarray:
+    """For every pair (or the `first` ones), others whose target has the same length (in words, one more or less)
+    and shares words.
 
     Sentences that share any translation mean the same, so neither may serve as the other's negative.
     """
@@ -191,8 +205,8 @@ def hard_negatives(sides: list[tuple[str, str]], rng: np.random.Generator, each:
     for i, bag in enumerate(bags):
         for word in bag:
             holders[word].append(i)
-    found = np.full((len(sides), each), -1, dtype=np.int32)
-    for i, (source, target) in enumerate(sides):
+    found = np.full((len(sides[:first]), each), -1, dtype=np.int32)
+    for i, (source, target) in enumerate(sides[:first]):
         same = {other for t in translations[source] for other in backwards[t]}
         forbidden = {t for s in same for t in translations[s]}
         # Rare words first: what they share then carries meaning.

@@ -22,13 +22,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .data import Corpus, Quartet, batches
+from .evaluate import beside_accuracy, scores, translations
 from .model import Config, Transformer, load
-from .objectives import ARCHITECTURE_OF, losses, make
+from .objectives import ARCHITECTURE_OF, blanked, losses, make, pair_side
 from .tokenizer import load as load_tokenizer
 
 AVERAGE = 0.998  # a step's share of the past in the running average of the weights
 SAVE_EVERY, VALIDATE_EVERY, LOG_EVERY = 60.0, 120.0, 20  # seconds, seconds, steps
 VALIDATION_PAIRS = 400
+QUALITY_EVERY, QUALITY_SENTENCES = 1_500_000, 200  # tokens, sentences of the validation split
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Settings:
     seed: int = 1
     batch_tokens: int = 3000
     rate: float = 2e-3
-    muon_rate: float = 0.0  # 0: every parameter by AdamW
+    muon_rate: float = 0.02  # of the blocks' matrices; 0: AdamW for every parameter
     weight_decay: float = 0.05
     smoothing: float = 0.1
     warm_up_tokens: int = 300_000
@@ -138,33 +140,40 @@ def save_atomically(content: dict, path: Path) -> None:
     os.replace(path.with_suffix(".new"), path)
 
 
-def validation_batches(work: Path, quartet: Quartet, corpus: Corpus, objective: str) -> list:
-    """The first pairs of the validation split, under the same blanks each time."""
-    items = json.loads((work / quartet.name / "validation.json").read_text())[:VALIDATION_PAIRS]
-    tokenizer = load_tokenizer(work / quartet.name / "tokenizer.json")
-    pairs = [(tokenizer.encode(i["source"]).ids, tokenizer.encode(i["references"][0]).ids) for i in items]
-    pairs.sort(key=lambda pair: len(pair[0]) + len(pair[1]))
-    groups = [pairs[i : i + 100] for i in range(0, len(pairs), 100)]
-    if objective != "encoder":
-        return [make(objective, group) for group in groups]
-    from .objectives import blanked, pair_side
+class HeldOut:
+    """The first sentences of the validation split, and what is asked of them on the way."""
 
-    rng = np.random.default_rng(0)
-    everyone = lambda group: np.ones(len(group), bool)
-    return [blanked([pair_side(*pair) for pair in group], everyone(group), 0.0, corpus, rng, None) for group in groups]
+    def __init__(self, work: Path, quartet: Quartet, corpus: Corpus, objective: str):
+        self.objective = objective
+        self.items = json.loads((work / quartet.name / "validation.json").read_text())[:VALIDATION_PAIRS]
+        self.tokenizer = load_tokenizer(work / quartet.name / "tokenizer.json")
+        encode = lambda text: self.tokenizer.encode(text).ids
+        self.pairs = [(encode(item["source"]), encode(item["references"][0])) for item in self.items]
+        by_length = sorted(self.pairs, key=lambda pair: len(pair[0]) + len(pair[1]))
+        groups = [by_length[i : i + 100] for i in range(0, len(by_length), 100)]
+        rng = np.random.default_rng(0)  # the same blanks each time
+        masked = lambda g: blanked([pair_side(*pair) for pair in g], np.ones(len(g), bool), 0.0, corpus, rng, None)
+        self.batches = [masked(g) if objective == "encoder" else make(objective, g) for g in groups]
 
+    @torch.no_grad()
+    def loss(self, model: Transformer, autocast) -> float:
+        """Mean cross-entropy of a supervised token, without smoothing."""
+        total, count = 0.0, 0
+        for batch in self.batches:
+            batch = batch.to(model.token.weight.device)
+            with autocast():
+                total += losses(model, batch, 0.0)["tokens"].item() * len(batch.labels)
+            count += len(batch.labels)
+        return round(total / count, 4)
 
-@torch.no_grad()
-def validate(model: Transformer, held_out: list, autocast) -> float:
-    """Mean cross-entropy of a supervised token, without smoothing."""
-    model.eval()
-    total, count = 0.0, 0
-    for batch in held_out:
-        with autocast():
-            total += losses(model, batch, 0.0)["tokens"].item() * len(batch.labels)
-        count += len(batch.labels)
-    model.train()
-    return total / count
+    @torch.no_grad()
+    def quality(self, model: Transformer) -> dict:
+        """BLEU and chrF of greedy translations, or the share of blanks that the encoder fills rightly."""
+        items = self.items[:QUALITY_SENTENCES]
+        if self.objective == "encoder":
+            return {"masked_accuracy": beside_accuracy(model, self.pairs[:QUALITY_SENTENCES])}
+        found = scores(translations(model, self.tokenizer, [i["source"] for i in items]), [i["references"] for i in items])
+        return {"bleu": found["bleu"], "chrf": found["chrf"]}
 
 
 def train(
@@ -198,7 +207,7 @@ def train(
                 group["lr"] = rate
         counters = Counters(**checkpoint["counters"])
     rates = [[group["lr"] for group in stepper.param_groups] for stepper in steppers]
-    held_out = [batch.to(device) for batch in validation_batches(work, quartet, corpus, settings.objective)]
+    held_out = HeldOut(work, quartet, corpus, settings.objective)
 
     half = torch.bfloat16 if precision == "bf16" or (precision == "auto" and (device != "cpu" or fast_bf16())) else None
     autocast = (lambda: torch.autocast(device, dtype=half)) if half else nullcontext
@@ -214,6 +223,11 @@ def train(
     def save():
         save_atomically({"settings": asdict(settings), "counters": asdict(counters), "model": model.state_dict(),
             "average": average, "optimisers": [s.state_dict() for s in steppers]}, checkpoint_path)  # fmt: skip
+
+    def averaged() -> Transformer:
+        other = Transformer(model.config).to(device)
+        other.load_state_dict(average)
+        return other.eval()
 
     stop = []
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -264,13 +278,16 @@ def train(
             recent = {}
         bar.update(int(1000 * budget.progress(counters)) - bar.n)
         if now - validated > VALIDATE_EVERY:
-            note("validation", loss=round(validate(model, held_out, autocast), 4))
+            note("validation", loss=held_out.loss(model, autocast))
             validated = time.monotonic()
+        if counters.tokens // QUALITY_EVERY > (counters.tokens - tokens) // QUALITY_EVERY:
+            note("quality", **held_out.quality(averaged()))
         if now - saved > SAVE_EVERY:
             save()
             saved = time.monotonic()
     save()
-    note("validation", loss=round(validate(model, held_out, autocast), 4))
+    note("validation", loss=held_out.loss(model, autocast))
+    note("quality", **held_out.quality(averaged()))
     note("stop", reason="asked" if stop else "budget")
     log.close()
     bar.close()
@@ -278,7 +295,11 @@ def train(
 
 def fast_bf16() -> bool:
     """Whether this processor multiplies bf16 in hardware; elsewhere it is slower than f32."""
-    return torch.backends.cpu.get_capabilities().get("avx512_bf16", False) or "amx" in str(torch.backends.cpu.get_capabilities())
+    try:
+        flags = Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def processor() -> str:

@@ -1,0 +1,148 @@
+"""REPORT.md, written from the logs and measurements in `results/` and from nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from .data import QUARTETS
+from .plot import LOOK, read_log
+
+ORDER = list(LOOK)
+
+
+def table(head: list[str], rows: list[list]) -> str:
+    line = lambda cells: "| " + " | ".join(str(c) for c in cells) + " |"
+    return "\n".join([line(head), line(["---"] * len(head)), *map(line, rows)])
+
+
+def read(results: Path, name: str, suffix: str) -> dict | None:
+    path = results / f"{name}{suffix}"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def quartet_report(name: str, results: Path, splits: Path) -> str:
+    facts = json.loads((splits / f"{name}.json").read_text())
+    measured = {n: found for n in ORDER if (found := read(results, n, ".json"))}
+    settings = {n: found for n in ORDER if (found := read(results / "logs", n, ".settings.json"))}
+    logs = {n: read_log(results / "logs" / f"{n}.jsonl") for n in settings}
+    if not measured:
+        return f"## {name}\n\nNot trained yet.\n"
+    parts = [f"## {name}", data_part(facts), training_part(settings, logs), quality_part(measured), length_part(measured)]
+    parts += [curves_part(name), comparison_part(results), samples_part(measured)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def data_part(facts: dict) -> str:
+    counts = facts["counts"]
+    return f"""### Data
+
+`{facts["file"]}`, SHA-256 `{facts["sha256"]}`. Sentences of 1 to {facts["most_words"]} English words: {counts["pairs"]:,} pairs;
+{counts["train_pairs"]:,} pairs ({counts["train_english"]:,} English sentences) to train on, {counts["validation_sentences"]:,} sentences to validate
+({counts["validation_references"]:,} references), {counts["test_sentences"]:,} to test ({counts["test_references"]:,} references). Split by English
+sentence without case and punctuation, seed {facts["seed"]}; the ids are in `splits/`."""
+
+
+def training_part(settings: dict, logs: dict) -> str:
+    rows = []
+    for name, lines in logs.items():
+        last = max(lines, key=lambda line: line["step"])
+        rows.append([name, settings[name]["architecture"], f"{settings[name]['parameters']:,}", f"{last['step']:,}", f"{last['tokens']:,}",
+                     f"{last['supervised']:,}", f"{last['seconds'] / 3600:.2f}", round(last["tokens"] / max(1, last["seconds"])), settings[name]["seed"]])  # fmt: skip
+    shared = next(iter(settings.values()))
+    shown = ("batch_tokens", "rate", "muon_rate", "weight_decay", "smoothing", "warm_up_tokens", "decay", "pair_weight", "clip")
+    numbers = ", ".join(f"`{k}` {shared[k]}" for k in shown)
+    hardware = sorted({f"{s['hardware']['device']}, {s['hardware']['threads']} thread(s), {s['hardware']['precision']}, torch {s['hardware']['torch']}"
+                       for s in settings.values()})  # fmt: skip
+    head = ["run", "architecture", "parameters", "steps", "tokens seen", "supervised positions", "hours", "tokens/s", "seed"]
+    model = shared["model"]
+    return f"""### Training
+
+{table(head, rows)}
+
+Width {model["width"]}, {model["attention_heads"]} heads, feed-forward {model["feed_forward_width"]}, vocabulary {model["vocab_size"]}. Settings, the same for
+all: {numbers}. Hardware: {"; ".join(hardware)}. Hours are those of training steps, on a machine that did other work as well."""
+
+
+def with_interval(found: dict, name: str) -> str:
+    low, high = found[f"{name}_interval"]
+    return f"{found[name]} ({low} to {high})"
+
+
+def quality_part(measured: dict) -> str:
+    writers = {n: f for n, f in measured.items() if "quality" in f}
+    split = {f"{f['split']}, {f['sentences']} sentences" for f in measured.values()}
+    rows = [[n, with_interval(f["quality"], "bleu"), with_interval(f["quality"], "chrf"), f"{f['quality']['exact']:.1%}", f"`{f['model_sha256'][:12]}`"] for n, f in writers.items()]
+    text = f"### Quality ({'; '.join(sorted(split))})\n\n"
+    if rows:
+        signatures = next(iter(writers.values()))["quality"]
+        text += table(["model", "BLEU", "chrF", "equal to a reference", "weights"], rows)
+        text += f"""
+
+Greedy, as many references as the data has. In brackets: 95 % bootstrap intervals over test sentences (other sentences, not
+other training runs). `{signatures["bleu_signature"]}`, `{signatures["chrf_signature"]}`."""
+    if "encoder" in measured:
+        masked, pair = measured["encoder"]["masked"], measured["encoder"]["pair"]
+        low, high = masked["pair_in_view_interval"]
+        text += "\n\n" + table(["encoder", "share right"], [
+            ["blanks, translation in view", f"{masked['pair_in_view']:.1%} ({low:.1%} to {high:.1%})"],
+            ["... in the source / in the target", f"{masked['pair_in_view_source']:.1%} / {masked['pair_in_view_target']:.1%}"],
+            ["blanks, sentence alone: source / target", f"{masked['alone_source']:.1%} / {masked['alone_target']:.1%}"],
+            ["pair head, half true, half false", f"{pair['accuracy']:.1%}"],
+            ["... true pairs / random pairs / pairs that look true", f"{pair['true']:.1%} / {pair['easy']:.1%} / {pair['hard']:.1%}"],
+        ])  # fmt: skip
+        text += f"\n\nBlanks: {masked['how']}; {masked['blanks']:,} in all."
+    return text
+
+
+def length_part(measured: dict) -> str:
+    writers = {n: f["by_length"] for n, f in measured.items() if "by_length" in f}
+    if not writers:
+        return ""
+    lengths = list(next(iter(writers.values())))
+    counts = next(iter(writers.values()))
+    rows = [[n] + [f"{f[at]['bleu']} / {f[at]['chrf']}" for at in lengths] for n, f in writers.items()]
+    return "### BLEU / chrF by English words\n\n" + table(["model"] + [f"{at} ({counts[at]['sentences']})" for at in lengths], rows)
+
+
+def curves_part(name: str) -> str:
+    return f"""### Curves
+
+![Held-out loss](figures/{name}/loss.svg)
+![chrF by tokens seen](figures/{name}/quality.svg)
+![chrF by supervised positions](figures/{name}/quality-by-supervised.svg)
+![Quality by length](figures/{name}/length.svg)
+![Blanks filled](figures/{name}/masked.svg)
+
+Losses are of different positions (everywhere, the answer, blanks) and compare within a model, not between models."""
+
+
+def comparison_part(results: Path) -> str:
+    found = read(results, "compare", ".json")
+    if not found:
+        return ""
+    rows = [[f"{row['a']} - {row['b']}", row["metric"], f"{row['difference']:+.2f}", f"{row['interval'][0]:+.2f} to {row['interval'][1]:+.2f}"] for row in found["rows"]]
+    text = "### Differences\n\n" + table(["models", "metric", "difference", "95 % bootstrap over sentences"], rows)
+    seeds = found["seeds"]
+    return text + f"\n\nSeeds a model: {seeds}." + (" With one seed each, no difference is given a cause here." if seeds < 2 else "")
+
+
+def samples_part(measured: dict) -> str:
+    writers = {n: f for n, f in measured.items() if "samples" in f}
+    if not writers:
+        return ""
+    parts = ["### The first 20 test sentences, unselected"]
+    for i, sample in enumerate(next(iter(writers.values()))["samples"]):
+        lines = [f"{i + 1}. `{sample['id']}` **{sample['source']}**", f"   - references: {' / '.join(sample['references'])}"]
+        lines += [f"   - {n}: {f['samples'][i]['output']}" for n, f in writers.items()]
+        parts.append("\n".join(lines))
+    return "\n".join([parts[0], ""] + parts[1:])
+
+
+def report(results: Path, splits: Path) -> str:
+    head = """# The matched quartet: what was trained and what it reached
+
+Written by `python -m training report` from the logs in `results/`; do not edit. Sentences of the data that appear below are
+from tatoeba.org by way of manythings.org/anki, CC BY 2.0 FR."""
+    known = [name for name in QUARTETS if (splits / f"{name}.json").exists()]
+    return "\n\n".join([head] + [quartet_report(name, results / name, splits) for name in known]) + "\n"

@@ -1,0 +1,65 @@
+"""A whole run in small: train, stop, go on, export, load again, golden numbers."""
+
+import json
+
+import pytest
+import torch
+
+from training import data, export, train
+from training import tokenizer as tokens
+from training.model import ARCHITECTURES, load
+
+from .test_data import ENGLISH, FRENCH
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    work = tmp_path_factory.mktemp("work")
+    folder = work / "en-fr"
+    folder.mkdir()
+    (folder / "train.tsv").write_text("".join(f"{e}\t{f}\n" for e, f in zip(ENGLISH * 20, FRENCH * 20)))
+    items = [{"id": str(i), "words": 3, "source": e, "references": [f]} for i, (e, f) in enumerate(zip(ENGLISH, FRENCH))]
+    (folder / "validation.json").write_text(json.dumps(items))
+    tokens.train([*ENGLISH * 30, *FRENCH * 30], 400).save(str(folder / "tokenizer.json"))
+    return work
+
+
+def run(work, name: str, objective: str, steps: int) -> dict:
+    folder = work / "en-fr" / "runs" / name
+    settings = train.Settings(objective, batch_tokens=200, warm_up_tokens=1000, decay=0)
+    train.train(folder, work, data.QUARTETS["en-fr"], settings, train.Budget(None, steps, None), precision="f32")
+    return torch.load(folder / "checkpoint.pt")
+
+
+@pytest.mark.parametrize("objective", ["prefix", "encoder"])
+def test_stopping_changes_nothing(work, objective):
+    whole = run(work, f"whole-{objective}", objective, 6)
+    run(work, f"parts-{objective}", objective, 3)
+    parts = run(work, f"parts-{objective}", objective, 6)
+    assert whole["counters"]["tokens"] == parts["counters"]["tokens"]
+    for name, tensor in whole["model"].items():
+        assert torch.allclose(tensor, parts["model"][name], atol=1e-6), name
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_export_reloads_and_golden_agrees(work, architecture, tmp_path):
+    checkpoint = run(work, f"export-{architecture}", architecture, 3)
+    folder = tmp_path / f"en-fr-{architecture}"
+    quartet = data.QUARTETS["en-fr"]
+    export.export(work / "en-fr" / "runs" / f"export-{architecture}", folder, work, quartet, average=False, logs=tmp_path / "logs")
+    model = load(folder)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, checkpoint["model"][name].half().float()), name
+    golden = export.golden(folder, quartet)
+    for case in golden["cases"]:
+        rows = len(case["target_ids"]) if architecture == "encoder-decoder" else len(case["ids"]) + len(case["target_ids"])
+        assert len(case["logits"]) == rows and len(case["logits"][0]) == model.config.vocab_size
+    listed = export.models_file(tmp_path, tmp_path)["models"]
+    assert [entry["id"] for entry in listed] == [folder.name] and listed[0]["parameters"] == model.parameters_count()
+
+
+def test_rate_climbs_stays_and_falls():
+    settings = train.Settings("causal", warm_up_tokens=100, decay=0.5)
+    share = lambda tokens, progress: train.share_of_rate(tokens, progress, settings)
+    assert share(0, 0.0) == pytest.approx(0.01)
+    assert share(1000, 0.3) == 1 and share(1000, 0.75) == pytest.approx(0.5) and share(1000, 1.0) == 0
