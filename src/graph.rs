@@ -252,8 +252,8 @@ pub enum What {
     Keys,
     /// Values `[row][kv_heads * head_width]`, of the rows of this play.
     Values,
-    /// The stream between blocks `[row][width]`: layer 0 is the embedding, layer L what follows
-    /// the last block (after the final norm where the stack has one).
+    /// The stream between blocks `[row][width]`: layer 0 is the embedding, layer L what leaves the
+    /// L-th block (before a final norm).
     Hidden,
     /// `[picked][vocabulary]`.
     Logits,

@@ -240,7 +240,16 @@ impl Mask {
             .map_or_else(|| self.rule.visible(row, key), |edit| edit.visible)
     }
 
-    /// The bits of the rows at these positions, for one variant.
+    /// Whether any head of any layer lets `row` see `key`.
+    pub fn any(&self, row: usize, key: usize, layers: usize, heads: usize) -> bool {
+        let named = self.edits.iter().any(|edit| edit.row == row && edit.key == key);
+        if !named {
+            return self.rule.visible(row, key);
+        }
+        (0..layers).any(|layer| (0..heads).any(|head| self.visible(layer, head, row, key)))
+    }
+
+    /// The bits of the rows at these positions (ascending), for one variant.
     pub fn bits(&self, rows: &[usize], keys: usize, layers: usize, heads: usize) -> Bits {
         let words = keys.div_ceil(32);
         let mut base = vec![0u32; rows.len() * words];
@@ -255,6 +264,15 @@ impl Mask {
                     set(&mut base, index, key, true);
                 }
             }
+        }
+        if self.edits.iter().all(|edit| edit.layer.is_none() && edit.head.is_none()) {
+            for edit in self.edits.iter().filter(|edit| edit.key < keys) {
+                if let Ok(index) = rows.binary_search(&edit.row) {
+                    set(&mut base, index, edit.key, edit.visible);
+                }
+            }
+            let plane = vec![0; layers * heads];
+            return Bits { rows: rows.len(), keys, words, layers, heads, plane, planes: base };
         }
         let index_of: HashMap<usize, usize> =
             rows.iter().enumerate().map(|(index, row)| (*row, index)).collect();

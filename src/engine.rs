@@ -1,0 +1,251 @@
+//! A model on a device: loaded from the files of its folder, described, ready for sessions.
+
+use std::rc::Rc;
+
+use serde::Serialize;
+
+use crate::device::{Device, Weights};
+use crate::error::{Error, Kind, Result};
+use crate::family::{self, Family};
+use crate::mask::Rule;
+use crate::model::Transformer;
+use crate::spec::{Cost, LedgerLine, OutputHead, Positions, Spec, SpecialTokens};
+use crate::tokenizer::{Input, Tokenizer};
+use crate::trace::ModelInfo;
+use crate::weights::Checkpoint;
+
+/// A model on a device.
+#[derive(Debug)]
+pub struct Engine {
+    /// The device it lies on.
+    pub device: Rc<Device>,
+    /// Its architecture.
+    pub spec: Spec,
+    /// Its graphs.
+    pub transformer: Transformer,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    /// Its weights on the device.
+    pub weights: Weights,
+}
+
+/// What a model is, for a card on the page or `unmasked describe`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Description {
+    /// `model_type` of the config.
+    pub family: String,
+    /// encoder, causal, prefix or encoder-decoder.
+    pub architecture: &'static str,
+    /// Numbers stored.
+    pub parameters: usize,
+    /// Token ids are below this.
+    pub vocabulary: usize,
+    /// Columns of the stream.
+    pub width: usize,
+    /// Layers of both stacks.
+    pub layers: Layers,
+    /// Query heads of the output stack.
+    pub heads: usize,
+    /// Key/value heads.
+    pub kv_heads: usize,
+    /// Columns of a head.
+    pub head_width: usize,
+    /// Inner width of the feed-forward.
+    pub feed_forward_width: usize,
+    /// Longest sequence of a stack.
+    pub max_positions: usize,
+    /// What bends the feed-forward.
+    pub activation: String,
+    /// LayerNorm or RMSNorm, and where.
+    pub norm: String,
+    /// How rows know their place.
+    pub positions: &'static str,
+    /// Special ids.
+    pub special: SpecialTokens,
+    /// Heads beside the vocabulary's: pair, replaced, classes.
+    pub output_heads: Vec<&'static str>,
+    /// The masks it was trained with (`N`: the length of the source).
+    pub masks: Masks,
+    /// Source and target language.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub languages: Option<Languages>,
+    /// What it was trained to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objective: Option<String>,
+    /// Parameters by part.
+    pub ledger: Vec<LedgerLine>,
+    /// What steps of several lengths cost.
+    pub cost: Vec<Cost>,
+}
+
+/// Layers of both stacks.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Layers {
+    /// Encoder layers.
+    pub encoder: usize,
+    /// Decoder layers.
+    pub decoder: usize,
+}
+
+/// Source and target language.
+#[derive(Clone, Debug, Serialize)]
+pub struct Languages {
+    /// What it reads.
+    pub source: String,
+    /// What it answers in.
+    pub target: String,
+}
+
+/// Trained masks, a site each.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Masks {
+    /// Encoder self-attention.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<String>,
+    /// Decoder self-attention.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decoder: Option<String>,
+    /// Cross-attention.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cross: Option<String>,
+}
+
+impl Engine {
+    /// Loads a model folder: `config.json`, `tokenizer.json` and one or more `.safetensors`.
+    pub fn load(files: Vec<(String, Vec<u8>)>, device: Rc<Device>) -> Result<Engine> {
+        let mut weights_files = Vec::new();
+        let (mut config, mut tokenizer, mut index) = (None, None, None);
+        for (name, bytes) in files {
+            let base = name.rsplit(['/', '\\']).next().unwrap_or(&name).to_string();
+            match base.as_str() {
+                "config.json" => config = Some(bytes),
+                "tokenizer.json" => tokenizer = Some(bytes),
+                "model.safetensors.index.json" => index = Some(bytes),
+                _ if base.ends_with(".safetensors") => weights_files.push((base, bytes)),
+                _ => {}
+            }
+        }
+        let missing = |name: &str| {
+            Error::new(Kind::Input, format!("`{name}`"), "in the model folder", "no such file")
+        };
+        let config = config.ok_or_else(|| missing("config.json"))?;
+        let (spec, family) = family::recognise(&config)?;
+        let tokenizer = tokenizer.ok_or_else(|| missing("tokenizer.json"))?;
+        let tokenizer = Tokenizer::open(&tokenizer, spec.vocabulary, spec.special)?;
+        if let Some(index) = index {
+            check_index(&index, &weights_files)?;
+        }
+        if weights_files.is_empty() {
+            return Err(missing("model.safetensors"));
+        }
+        let checkpoint = Checkpoint::open(weights_files)?;
+        let transformer = Transformer::new(&spec)?;
+        let weights = upload(&device, &spec, family, &transformer, &checkpoint)?;
+        Ok(Engine { device, spec, transformer, tokenizer, weights })
+    }
+
+    /// What ran, for a trace.
+    pub fn info(&self) -> ModelInfo {
+        ModelInfo {
+            family: self.spec.family.clone(),
+            architecture: self.spec.architecture.name(),
+            parameters: self.transformer.parameters(),
+        }
+    }
+
+    /// A text in the model's template.
+    pub fn tokenize(&self, text: &str, pair: Option<&str>) -> Result<Input> {
+        self.tokenizer.input(&self.spec.template, text, pair, self.spec.max_positions)
+    }
+
+    /// What the model is.
+    pub fn describe(&self) -> Description {
+        let spec = &self.spec;
+        let stack = spec.output_stack();
+        let mut masks = Masks::default();
+        for site in spec.sites() {
+            use crate::graph::Site;
+            let rule = match spec.architecture.rule(site, 0) {
+                Rule::Prefix(_) => "prefix:N".to_string(),
+                rule => rule.to_string(),
+            };
+            match site {
+                Site::Encoder => masks.encoder = Some(rule),
+                Site::Decoder => masks.decoder = Some(rule),
+                Site::Cross => masks.cross = Some(rule),
+            }
+        }
+        let output_heads = spec.output_heads.iter().map(|head| match head {
+            OutputHead::Pair { .. } => "pair",
+            OutputHead::Replaced => "replaced",
+            OutputHead::Classes { .. } => "classes",
+        });
+        Description {
+            family: spec.family.clone(),
+            architecture: spec.architecture.name(),
+            parameters: self.transformer.parameters(),
+            vocabulary: spec.vocabulary,
+            width: spec.width,
+            layers: Layers { encoder: spec.encoder.layers, decoder: spec.decoder.layers },
+            heads: stack.heads,
+            kv_heads: stack.kv_heads,
+            head_width: stack.head_width,
+            feed_forward_width: stack.feed_forward_width,
+            max_positions: spec.max_positions,
+            activation: format!("{:?}", stack.activation).to_lowercase(),
+            norm: format!("{:?} {:?}", stack.order, stack.norm.kind).to_lowercase(),
+            positions: match stack.positions {
+                Positions::Learned { .. } => "learned",
+                Positions::Sinusoidal => "sinusoidal",
+                Positions::Rotary(_) => "rotary",
+                Positions::Relative { .. } => "relative",
+                Positions::Slopes => "slopes",
+            },
+            special: spec.special,
+            output_heads: output_heads.collect(),
+            masks,
+            languages: spec.languages.clone().map(|(source, target)| Languages { source, target }),
+            objective: spec.objective.clone(),
+            ledger: self.transformer.ledger(),
+            cost: [8, 32, spec.max_positions].map(|keys| spec.cost(keys)).to_vec(),
+        }
+    }
+}
+
+fn upload(
+    device: &Device,
+    spec: &Spec,
+    family: &Family,
+    transformer: &Transformer,
+    checkpoint: &Checkpoint,
+) -> Result<Weights> {
+    let mut weights = device.weights();
+    let mut done: Vec<&str> = Vec::new();
+    for info in transformer.graphs().flat_map(|graph| graph.weights()) {
+        if done.contains(&info.name.as_str()) {
+            continue;
+        }
+        done.push(&info.name);
+        let matrix = checkpoint.resolve(info, &|name| (family.stored)(spec, name))?;
+        weights.upload(&info.name, info.out, info.inner, matrix)?;
+    }
+    Ok(weights)
+}
+
+/// Every shard that the index names must be there.
+fn check_index(index: &[u8], files: &[(String, Vec<u8>)]) -> Result<()> {
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: std::collections::BTreeMap<String, String>,
+    }
+    let what = "`model.safetensors.index.json`";
+    let index: Index = serde_json::from_slice(index)
+        .map_err(|error| Error::weights(what, "a `weight_map`", error.to_string()))?;
+    for shard in index.weight_map.values() {
+        if !files.iter().any(|(name, _)| name == shard) {
+            let got = format!("no `{}`", shard.escape_debug());
+            return Err(Error::weights(what, "every shard in the folder", got));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! Families rename at the border: a `config.json` becomes a [`Spec`], and each of our tensor names
+//! becomes theirs. Past this border nobody knows the word BERT.
+//!
+//! To add a family: one file in `family/`, one line in [`FAMILIES`], one folder of golden numbers.
+
+mod unmasked;
+
+use serde_json::Value as Json;
+
+use crate::error::{Error, Result};
+use crate::spec::Spec;
+use crate::weights::Stored;
+
+/// A kin of checkpoints.
+#[derive(Debug)]
+pub struct Family {
+    /// The `model_type`s it reads.
+    pub model_types: &'static [&'static str],
+    /// `config.json` -> architecture. Unknown settings are refused by name.
+    pub spec: fn(&Json) -> Result<Spec>,
+    /// Our tensor name -> where the checkpoint stores it.
+    pub stored: fn(&Spec, &str) -> Stored,
+}
+
+/// All families that can be opened.
+pub const FAMILIES: &[Family] = &[unmasked::FAMILY];
+
+/// Reads a `config.json` and finds its family.
+pub fn recognise(config: &[u8]) -> Result<(Spec, &'static Family)> {
+    let json: Json = serde_json::from_slice(config)
+        .map_err(|error| Error::config("`config.json`", "JSON", error.to_string()))?;
+    let known = || {
+        let names: Vec<&str> = FAMILIES.iter().flat_map(|f| f.model_types).copied().collect();
+        names.join(", ")
+    };
+    let Some(model_type) = json.get("model_type").and_then(Json::as_str) else {
+        return Err(Error::config("setting `model_type`", known(), "nothing"));
+    };
+    let family = FAMILIES
+        .iter()
+        .find(|family| family.model_types.contains(&model_type))
+        .ok_or_else(|| {
+            let got = format!("`{}`", model_type.escape_debug());
+            Error::config("setting `model_type`", known(), got)
+        })?;
+    let spec = (family.spec)(&json)?;
+    spec.check()?;
+    Ok((spec, family))
+}

@@ -1,0 +1,455 @@
+//! An architecture as data: what to build, and what it costs.
+//!
+//! A [`Spec`] has an encoder stack and a decoder stack; absence is zero layers. Encoder-only has no
+//! decoder layers, decoder-only no encoder layers, and only a model with both has cross-attention.
+//! Families ([`crate::family`]) fill a `Spec` from their `config.json`; [`crate::model`] reads it.
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::graph::{Activation, NormKind, Pairing, Site};
+use crate::mask::Rule;
+
+/// The four machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Architecture {
+    /// Everyone sees everyone; fills blanks.
+    Encoder,
+    /// Nobody sees ahead; continues.
+    Causal,
+    /// The source is open, the answer causal; continues after reading both ways.
+    Prefix,
+    /// Two stacks: the source is open, the target causal, every target row sees the whole source.
+    EncoderDecoder,
+}
+
+impl Architecture {
+    /// The name in configs, traces and attributes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Architecture::Encoder => "encoder",
+            Architecture::Causal => "causal",
+            Architecture::Prefix => "prefix",
+            Architecture::EncoderDecoder => "encoder-decoder",
+        }
+    }
+
+    /// The stack that yields the logits.
+    pub fn output_site(self) -> Site {
+        match self {
+            Architecture::Encoder => Site::Encoder,
+            _ => Site::Decoder,
+        }
+    }
+
+    /// The mask it was trained with; a prefix opens its `source` first positions.
+    pub fn rule(self, site: Site, source: usize) -> Rule {
+        match (site, self) {
+            (Site::Decoder, Architecture::Prefix) => Rule::Prefix(source),
+            (Site::Decoder, _) => Rule::Causal,
+            _ => Rule::Full,
+        }
+    }
+}
+
+/// How a row learns where it stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Positions {
+    /// A learned row a position; position 0 is row `offset` of the table (RoBERTa, BART: 2).
+    Learned {
+        /// Rows of the table before position 0.
+        offset: usize,
+        /// Streams, each with its own table (GLM: 2).
+        streams: usize,
+    },
+    /// Fixed sines and cosines added to the input.
+    Sinusoidal,
+    /// Queries and keys turn by their position.
+    Rotary(Rotary),
+    /// T5's learned bias a head and distance bucket, shared by all layers of a stack.
+    Relative {
+        /// Buckets of the table.
+        buckets: usize,
+        /// Distance from which all share the last bucket.
+        max_distance: usize,
+    },
+    /// A fixed slope a head times the distance.
+    Slopes,
+}
+
+/// Rotary positions.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rotary {
+    /// Columns of each head that turn, in all parts together.
+    pub dims: usize,
+    /// Which columns form a pair.
+    #[serde(skip)]
+    pub pairing: Pairing,
+    /// Radians per position of each pair, scaling already applied; `dims / 2 / parts` of them.
+    #[serde(skip)]
+    pub frequencies: Vec<f32>,
+    /// 1, or 2 where each half of the columns follows its own position stream (ChatGLM).
+    pub parts: usize,
+}
+
+/// Normalisation of a stack.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Norm {
+    /// LayerNorm or RMSNorm.
+    pub kind: NormKind,
+    /// Added to the variance.
+    pub epsilon: f32,
+    /// Added to the stored weight (Gemma: 1).
+    pub offset: f32,
+    /// Whether there is a bias.
+    pub bias: bool,
+}
+
+/// Where the norms of a block stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// `x + f(norm(x))`, a final norm after the stack (GPT-2).
+    Pre,
+    /// `norm(x + f(x))` (the original Transformer, BERT).
+    Post,
+    /// `x + attention(norm(x)) + feed_forward(norm'(x))`, both from the same x (GPT-NeoX, PaLM).
+    Parallel,
+}
+
+/// Which linear layers have a bias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Biases {
+    /// Queries, keys and values.
+    pub query_key_value: bool,
+    /// The attention's output.
+    pub attention_output: bool,
+    /// The feed-forward.
+    pub feed_forward: bool,
+}
+
+/// One stack of equal blocks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stack {
+    /// Blocks.
+    pub layers: usize,
+    /// Blocks with weights of their own: `layers`, or fewer where they are shared (ALBERT: 1).
+    pub distinct_layers: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key/value heads; a divisor of `heads`.
+    pub kv_heads: usize,
+    /// Columns of a head.
+    pub head_width: usize,
+    /// Factor of a score.
+    pub scale: f32,
+    /// Queries and keys normalised per head before they turn (Qwen3, Gemma3).
+    pub query_key_norm: bool,
+    /// Inner width of the feed-forward.
+    pub feed_forward_width: usize,
+    /// What bends it.
+    pub activation: Activation,
+    /// `down(activation(gate x) * up x)` instead of `down(activation(up x))`.
+    pub gated: bool,
+    /// How rows know their place.
+    pub positions: Positions,
+    /// Normalisation.
+    pub norm: Norm,
+    /// Where the norms stand.
+    pub order: Order,
+    /// Whether a norm follows the last block.
+    pub final_norm: bool,
+    /// Whether a norm follows the embedding.
+    pub embedding_norm: bool,
+    /// Which linear layers have a bias.
+    pub biases: Biases,
+}
+
+/// What turns final states into logits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Head {
+    /// The output matrix is the token embedding.
+    pub tied: bool,
+    /// A bias a token.
+    pub bias: bool,
+    /// Factor of the states before the output matrix (T5 tied: `width^-0.5`).
+    pub scale: f32,
+    /// A linear layer, this activation and a norm come first (BERT).
+    pub transform: Option<Activation>,
+}
+
+/// Other outputs that a checkpoint has, computed from final states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "head")]
+pub enum OutputHead {
+    /// Two classes from row 0: do these two belong together?
+    Pair {
+        /// A linear layer and tanh come first (BERT's pooler).
+        pooled: bool,
+    },
+    /// One number a row: was this token replaced? (ELECTRA)
+    Replaced,
+    /// Classes from row 0.
+    Classes {
+        /// How many.
+        classes: usize,
+        /// A linear layer and tanh come first.
+        pooled: bool,
+    },
+}
+
+/// The ids that a template and a loop need.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SpecialTokens {
+    /// Padding.
+    pub pad: Option<u32>,
+    /// Begin of sequence; the decoder's start.
+    pub bos: Option<u32>,
+    /// Separator.
+    pub sep: Option<u32>,
+    /// End of sequence: generation stops here.
+    pub eos: Option<u32>,
+    /// A blank.
+    pub mask: Option<u32>,
+    /// Start of an encoder's input; the pair head reads it.
+    pub cls: Option<u32>,
+}
+
+/// A piece of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// The tokens of the source.
+    Source,
+    /// The tokens of the answer (in a pair: of the second sentence).
+    Target,
+    /// A special token.
+    Token(u32),
+}
+
+/// How text becomes a model's input.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Template {
+    /// What the model reads: `[BOS] source [SEP]`.
+    pub source: Vec<Slot>,
+    /// What an encoder reads of two sentences: `[CLS] source [SEP] target [SEP]`.
+    pub pair: Vec<Slot>,
+    /// What a decoder starts with (encoder-decoder only).
+    pub start: Vec<u32>,
+}
+
+/// An architecture as data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// `model_type` of the config.
+    pub family: String,
+    /// Which machine it is.
+    pub architecture: Architecture,
+    /// Token ids are below this.
+    pub vocabulary: usize,
+    /// Columns of the stream between blocks.
+    pub width: usize,
+    /// Columns of the token table where factorised (ALBERT), else `width`.
+    pub embedding_width: usize,
+    /// Factor of a token's row (Marian: `width^0.5`).
+    pub embedding_scale: f32,
+    /// Rows of the segment table; 0 where there is none.
+    pub segments: usize,
+    /// Longest sequence of a stack.
+    pub max_positions: usize,
+    /// The encoder; zero layers where there is none.
+    pub encoder: Stack,
+    /// The decoder; zero layers where there is none.
+    pub decoder: Stack,
+    /// What makes logits; `None` for a checkpoint without (ELECTRA's discriminator).
+    pub head: Option<Head>,
+    /// Other outputs.
+    pub output_heads: Vec<OutputHead>,
+    /// Special ids.
+    pub special: SpecialTokens,
+    /// How text becomes input.
+    pub template: Template,
+    /// What it was trained to do, as its config says.
+    pub objective: Option<String>,
+    /// Source and target language where the config says.
+    pub languages: Option<(String, String)>,
+}
+
+/// A line of the parameter ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LedgerLine {
+    /// embeddings, self-attention, cross-attention, feed-forward, norms, heads.
+    pub part: &'static str,
+    /// Numbers stored.
+    pub parameters: usize,
+}
+
+/// What a step costs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Cost {
+    /// Keys that the step sees.
+    pub keys: usize,
+    /// Multiplications of one new row with everything before it cached.
+    pub multiplications_cached: usize,
+    /// Multiplications where every row so far is computed again.
+    pub multiplications_recomputed: usize,
+    /// Bytes of keys and values (f32) held for those keys.
+    pub cache_bytes: usize,
+}
+
+impl Stack {
+    /// No stack.
+    pub fn absent() -> Stack {
+        Stack {
+            layers: 0,
+            distinct_layers: 0,
+            heads: 0,
+            kv_heads: 0,
+            head_width: 0,
+            scale: 1.0,
+            query_key_norm: false,
+            feed_forward_width: 0,
+            activation: Activation::Gelu,
+            gated: false,
+            positions: Positions::Sinusoidal,
+            norm: Norm { kind: NormKind::Layer, epsilon: 1e-5, offset: 0.0, bias: true },
+            order: Order::Pre,
+            final_norm: false,
+            embedding_norm: false,
+            biases: Biases { query_key_value: true, attention_output: true, feed_forward: true },
+        }
+    }
+
+    /// Columns of all query heads.
+    pub fn query_width(&self) -> usize {
+        self.heads * self.head_width
+    }
+
+    /// Columns of all key heads.
+    pub fn kv_width(&self) -> usize {
+        self.kv_heads * self.head_width
+    }
+}
+
+impl Spec {
+    /// The stack whose states become logits.
+    pub fn output_stack(&self) -> &Stack {
+        match self.architecture.output_site() {
+            Site::Encoder => &self.encoder,
+            _ => &self.decoder,
+        }
+    }
+
+    /// The stack that a site's queries belong to.
+    pub fn stack(&self, site: Site) -> &Stack {
+        match site {
+            Site::Encoder => &self.encoder,
+            Site::Decoder | Site::Cross => &self.decoder,
+        }
+    }
+
+    /// The sites that the architecture has.
+    pub fn sites(&self) -> Vec<Site> {
+        match (self.encoder.layers, self.decoder.layers) {
+            (_, 0) => vec![Site::Encoder],
+            (0, _) => vec![Site::Decoder],
+            _ => Site::ALL.to_vec(),
+        }
+    }
+
+    /// Whether it writes step by step.
+    pub fn generates(&self) -> bool {
+        self.architecture != Architecture::Encoder
+    }
+
+    /// Refuses what cannot be before anything is built from it.
+    pub fn check(&self) -> Result<()> {
+        let sensible = |what: &str, value: usize, most: usize| {
+            if (1..=most).contains(&value) {
+                return Ok(());
+            }
+            Err(Error::config(what, format!("1 to {most}"), value.to_string()))
+        };
+        sensible("vocabulary", self.vocabulary, 4_000_000)?;
+        sensible("width", self.width, 65_536)?;
+        sensible("embedding width", self.embedding_width, 65_536)?;
+        sensible("positions", self.max_positions, 1 << 20)?;
+        let layers = (self.encoder.layers, self.decoder.layers);
+        let fits = match self.architecture {
+            Architecture::Encoder => layers.0 > 0 && layers.1 == 0,
+            Architecture::Causal | Architecture::Prefix => layers.0 == 0 && layers.1 > 0,
+            Architecture::EncoderDecoder => layers.0 > 0 && layers.1 > 0,
+        };
+        if !fits {
+            let name = self.architecture.name();
+            return Err(Error::config(
+                format!("layers of a model of architecture `{name}`"),
+                "encoder layers only (encoder), decoder layers only (causal, prefix) or both",
+                format!("{} encoder and {} decoder layers", layers.0, layers.1),
+            ));
+        }
+        for (name, stack) in [("encoder", &self.encoder), ("decoder", &self.decoder)] {
+            if stack.layers == 0 {
+                continue;
+            }
+            sensible(&format!("{name} layers"), stack.layers, 1_024)?;
+            sensible(&format!("{name} heads"), stack.heads, 1_024)?;
+            sensible(&format!("{name} head width"), stack.head_width, 4_096)?;
+            sensible(&format!("{name} feed-forward width"), stack.feed_forward_width, 1 << 20)?;
+            if stack.kv_heads == 0 || stack.heads % stack.kv_heads != 0 {
+                return Err(Error::config(
+                    format!("{name} key/value heads"),
+                    format!("a divisor of the {} heads", stack.heads),
+                    stack.kv_heads.to_string(),
+                ));
+            }
+            if !(stack.norm.epsilon > 0.0 && stack.norm.epsilon < 1.0) {
+                let got = stack.norm.epsilon.to_string();
+                return Err(Error::config(format!("{name} norm epsilon"), "between 0 and 1", got));
+            }
+        }
+        let ids = [
+            self.special.pad,
+            self.special.bos,
+            self.special.sep,
+            self.special.eos,
+            self.special.mask,
+            self.special.cls,
+        ];
+        let template = self.template.source.iter().chain(&self.template.pair);
+        let tokens = template.filter_map(|slot| match slot {
+            Slot::Token(id) => Some(*id),
+            _ => None,
+        });
+        for id in ids.into_iter().flatten().chain(tokens).chain(self.template.start.iter().copied())
+        {
+            if id as usize >= self.vocabulary {
+                let expected = format!("below the vocabulary of {}", self.vocabulary);
+                return Err(Error::config("special token id", expected, id.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Multiplications and cache bytes of the step that sees `keys` positions (and a source of the
+    /// same length where there is cross-attention).
+    pub fn cost(&self, keys: usize) -> Cost {
+        let stack = self.output_stack();
+        let cross = self.encoder.layers > 0 && self.decoder.layers > 0;
+        let matrices = (self.width * (stack.query_width() + 2 * stack.kv_width())
+            + stack.query_width() * self.width)
+            + self.width * stack.feed_forward_width * if stack.gated { 3 } else { 2 }
+            + if cross { 2 * self.width * stack.query_width() } else { 0 };
+        let attention = |seen: usize| 2 * seen * stack.query_width() * if cross { 2 } else { 1 };
+        let head = self.embedding_width * self.vocabulary;
+        let row = |seen: usize| stack.layers * (matrices + attention(seen));
+        let caches = if cross { 2 } else { 1 };
+        Cost {
+            keys,
+            multiplications_cached: row(keys) + head,
+            multiplications_recomputed: (1..=keys).map(row).sum::<usize>() + head,
+            cache_bytes: caches * stack.layers * 2 * keys * stack.kv_width() * 4,
+        }
+    }
+}

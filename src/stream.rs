@@ -1,0 +1,500 @@
+//! One stack of a session: what its cache holds, what a change invalidates, and the numbers that
+//! were watched so far.
+//!
+//! A row of a cache depends on its own token, place, mask row and gates, and on every row that it
+//! sees, layer after layer. [`Stream::advance`] finds the rows for which any of that changed and
+//! plays only those (and the rows whose outputs are wanted and not yet known).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::device::{Caches, Device, Prepared};
+use crate::error::Result;
+use crate::graph::{Choice, Draw, Graph, Label, Op, Play, Played, Site, Tap, What};
+use crate::mask::Bits;
+use crate::request::{StackInput, Watch};
+use crate::spec::{Positions, Spec};
+use crate::trace::{Stats, Watched};
+
+/// The state of one stack.
+#[derive(Debug)]
+pub struct Stream {
+    site: Site,
+    /// What the cache was computed from; `None`: the cache holds nothing.
+    held: Option<StackInput>,
+    /// Counts changes of the memory, as the decoder has seen them.
+    memory_version: u64,
+    /// Watched numbers of the rows held: label -> row -> numbers.
+    memo: BTreeMap<Label, HashMap<usize, Vec<f32>>>,
+    /// The heads that the memo's attention rows speak of.
+    memo_heads: Vec<usize>,
+}
+
+/// What is asked of an advance.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Rows whose logits and other heads are wanted, ascending.
+    pub picked: &'a [usize],
+    /// A draw for each picked row, or none.
+    pub draws: &'a [Draw],
+    /// Candidates with each choice.
+    pub candidates: usize,
+    /// What to watch; rows that are held and known are not computed again for it.
+    pub watch: &'a Watch,
+    /// Other heads to bring back, of the picked rows.
+    pub heads: &'a [What],
+    /// Changes of the memory so far.
+    pub memory_version: u64,
+}
+
+/// What an advance did.
+#[derive(Clone, Debug, Default)]
+pub struct Advance {
+    /// The rows that were computed.
+    pub rows: Vec<usize>,
+    /// Whether anything held was no longer true.
+    pub changed: bool,
+    /// A choice a draw.
+    pub choices: Vec<Choice>,
+    /// `[picked][..]` of the logits (where watched) and the asked heads.
+    pub heads: BTreeMap<What, Vec<f32>>,
+    /// What it took (without the time).
+    pub stats: Stats,
+}
+
+impl Stream {
+    /// A stream whose cache holds nothing.
+    pub fn new(site: Site) -> Stream {
+        Stream {
+            site,
+            held: None,
+            memory_version: 0,
+            memo: BTreeMap::new(),
+            memo_heads: Vec::new(),
+        }
+    }
+
+    /// Forgets everything: the cache was dropped.
+    pub fn forget(&mut self) {
+        self.held = None;
+        self.memo.clear();
+    }
+
+    /// Brings the cache to `input`, computing what is not held and what is asked for.
+    pub async fn advance(
+        &mut self,
+        device: &Device,
+        spec: &Spec,
+        graph: &Graph,
+        prepared: &mut Prepared,
+        caches: &mut Caches,
+        input: &StackInput,
+        ask: Ask<'_>,
+    ) -> Result<Advance> {
+        let count = input.ids.len();
+        let stack = spec.stack(self.site);
+        let mut invalid = match &self.held {
+            Some(held) if ask.memory_version == self.memory_version => {
+                changed_rows(spec, self.site, held, input)
+            }
+            _ => (0..count).collect(),
+        };
+        spread(&mut invalid, input, count, stack.layers, stack.heads);
+        let changed = !invalid.is_empty() || self.held.is_none();
+
+        // From here until the play has succeeded, the cache is in between.
+        let held = self.held.take();
+        let keep = if held.is_some() { count } else { 0 };
+        let watched_heads = ask.watch.heads.among(stack.heads, "head")?;
+        if watched_heads != self.memo_heads {
+            self.memo.retain(|label, _| !is_per_head(label.what));
+        }
+        for rows in self.memo.values_mut() {
+            rows.retain(|row, _| *row < keep && !invalid.contains(row));
+        }
+
+        let labels = watched_labels(spec, graph, ask.watch)?;
+        let mut rows: BTreeSet<usize> = invalid;
+        rows.extend(ask.picked);
+        for label in &labels {
+            let known = self.memo.get(label);
+            let wanted = ask.watch.rows.among(count, "row")?;
+            rows.extend(wanted.iter().filter(|row| known.is_none_or(|k| !k.contains_key(row))));
+        }
+        let rows: Vec<usize> = rows.into_iter().collect();
+        if rows.is_empty() {
+            self.held = Some(input.clone());
+            self.memory_version = ask.memory_version;
+            return Ok(Advance { changed, ..Advance::default() });
+        }
+
+        let index_of = |row: &usize| rows.binary_search(row).unwrap_or_default() as u32;
+        let picked: Vec<u32> = ask.picked.iter().map(index_of).collect();
+        let mut taps: Vec<Tap> = Vec::new();
+        for label in &labels {
+            let heads = match is_per_head(label.what) {
+                true => watched_heads.iter().map(|head| *head as u32).collect(),
+                false => Vec::new(),
+            };
+            taps.push(Tap { label: *label, heads, rows: (0..rows.len() as u32).collect() });
+        }
+        let mut outputs: Vec<What> = ask.heads.to_vec();
+        if ask.watch.has(What::Logits) {
+            outputs.push(What::Logits);
+        }
+        outputs.retain(|what| {
+            graph.labelled(Label { what: *what, site: self.site, layer: 0 }).is_some()
+        });
+        if !picked.is_empty() {
+            for what in &outputs {
+                let label = Label { what: *what, site: self.site, layer: 0 };
+                taps.push(Tap {
+                    label,
+                    heads: Vec::new(),
+                    rows: (0..picked.len() as u32).collect(),
+                });
+            }
+        }
+        let played = play(
+            device,
+            spec,
+            prepared,
+            caches,
+            self.site,
+            &[input],
+            &Playing {
+                rows: &rows,
+                picked: &picked,
+                taps: &taps,
+                draws: ask.draws,
+                candidates: ask.candidates,
+            },
+        )
+        .await?;
+
+        let mut results = played.taps.into_iter();
+        self.remember(&labels, &watched_heads, &rows, &mut results);
+        let heads = outputs.into_iter().zip(results).collect();
+        self.held = Some(input.clone());
+        self.memory_version = ask.memory_version;
+        let counters = played.counters;
+        let stats = Stats {
+            dispatches: counters.dispatches,
+            submits: counters.submits,
+            readbacks: counters.readbacks,
+            rows_computed: rows.len(),
+            milliseconds: 0.0,
+        };
+        Ok(Advance { rows, changed, choices: played.choices, heads, stats })
+    }
+
+    /// Keeps what a play of `rows` brought back, a result a label.
+    pub fn remember(
+        &mut self,
+        labels: &[Label],
+        heads: &[usize],
+        rows: &[usize],
+        results: &mut dyn Iterator<Item = Vec<f32>>,
+    ) {
+        self.memo_heads = heads.to_vec();
+        for label in labels {
+            let Some(data) = results.next() else { return };
+            let memo = self.memo.entry(*label).or_default();
+            if is_per_head(label.what) {
+                let keys = data.len() / (heads.len() * rows.len()).max(1);
+                for (index, row) in rows.iter().enumerate() {
+                    let at = |head: usize| (head * rows.len() + index) * keys;
+                    let numbers =
+                        (0..heads.len()).flat_map(|head| &data[at(head)..at(head) + keys]);
+                    memo.insert(*row, numbers.copied().collect());
+                }
+            } else {
+                let width = data.len() / rows.len();
+                for (row, numbers) in rows.iter().zip(data.chunks(width.max(1))) {
+                    memo.insert(*row, numbers.to_vec());
+                }
+            }
+        }
+    }
+
+    /// Adds the watched numbers of these rows to a record.
+    pub fn report(
+        &self,
+        spec: &Spec,
+        graph: &Graph,
+        watch: &Watch,
+        input: &StackInput,
+        rows: &[usize],
+        watched: &mut Watched,
+    ) -> Result<()> {
+        let none = Vec::new();
+        for label in watched_labels(spec, graph, watch)? {
+            let Some(memo) = self.memo.get(&label) else { continue };
+            let site = label.site.name();
+            let row = |row: &usize| memo.get(row).unwrap_or(&none);
+            if is_per_head(label.what) {
+                let keys = keys_of(label.site, input);
+                let heads = self.memo_heads.len();
+                // Older rows were watched when there were fewer keys: they do not see the newer.
+                let cells = |r: &usize, head: usize| -> Vec<f32> {
+                    let numbers = row(r);
+                    let have = numbers.len() / heads.max(1);
+                    let mut cells = numbers[head * have..(head + 1) * have].to_vec();
+                    cells.resize(keys, 0.0);
+                    cells
+                };
+                let per_head = 0..heads;
+                if label.what == What::Attention {
+                    let heads = per_head
+                        .map(|head| rows.iter().map(|r| cells(r, head)).collect())
+                        .collect();
+                    watched.attention.entry(site).or_default().push(heads);
+                } else {
+                    let mask = mask_of(label.site, input);
+                    let heads = per_head
+                        .map(|head| {
+                            let number = self.memo_heads[head];
+                            let row = |r: &usize| {
+                                let seen = |key| mask.visible(label.layer, number, *r, key);
+                                let cells = cells(r, head).into_iter().enumerate();
+                                cells.map(|(key, score)| seen(key).then_some(score)).collect()
+                            };
+                            rows.iter().map(row).collect()
+                        })
+                        .collect();
+                    watched.scores.entry(site).or_default().push(heads);
+                }
+            } else {
+                let matrix: Vec<Vec<f32>> = rows.iter().map(|r| row(r).clone()).collect();
+                let map = match label.what {
+                    What::Queries => &mut watched.queries,
+                    What::Keys => &mut watched.keys,
+                    What::Values => &mut watched.values,
+                    _ => &mut watched.hidden,
+                };
+                map.entry(site).or_default().push(matrix);
+            }
+        }
+        let (layers, heads) = (&watch.layers, &watch.heads);
+        let stack = spec.stack(self.site);
+        let first = |all: Vec<usize>| all.first().copied().unwrap_or(0);
+        let layer = first(layers.among(stack.layers + 1, "layer")?).min(stack.layers - 1);
+        let head = first(heads.among(stack.heads, "head")?);
+        let mut draw = |site: Site| {
+            let picture = mask_of(site, input).picture(
+                layer,
+                head,
+                rows.iter().copied(),
+                keys_of(site, input),
+            );
+            watched.mask.insert(site.name(), picture);
+        };
+        draw(self.site);
+        if input.cross.is_some() {
+            draw(Site::Cross);
+        }
+        Ok(())
+    }
+}
+
+/// What one play is about, beside its inputs.
+#[derive(Debug)]
+pub struct Playing<'a> {
+    /// Rows to compute, ascending.
+    pub rows: &'a [usize],
+    /// Which of them are picked.
+    pub picked: &'a [u32],
+    /// What to bring back.
+    pub taps: &'a [Tap],
+    /// `[variant][picked]` or none.
+    pub draws: &'a [Draw],
+    /// Candidates a choice.
+    pub candidates: usize,
+}
+
+/// Plays a stack's graph for the rows of several variants of equal shape.
+pub async fn play(
+    device: &Device,
+    spec: &Spec,
+    prepared: &mut Prepared,
+    caches: &mut Caches,
+    site: Site,
+    variants: &[&StackInput],
+    playing: &Playing<'_>,
+) -> Result<Played> {
+    let stack = spec.stack(site);
+    let Some(first) = variants.first() else { return Ok(Played::default()) };
+    let rows = playing.rows;
+    let of_rows = |all: fn(&StackInput) -> &Vec<u32>| -> Vec<u32> {
+        let with = variants.iter().filter(|input| !all(input).is_empty());
+        with.flat_map(|input| rows.iter().map(|row| all(input)[*row])).collect()
+    };
+    let ids = of_rows(|input| &input.ids);
+    let segments = of_rows(|input| &input.segments);
+    let slots: Vec<u32> = rows.iter().map(|row| *row as u32).collect();
+    let (offset, streams) = match &stack.positions {
+        Positions::Learned { offset, streams } => (*offset as u32, *streams),
+        Positions::Rotary(rotary) => (0, rotary.parts),
+        _ => (0, 1),
+    };
+    let positions: Vec<u32> = slots.iter().map(|slot| slot + offset).collect();
+    let positions = vec![positions; streams];
+    let mut keys = [0; 3];
+    let mut bits: [Option<Bits>; 3] = [None, None, None];
+    let mut gates: [Vec<f32>; 3] = Default::default();
+    let mut bind = |site: Site| {
+        keys[site as usize] = keys_of(site, first);
+        let each: Vec<Bits> = variants
+            .iter()
+            .map(|input| {
+                let keys = keys_of(site, input);
+                mask_of(site, input).bits(rows, keys, stack.layers, stack.heads)
+            })
+            .collect();
+        bits[site as usize] = Bits::stack(&each);
+        let given = |input: &StackInput| match site {
+            Site::Cross => input.cross_gates.clone(),
+            _ => input.gates.clone(),
+        };
+        if variants.iter().any(|input| !given(input).is_empty()) {
+            let ones = || vec![1.0; stack.layers * stack.heads];
+            gates[site as usize] = variants
+                .iter()
+                .flat_map(|input| Some(given(input)).filter(|g| !g.is_empty()).unwrap_or_else(ones))
+                .collect();
+        }
+    };
+    bind(site);
+    if first.cross.is_some() {
+        bind(Site::Cross);
+    }
+    let play = Play {
+        variants: variants.len(),
+        ids: &ids,
+        segments: &segments,
+        positions: &positions,
+        slots: &slots,
+        keys,
+        picked: playing.picked,
+        masks: [bits[0].as_ref(), bits[1].as_ref(), bits[2].as_ref()],
+        gates: [&gates[0], &gates[1], &gates[2]],
+        taps: playing.taps,
+        draws: playing.draws,
+        candidates: playing.candidates,
+    };
+    device.play(prepared, caches, &play).await
+}
+
+/// The labels of a graph that a watch names, in the order of site, what, layer.
+pub fn watched_labels(spec: &Spec, graph: &Graph, watch: &Watch) -> Result<Vec<Label>> {
+    let mut labels: Vec<Label> = graph
+        .labels()
+        .iter()
+        .map(|(label, _)| *label)
+        .filter(|label| is_of_rows(label.what))
+        .collect();
+    for op in graph.ops() {
+        if let Op::Attend { site, layer, .. } = *op {
+            labels.push(Label { what: What::Attention, site, layer });
+            labels.push(Label { what: What::Scores, site, layer });
+        }
+    }
+    labels.retain(|label| watch.has(label.what));
+    // Stacks may differ in depth: a layer that only one of them has is no error.
+    let deepest = spec.encoder.layers.max(spec.decoder.layers);
+    let count = if watch.has(What::Hidden) { deepest + 1 } else { deepest };
+    let watched = watch.layers.among(count, "layer")?;
+    labels.retain(|label| watched.contains(&label.layer));
+    labels.sort();
+    Ok(labels)
+}
+
+/// Whether a label's numbers are `[head][row][key]`.
+pub fn is_per_head(what: What) -> bool {
+    matches!(what, What::Attention | What::Scores)
+}
+
+fn is_of_rows(what: What) -> bool {
+    matches!(what, What::Queries | What::Keys | What::Values | What::Hidden)
+}
+
+/// How many keys a site's rows go over.
+pub fn keys_of(site: Site, input: &StackInput) -> usize {
+    match site {
+        Site::Cross => input.memory,
+        _ => input.ids.len(),
+    }
+}
+
+/// The mask of a site; a stack without cross-attention has none to ask for.
+pub fn mask_of(site: Site, input: &StackInput) -> &crate::mask::Mask {
+    match (site, &input.cross) {
+        (Site::Cross, Some(cross)) => cross,
+        _ => &input.mask,
+    }
+}
+
+/// Rows whose own token, segment or mask row is not what the cache was computed from.
+fn changed_rows(spec: &Spec, site: Site, held: &StackInput, input: &StackInput) -> BTreeSet<usize> {
+    let (before, count) = (held.ids.len(), input.ids.len());
+    let common = before.min(count);
+    let gates = |input: &StackInput| (input.gates.clone(), input.cross_gates.clone(), input.memory);
+    if gates(held) != gates(input) {
+        return (0..count).collect();
+    }
+    let stack = spec.stack(site);
+    let (layers, heads) = (stack.layers, stack.heads);
+    let mut changed: BTreeSet<usize> = (common..count).collect();
+    let segment = |input: &StackInput, row: usize| input.segments.get(row).copied().unwrap_or(0);
+    for row in 0..common {
+        if held.ids[row] != input.ids[row] || segment(held, row) != segment(input, row) {
+            changed.insert(row);
+        }
+    }
+    let rows: Vec<usize> = (0..common).collect();
+    let mut compare =
+        |old: &crate::mask::Mask, new: &crate::mask::Mask, old_keys: usize, new_keys: usize| {
+            let keys = old_keys.min(new_keys);
+            let (wider, widest) =
+                if old_keys > new_keys { (old, old_keys) } else { (new, new_keys) };
+            if old != new {
+                let (a, b) =
+                    (old.bits(&rows, keys, layers, heads), new.bits(&rows, keys, layers, heads));
+                for &row in &rows {
+                    let mut each = (0..layers).flat_map(|l| (0..heads).map(move |h| (l, h)));
+                    if each.any(|(l, h)| a.row(0, l, h, row) != b.row(0, l, h, row)) {
+                        changed.insert(row);
+                    }
+                }
+            }
+            for &row in &rows {
+                if (keys..widest).any(|key| wider.any(row, key, layers, heads)) {
+                    changed.insert(row);
+                }
+            }
+        };
+    compare(&held.mask, &input.mask, before, count);
+    if let (Some(old), Some(new)) = (&held.cross, &input.cross) {
+        compare(old, new, held.memory, input.memory);
+    }
+    changed
+}
+
+/// A row that sees an invalid row is invalid too; `layers` steps reach as far as the model does.
+fn spread(
+    invalid: &mut BTreeSet<usize>,
+    input: &StackInput,
+    count: usize,
+    layers: usize,
+    heads: usize,
+) {
+    for _ in 0..layers {
+        let reached: Vec<usize> = (0..count)
+            .filter(|row| !invalid.contains(row))
+            .filter(|row| invalid.iter().any(|key| input.mask.any(*row, *key, layers, heads)))
+            .collect();
+        if reached.is_empty() {
+            return;
+        }
+        invalid.extend(reached);
+    }
+}
