@@ -1,0 +1,281 @@
+/**
+ * The page: one sentence, four machines, one clock. The machines are <unmasked-demo> elements; here they get the same
+ * sentence and settings and follow the same clock, and what the person chose goes into the address.
+ */
+
+import './define.js';
+import { Clock } from './clock.js';
+import { chooseLanguage, translator } from './i18n/index.js';
+import { familyOf, modelList } from './models.js';
+import { joinPieces, showPiece } from './pieces.js';
+import { drawCredits, drawExamples, drawToggles, examplesOf } from './page/furniture.js';
+import { drawHelp, toggleHelp } from './page/help.js';
+import { wireKeyboard } from './page/keyboard.js';
+import { announcer } from './page/say.js';
+import { drawSettings, wireSettings } from './page/settings.js';
+import { ARCHITECTURES, SPEEDS, cleanText, defaults, readHash, writeHash } from './state.js';
+import { draw as drawControls } from './views/controls.js';
+import { make, percent, setAttribute, setAttributes, setText } from './views/dom.js';
+import { icon, setIcon } from './views/icons.js';
+
+const ADDRESS_MILLISECONDS = 250;
+const THEMES = ['auto', 'light', 'dark'];
+const DOCK = ['restart', 'step', 'play', 'end', 'scrub', 'speed'];
+const ON_A_PHONE = ['encoder', 'causal'];
+
+const byId = (id) => document.getElementById(id);
+const [stage, sentence, examples, settings, toggles, dock, dialog, credits] = ['machines', 'sentence', 'examples', 'settings', 'toggles', 'dock', 'help-dialog', 'credits'].map(byId);
+const narrow = matchMedia('(max-width: 44rem)');
+const wide = matchMedia('(min-width: 60rem)');
+const say = announcer(byId('say'));
+
+const state = readHash(location.hash);
+let t = translator('en');
+let lang = 'en';
+let models = [];
+let enlarged = null;
+let writing = 0;
+let drawing = 0;
+let said = state.step;
+/** @type {Map<string, HTMLElement>} machines that are on */
+const demos = new Map();
+
+const clock = new Clock({ available, ended, changed: clockChanged });
+clock.position = state.step;
+clock.speed = state.speed;
+
+/** How far everybody can follow: to the shortest run still being computed, else to the longest one. */
+function available() {
+  const own = [...demos.values()];
+  const running = own.filter((demo) => demo.phase === 'running');
+  if (running.length) return Math.min(...running.map((demo) => demo.available));
+  return Math.max(0, ...own.map((demo) => demo.available));
+}
+
+function ended() {
+  return [...demos.values()].every((demo) => demo.ended);
+}
+
+function clockChanged() {
+  for (const demo of demos.values()) demo.seek(clock.position);
+  if (said !== clock.position) { said = clock.position; saySteps(); }
+  state.step = clock.position;
+  state.speed = clock.speed;
+  drawSoon();
+  remember();
+}
+
+/** Changes settings and everything that hangs on them. */
+function change(changes) {
+  Object.assign(state, changes);
+  if ('lang' in changes) setLanguage();
+  if ('theme' in changes) setTheme();
+  if ('on' in changes || 'device' in changes) clock.pause();
+  if (['text', 'blanks'].some((name) => name in changes)) clock.restart();
+  arrange();
+  remember();
+}
+
+const on = () => state.on ?? (narrow.matches ? ON_A_PHONE : ARCHITECTURES);
+const textNow = () => state.text ?? examplesOf(models, familyNow())[0] ?? '';
+const familyNow = () => state.family || (models[0] ? familyOf(models[0]) : '');
+
+/** Puts the machines that are on onto the stage, in order, with the page's settings. */
+function arrange() {
+  const wanted = on();
+  for (const architecture of ARCHITECTURES) {
+    if (wanted.includes(architecture) && !demos.has(architecture)) demos.set(architecture, createDemo(architecture));
+    if (!wanted.includes(architecture)) { demos.get(architecture)?.remove(); demos.delete(architecture); }
+  }
+  if (enlarged !== null && !demos.has(enlarged)) enlarged = null;
+  const only = wanted.length === 1 && wide.matches ? wanted[0] : enlarged;
+  let before = stage.firstElementChild;
+  for (const architecture of ARCHITECTURES) {
+    const demo = demos.get(architecture);
+    if (!demo) continue;
+    if (demo !== before) stage.insertBefore(demo, before);
+    else before = before.nextElementSibling;
+    const text = textNow();
+    setAttributes(demo, {
+      text: models.length || state.text !== null ? text : null, family: familyNow() || null,
+      layer: state.layer || null, head: state.head || null, device: state.device, lang,
+      temperature: state.temperature || null, topk: state.topK || null, topp: state.topP, seed: state.seed,
+      fill: state.fill, blanks: architecture === 'encoder' && state.blanks !== null ? state.blanks.join(' ') : null,
+      enlarged: only === architecture, aligned: only === null, enlargeable: wanted.length > 1,
+    });
+    demo.seek(clock.position);
+  }
+  setAttributes(stage, { 'data-count': demos.size, 'data-enlarged': only !== null });
+  let empty = stage.querySelector('.empty');
+  if (demos.size === 0 && !empty) stage.append(empty = make('p', { class: 'empty' }));
+  if (demos.size === 0) setText(empty, t('page.none'));
+  else empty?.remove();
+  drawSoon();
+}
+
+function createDemo(architecture) {
+  const demo = make('unmasked-demo', { architecture, controls: 'none' });
+  demo.addEventListener('unmasked-change', drawSoon);
+  demo.addEventListener('unmasked-ready', () => say(t('say.ready', { name: t(`machine.${architecture}`) })));
+  demo.addEventListener('unmasked-error', ({ detail }) => say(t('say.error', { name: t(`machine.${architecture}`), message: detail.error.message })));
+  demo.addEventListener('unmasked-use', ({ detail }) => used(architecture, detail));
+  return demo;
+}
+
+/** A person used a machine directly: the clock and the settings follow. */
+function used(architecture, detail) {
+  if (detail.kind === 'force') { clock.position = detail.position; clockChanged(); }
+  if (detail.kind === 'blanks') { change({ blanks: detail.blanks }); }
+  if (detail.kind === 'head') change({ head: detail.head });
+  if (detail.kind === 'enlarge') { enlarged = enlarged === architecture ? null : architecture; arrange(); }
+}
+
+function drawSoon() {
+  drawing ||= requestAnimationFrame(() => { drawing = 0; draw(); });
+}
+
+function draw() {
+  if (ended() && clock.position > available() && [...demos.values()].every((demo) => demo.timeline)) {
+    clock.position = available();
+    clockChanged();
+  }
+  const descriptions = [...demos.values()].map((demo) => demo.description).filter(Boolean);
+  const layers = Math.max(1, state.layer, ...descriptions.map(({ layers: own }) => Math.max(own.encoder, own.decoder)));
+  const heads = Math.max(1, state.head === 'all' ? 1 : state.head, ...descriptions.map((own) => own.heads));
+  const device = [...demos.values()].map((demo) => demo.deviceInfo).find(Boolean) ?? null;
+  drawSettings(settings, { state, layers, heads, hasEncoder: demos.has('encoder'), device, t });
+  drawToggles(toggles, on(), t);
+  drawControls(dock, {
+    names: DOCK, playing: clock.playing, position: clock.position, available: available(), ended: ended(),
+    speed: clock.speed, speeds: SPEEDS, layer: 1, layers: 1, head: 1, heads: 1, text: '', t,
+  });
+}
+
+/** What the last step chose, machine by machine. */
+function saySteps() {
+  const at = clock.position - 1;
+  const told = [...demos].flatMap(([architecture, demo]) => {
+    const step = demo.timeline?.steps[at];
+    const name = t(`machine.${architecture}`);
+    if (!step) return [];
+    const probability = step.candidates.find(({ id }) => id === step.chosen)?.probability ?? 0;
+    return [t('say.chose', { name, piece: showPiece(step.piece).text, p: percent(probability) })];
+  });
+  const finished = clock.position === available() && ended() ? [...demos].flatMap(([architecture, demo]) => {
+    const text = demo.timeline ? joinPieces(demo.timeline.frame(clock.position)[architecture === 'encoder' ? 'source' : 'target']) : '';
+    return text ? [t('say.done', { name: t(`machine.${architecture}`), text })] : [];
+  }) : [];
+  say([t('say.step', { n: clock.position }), ...told, ...finished].join(' '));
+}
+
+function setLanguage() {
+  lang = chooseLanguage(state.lang, navigator.languages);
+  t = translator(lang);
+  document.documentElement.lang = lang === 'zh' ? 'zh-Hans' : lang;
+  document.title = t('page.title');
+  for (const node of document.querySelectorAll('[data-say]')) setText(node, t(node.dataset.say));
+  setAttributes(sentence, { placeholder: t('page.sentence.hint') });
+  const button = byId('lang');
+  setText(button, t('page.lang'));
+  setAttributes(button, { 'aria-label': t('page.lang.label'), lang: lang === 'zh' ? 'en' : 'zh-Hans' });
+  setAttributes(byId('help'), { 'aria-label': t('page.help'), title: t('page.help') });
+  drawHelp(dialog, t);
+  setTheme();
+  drawModels();
+}
+
+function setTheme() {
+  const root = document.documentElement;
+  if (state.theme === 'auto') delete root.dataset.theme;
+  else root.dataset.theme = state.theme;
+  const button = byId('theme');
+  const label = t(`page.theme.${state.theme}`);
+  setAttributes(button, { 'aria-label': label, title: label });
+  setIcon(button, state.theme);
+}
+
+function drawModels() {
+  drawExamples(examples, examplesOf(models, familyNow()), textNow(), t);
+  drawCredits(credits, models, t);
+}
+
+/** The address holds the page's state; it is written after things settle. */
+function remember() {
+  clearTimeout(writing);
+  writing = setTimeout(() => {
+    const hash = writeHash(state);
+    if (hash !== location.hash) history.replaceState(null, '', hash || location.pathname + location.search);
+  }, ADDRESS_MILLISECONDS);
+}
+
+const nextOf = (list, value) => list[(list.indexOf(value) + 1) % list.length];
+const actions = {
+  toggle: () => clock.toggle(), step: () => clock.step(), back: () => clock.back(), end: () => clock.end(), restart: () => clock.restart(),
+  play: () => clock.toggle(),
+  language: () => change({ lang: lang === 'en' ? 'zh' : 'en' }),
+  help: () => toggleHelp(dialog),
+  leave: () => { if (enlarged !== null) { enlarged = null; arrange(); } },
+};
+
+function wirePage() {
+  byId('help').append(icon('help'));
+  byId('theme').append(icon('auto'));
+  byId('lang').addEventListener('click', actions.language);
+  byId('theme').addEventListener('click', () => change({ theme: nextOf(THEMES, state.theme) }));
+  byId('help').addEventListener('click', actions.help);
+  sentence.addEventListener('input', () => change({ text: cleanText(sentence.value), blanks: null }));
+  examples.addEventListener('change', () => {
+    if (examples.value === '') return;
+    sentence.value = examples.value;
+    change({ text: examples.value, blanks: null });
+    examples.value = '';
+  });
+  toggles.addEventListener('click', (event) => {
+    const architecture = event.target.closest('.toggle')?.dataset.architecture;
+    if (!architecture) return;
+    const now = on();
+    change({ on: ARCHITECTURES.filter((name) => (name === architecture) !== now.includes(name)) });
+  });
+  wireSettings(settings, change);
+  dock.addEventListener('click', (event) => {
+    const button = event.target.closest('button[data-action]');
+    if (button && button.getAttribute('aria-disabled') !== 'true') actions[button.dataset.action]?.();
+  });
+  dock.addEventListener('input', ({ target }) => {
+    if (target.dataset.action === 'scrub') { clock.pause(); clock.seek(Number(target.value)); }
+    if (target.dataset.action === 'speed') clock.setSpeed(Number(target.value));
+  });
+  wireKeyboard(actions);
+  addEventListener('hashchange', () => {
+    const asked = readHash(location.hash);
+    Object.assign(state, defaults(), asked);
+    clock.position = asked.step;
+    clock.speed = asked.speed;
+    setLanguage();
+    sentence.value = textNow();
+    arrange();
+  });
+  for (const query of [narrow, wide]) query.addEventListener('change', arrange);
+  document.addEventListener('visibilitychange', () => { if (document.hidden) clock.pause(); });
+}
+
+async function readModels() {
+  models = await modelList().catch((error) => { say(error.message); return []; });
+  if (state.text === null) sentence.value = textNow();
+  drawModels();
+  arrange();
+}
+
+function start() {
+  byId('static').remove();
+  for (const id of ['bar', 'dock']) setAttribute(byId(id), 'hidden', false);
+  wirePage();
+  setLanguage();
+  sentence.value = state.text ?? '';
+  arrange();
+  draw();
+  readModels();
+  document.documentElement.dataset.ready = 'true';
+}
+
+start();

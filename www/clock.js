@@ -1,0 +1,99 @@
+/**
+ * The clock: one position that many machines follow. Knows nothing of machines or pages; who owns it says
+ * how far it may go, and a stuck step (still being computed) only makes it wait.
+ */
+
+const STEP_MILLISECONDS = 1000;
+
+export class Clock {
+  #timer = 0;
+
+  /**
+   * @param {object} owner
+   * @param {() => number} owner.available last position that can be shown now
+   * @param {() => boolean} owner.ended    nothing will come after `available()`
+   * @param {() => void} owner.changed     position, playing or speed changed
+   * @param {(run: () => void, wait: number) => any} [owner.later] setTimeout, replaceable in tests
+   * @param {(timer: any) => void} [owner.never] clearTimeout
+   */
+  constructor({ available, ended, changed, later, never }) {
+    this.available = available;
+    this.ended = ended;
+    this.changed = changed;
+    this.later = later ?? ((run, wait) => setTimeout(run, wait));
+    this.never = never ?? ((timer) => clearTimeout(timer));
+    this.position = 0;
+    this.playing = false;
+    this.speed = 1;
+  }
+
+  play() {
+    if (this.playing) return;
+    if (this.ended() && this.position >= this.available()) this.position = 0;
+    this.playing = true;
+    this.#arm();
+    this.changed();
+  }
+
+  pause() {
+    this.never(this.#timer);
+    if (!this.playing) return;
+    this.playing = false;
+    this.changed();
+  }
+
+  toggle() {
+    if (this.playing) this.pause();
+    else this.play();
+  }
+
+  /** Goes to a position within what can be shown; playing goes on from there. */
+  seek(position) {
+    const next = Math.max(0, Math.min(Math.trunc(position) || 0, this.available()));
+    if (this.playing) this.#arm();
+    if (next === this.position) return;
+    this.position = next;
+    this.changed();
+  }
+
+  step() { this.pause(); this.seek(this.position + 1); }
+  back() { this.pause(); this.seek(this.position - 1); }
+  restart() { this.pause(); this.seek(0); }
+  end() { this.pause(); this.seek(this.available()); }
+
+  setSpeed(speed) {
+    this.speed = speed;
+    if (this.playing) this.#arm();
+    this.changed();
+  }
+
+  /** Whoever computes calls this when more can be shown (or less, after an edit). */
+  poke() {
+    if (this.position > this.available() && this.ended()) this.position = this.available();
+    this.changed();
+  }
+
+  stop() {
+    this.never(this.#timer);
+    this.playing = false;
+  }
+
+  #arm() {
+    this.never(this.#timer);
+    this.#timer = this.later(() => this.#tick(), STEP_MILLISECONDS / this.speed);
+  }
+
+  #tick() {
+    if (!this.playing) return;
+    if (this.position < this.available()) {
+      this.position += 1;
+    } else if (this.ended()) {
+      this.playing = false;
+      this.changed();
+      return;
+    }
+    if (this.position >= this.available() && this.ended()) this.playing = false;
+    else this.#arm();
+    this.changed();
+  }
+}

@@ -1,0 +1,97 @@
+/** Draws a whole machine from one plain object: which views, in which state. */
+
+import { showPieces } from './pieces.js';
+import { draw as drawCandidates } from './views/candidates.js';
+import { draw as drawControls } from './views/controls.js';
+import { make, reuse, setAttribute, setAttributes, setText } from './views/dom.js';
+import { glyph } from './views/glyph.js';
+import { setIcon } from './views/icons.js';
+import { draw as drawMask } from './views/mask.js';
+import { draw as drawStats } from './views/stats.js';
+import { draw as drawStatus } from './views/status.js';
+import { draw as drawTable } from './views/table.js';
+import { draw as drawTokens } from './views/tokens.js';
+
+/** @param {ReturnType<typeof import('./element-parts.js').buildSkeleton>} parts */
+export function drawMachine(parts, drawn) {
+  const { frame, t, show, machine, architecture } = drawn;
+  setAttributes(parts.machine, { 'data-architecture': architecture, 'data-phase': machine.phase, lang: drawn.lang });
+  drawHead(parts, drawn);
+  drawAbout(parts.about, drawn);
+  const showing = frame !== null;
+  setAttribute(parts.read, 'hidden', !showing || !show.has('tokens'));
+  setAttribute(parts.look, 'hidden', !showing || !show.has('mask'));
+  setAttribute(parts.candidates, 'hidden', !showing || !show.has('candidates'));
+  setAttribute(parts.status, 'hidden', showing);
+  if (!showing) drawStatus(parts.status, { phase: machine.phase, progress: machine.progress, error: machine.error, missing: drawn.missing, t });
+  if (showing && show.has('tokens')) {
+    drawTokens(parts.tokens, frame);
+  }
+  if (showing && show.has('mask')) {
+    setAttribute(parts.mask, 'aria-label', t('matrix.label', { name: t(`machine.${architecture}`) }));
+    drawMask(parts.mask, frame);
+    setText(parts.hint, hintOf(frame));
+    setText(parts.tableButton, t('matrix.table'));
+    setAttribute(parts.tableButton, 'aria-expanded', String(frame.view.table));
+    setAttributes(parts.tables, { 'aria-label': t('matrix.table'), hidden: !frame.view.table });
+    if (frame.view.table) drawTable(parts.tables, frame);
+  }
+  if (showing && show.has('candidates')) drawCandidates(parts.candidates, frame);
+  setAttribute(parts.stats, 'hidden', !show.has('stats'));
+  drawStats(parts.stats, { stats: frame?.stats ?? null, device: machine.device, parameters: drawn.parameters, view: { t } });
+  drawControls(parts.controls, drawn.controls);
+}
+
+function drawHead(parts, { t, show, architecture, enlargeable, enlarged }) {
+  setAttribute(parts.title.parentElement, 'hidden', !show.has('title'));
+  setText(parts.title, t(`machine.${architecture}`));
+  setText(parts.kin, t(`machine.${architecture}.kin`));
+  if (parts.sign.dataset.of !== architecture) {
+    parts.sign.dataset.of = architecture;
+    parts.sign.replaceChildren(glyph(architecture));
+  }
+  const label = enlarged ? t('machine.shrink') : t('machine.enlarge', { name: t(`machine.${architecture}`) });
+  setAttributes(parts.enlarge, { hidden: !enlargeable, 'aria-label': label, title: label });
+  setIcon(parts.enlarge, enlarged ? 'shrink' : 'enlarge');
+}
+
+/** Mask, objective, wiring: the three things in which the machines differ. */
+function drawAbout(target, { t, show, architecture }) {
+  setAttribute(target, 'hidden', !show.has('about'));
+  const names = ['mask', 'objective', 'wiring'];
+  reuse(target, names.length, () => make('div', {}, make('dt'), make('dd'))).forEach((line, at) => {
+    setText(line.firstElementChild, t(`about.${names[at]}`));
+    setText(line.lastElementChild, t(`machine.${architecture}.${names[at]}`));
+  });
+}
+
+/** The line under the tokens: what the pointed-at token sees, else what can be done here. */
+function hintOf(frame) {
+  const said = sightOf(frame);
+  if (said) return frame.view.t('sight.token', said);
+  return frame.canBlank ? frame.view.t('hint.blank') : '';
+}
+
+/** How many tokens the pointed-at token sees, and how many see it, over all grids of its stack. */
+export function sightOf(frame) {
+  const { hover } = frame.view;
+  if (!hover) return null;
+  const wired = frame.architecture === 'encoder-decoder';
+  const tokens = !wired ? [...frame.source, ...frame.target] : hover.stack === 'encoder' ? frame.source : frame.target;
+  const shown = showPieces(tokens)[hover.position];
+  if (!shown) return null;
+  const state = tokens[hover.position].state;
+  const count = { sees: 0, of: 0, by: 0 };
+  for (const block of frame.blocks) {
+    const rowsHere = (block.name === 'encoder') === (hover.stack === 'encoder');
+    const keysHere = (block.name !== 'decoder') === (hover.stack === 'encoder');
+    for (let key = 0; rowsHere && hover.position < block.rows && key < block.keys; key += 1) {
+      count.of += 1;
+      if (block.visible(hover.position, key)) count.sees += 1;
+    }
+    for (let row = 0; keysHere && hover.position < block.keys && row < block.rows; row += 1) {
+      if (block.visible(row, hover.position)) count.by += 1;
+    }
+  }
+  return { piece: state === 'blank' ? frame.view.t('token.blank') : shown.text, ...count };
+}

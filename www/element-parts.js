@@ -1,0 +1,130 @@
+/** The inside of the element: its skeleton, its style sheets, and how pointers and keys become actions. */
+
+import { icon } from './views/icons.js';
+import { make } from './views/dom.js';
+
+const SHEETS = ['./tokens.css', './element.css'].map((path) => new URL(path, import.meta.url));
+/** @type {Promise<CSSStyleSheet[]>|null} */
+let sheets = null;
+
+/** Constructed sheets, made once and shared by every element of the page. */
+export function styleSheets() {
+  sheets ??= Promise.all(SHEETS.map(async (url) => {
+    const response = await fetch(url);
+    const sheet = new CSSStyleSheet();
+    return sheet.replace(await response.text());
+  }));
+  sheets.catch(() => { sheets = null; });
+  return sheets;
+}
+
+/** @param {ShadowRoot} root */
+export function buildSkeleton(root) {
+  const parts = {
+    title: make('h2', { class: 'name' }),
+    kin: make('span', { class: 'kin' }),
+    sign: make('span', { class: 'sign' }),
+    enlarge: make('button', { type: 'button', class: 'control enlarge', 'data-action': 'enlarge', hidden: true }, icon('enlarge')),
+    about: make('dl', { class: 'about' }),
+    tokens: make('div', { class: 'strips' }),
+    hint: make('p', { class: 'hint' }),
+    mask: make('div', { class: 'mask', tabindex: 0, role: 'application' }),
+    tableButton: make('button', { type: 'button', class: 'as-table', 'data-action': 'table', 'aria-expanded': 'false' }),
+    tables: make('div', { class: 'tables', tabindex: 0, role: 'region', hidden: true }),
+    candidates: make('div', { class: 'candidates' }),
+    status: make('div', { class: 'status' }),
+    stats: make('p', { class: 'stats' }),
+    controls: make('div', { class: 'controls' }),
+    say: make('p', { class: 'unseen', role: 'status' }),
+  };
+  const head = make('header', { class: 'head' }, parts.sign, parts.title, parts.kin, parts.enlarge);
+  parts.read = make('section', { class: 'read' }, parts.tokens);
+  parts.look = make('section', { class: 'look' }, parts.mask, make('div', { class: 'under' }, parts.hint, parts.tableButton), parts.tables);
+  parts.machine = make('article', { class: 'machine' }, head, parts.about, parts.read, parts.look,
+    parts.candidates, parts.status, make('footer', { class: 'foot' }, parts.controls, parts.stats), parts.say);
+  root.append(parts.machine);
+  return parts;
+}
+
+/**
+ * Pointer and keyboard inside the element, told as plain actions.
+ * @param {ReturnType<typeof buildSkeleton>} parts
+ * @param {object} act
+ * @param {(position: number, stack: string) => void} act.pressToken
+ * @param {(spot: { stack: string, position: number }|null) => void} act.pointToken
+ * @param {(x: number, y: number, svg: Element) => void} act.pointCell
+ * @param {() => void} act.leaveCell
+ * @param {(rows: number, keys: number) => void} act.moveCell
+ * @param {(head: number) => void} act.chooseHead
+ * @param {(id: number) => void} act.pressCandidate
+ * @param {(action: string, value: string) => void} act.control
+ */
+export function wire(parts, act) {
+  const chipOf = (event) => event.target.closest?.('.chip');
+  const spotOf = (chip) => (chip ? { stack: chip.dataset.stack, position: Number(chip.dataset.position) } : null);
+  parts.tokens.addEventListener('pointerover', (event) => act.pointToken(spotOf(chipOf(event))));
+  parts.tokens.addEventListener('pointerleave', () => act.pointToken(null));
+  parts.tokens.addEventListener('focusin', (event) => act.pointToken(spotOf(chipOf(event))));
+  parts.tokens.addEventListener('focusout', () => act.pointToken(null));
+  parts.tokens.addEventListener('click', (event) => {
+    const chip = chipOf(event);
+    if (chip) act.pressToken(Number(chip.dataset.position), chip.dataset.stack);
+  });
+  parts.tokens.addEventListener('keydown', (event) => roam(event, chipOf(event)));
+
+  parts.mask.addEventListener('pointermove', (event) => pointMask(event, act));
+  parts.mask.addEventListener('pointerdown', (event) => pointMask(event, act));
+  parts.mask.addEventListener('pointerleave', () => act.leaveCell());
+  parts.mask.addEventListener('blur', () => act.leaveCell());
+  parts.mask.addEventListener('click', (event) => {
+    const head = event.target.closest?.('figure')?.dataset.head;
+    if (head !== undefined) act.chooseHead(Number(head));
+  });
+  parts.mask.addEventListener('keydown', (event) => {
+    const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    if (move && !event.altKey && !event.ctrlKey && !event.metaKey) {
+      event.preventDefault();
+      act.moveCell(move[0], move[1]);
+    } else if (event.key === 'Escape') {
+      act.leaveCell();
+      parts.mask.blur();
+    }
+  });
+
+  parts.candidates.addEventListener('click', (event) => {
+    const row = event.target.closest?.('.candidate');
+    if (row && row.getAttribute('aria-disabled') !== 'true') act.pressCandidate(Number(row.dataset.id));
+  });
+  parts.machine.addEventListener('click', (event) => {
+    const button = event.target.closest?.('button[data-action]');
+    if (button && button.getAttribute('aria-disabled') !== 'true') act.control(button.dataset.action, '');
+  });
+  for (const name of ['input', 'change']) {
+    parts.controls.addEventListener(name, (event) => {
+      const { action } = event.target.dataset;
+      if (action && (action === 'scrub') === (name === 'input')) act.control(action, event.target.value);
+    });
+  }
+}
+
+function pointMask(event, act) {
+  const svg = event.target.closest?.('svg');
+  if (!svg) { act.leaveCell(); return; }
+  const box = svg.getBoundingClientRect();
+  const scale = box.width ? svg.viewBox.baseVal.width / box.width : 1;
+  act.pointCell((event.clientX - box.left) * scale, (event.clientY - box.top) * scale, svg);
+}
+
+/** One stop of the tab key for a strip; arrows roam within it. */
+function roam(event, chip) {
+  if (!chip || event.altKey || event.ctrlKey || event.metaKey) return;
+  const chips = [...chip.parentElement.children];
+  const at = chips.indexOf(chip);
+  const next = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: chips.length - 1 }[event.key];
+  if (next === undefined) return;
+  event.preventDefault();
+  const other = chips[Math.max(0, Math.min(chips.length - 1, next))];
+  chip.tabIndex = -1;
+  other.tabIndex = 0;
+  other.focus();
+}

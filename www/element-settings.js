@@ -1,0 +1,59 @@
+/** What the element's attributes ask for, checked: they come from a page's author or from a link. */
+
+import { cleanText } from './state.js';
+
+const number = (element, name, fallback, least, most) => {
+  const text = element.getAttribute(name);
+  const value = text === null || text.trim() === '' ? NaN : Number(text);
+  return Number.isFinite(value) ? Math.min(most, Math.max(least, value)) : fallback;
+};
+
+/** @returns {import('./machine.js').Settings} */
+export function settingsOf(element) {
+  const temperature = number(element, 'temperature', 0, 0, 5);
+  const sampling = temperature > 0 ? {
+    temperature,
+    topK: Math.trunc(number(element, 'topk', 0, 0, 1e6)) || undefined,
+    topP: number(element, 'topp', 1, 0.01, 1),
+    seed: Math.trunc(number(element, 'seed', 1, 0, 999_999_999)),
+  } : undefined;
+  if (sampling && sampling.topK === undefined) delete sampling.topK;
+  const blanks = element.getAttribute('blanks');
+  return {
+    text: cleanText(element.getAttribute('text') ?? ''),
+    pair: element.getAttribute('pair') || undefined,
+    blanks: blanks === null ? null : blanks.split(/[\s,.]+/).filter((word) => /^\d{1,3}$/.test(word)).map(Number),
+    fill: element.getAttribute('fill') === 'confidence' ? 'confidence' : 'parallel',
+    sampling,
+    maxNewTokens: Math.trunc(number(element, 'max', 40, 1, 512)),
+    candidates: 10,
+  };
+}
+
+/** Attributes that a scene may set; a stored file must not reach for anything else. */
+const SCENE = ['architecture', 'text', 'pair', 'blanks', 'fill', 'temperature', 'topk', 'topp', 'seed', 'layer', 'head', 'view'];
+
+/**
+ * The stored run or the scene that the element names; a scene's settings are applied where the page gave none.
+ * @returns {Promise<object|null>} the trace, with `steps` where it can be played without an engine
+ */
+export async function readScene(element) {
+  const address = element.getAttribute('trace') ?? element.getAttribute('scene');
+  if (!address) return null;
+  const name = element.hasAttribute('trace') ? 'trace' : 'scene';
+  const response = await fetch(new URL(address, document.baseURI)).catch(() => null);
+  if (!response?.ok) throw new Error(`the ${name} could not be loaded (${response ? `status ${response.status}` : 'no answer'})`);
+  let trace;
+  try {
+    trace = await response.json();
+  } catch {
+    throw new Error(`the ${name} is not JSON`);
+  }
+  if (typeof trace !== 'object' || trace === null) throw new Error(`the ${name} is not an object`);
+  if (name === 'trace' && !Array.isArray(trace.steps)) throw new Error('the trace has no steps to play');
+  for (const [key, value] of Object.entries(trace.scene ?? {})) {
+    const plain = ['string', 'number'].includes(typeof value);
+    if (SCENE.includes(key.toLowerCase()) && plain && !element.hasAttribute(key)) element.setAttribute(key, String(value));
+  }
+  return { ...trace, steps: Array.isArray(trace.steps) && trace.steps.length ? trace.steps : undefined };
+}

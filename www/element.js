@@ -1,0 +1,335 @@
+/**
+ * <unmasked-demo>: one machine in any page. Attributes are the truth, each is a property too; changes are gathered
+ * and drawn once a frame. Nothing is downloaded before the element is seen or used.
+ *
+ *   <unmasked-demo architecture="prefix" text="Where is the cat?" controls="play step speed"></unmasked-demo>
+ *
+ * Events: unmasked-ready, unmasked-step, unmasked-error (contract); unmasked-change after anything that a clock
+ * outside should know, unmasked-use when a person forced a candidate, made a blank or chose a head.
+ */
+
+import { Clock } from './clock.js';
+import { Machine } from './machine.js';
+import { buildSkeleton, styleSheets, wire } from './element-parts.js';
+import { chooseLanguage, translator } from './i18n/index.js';
+import { drawMachine, sightOf } from './element-draw.js';
+import { resolveModel } from './models.js';
+import { cellAt, layout } from './views/matrix.js';
+import { describeCell, roomOf } from './views/mask.js';
+import { readScene, settingsOf } from './element-settings.js';
+
+const TYPING_MILLISECONDS = 250;
+/** What a changed attribute asks for: another model, another run, or only another drawing. */
+const WORK = {
+  architecture: 'model', model: 'model', device: 'model', family: 'model', trace: 'model', scene: 'model',
+  text: 'text', pair: 'text', blanks: 'text', fill: 'run', temperature: 'run', topk: 'run', topp: 'run', seed: 'run', max: 'run',
+  view: 'draw', controls: 'draw', layer: 'draw', head: 'draw', lang: 'draw', theme: 'draw', enlarged: 'draw', enlargeable: 'draw',
+  autoplay: 'draw',
+};
+
+export class UnmaskedDemo extends HTMLElement {
+  static observedAttributes = Object.keys(WORK);
+
+  #parts = null;
+  #machine = new Machine(() => this.#machineChanged());
+  #clock = new Clock({ available: () => this.available, ended: () => this.ended, changed: () => this.#later() });
+  #observers = [];
+  #wanted = false;
+  #frame = 0;
+  #typing = 0;
+  #loads = 0;
+  #generation = 0;
+  #toldStep = '';
+  #toldError = null;
+  #view = { width: 320, height: 320, hover: null, pinned: null, cell: null, table: false };
+  #missing = false;
+  #scene = null;
+
+  get available() { return this.#machine.timeline?.available ?? 0; }
+  get ended() { return ['done', 'error', 'empty', 'idle'].includes(this.#machine.phase); }
+  get position() { return this.#clock.position; }
+  get phase() { return this.#machine.phase; }
+  get error() { return this.#machine.error; }
+  get deviceInfo() { return this.#machine.device; }
+  get description() { return this.#machine.engine?.describe() ?? null; }
+  get timeline() { return this.#machine.timeline; }
+  get blanked() { return this.#machine.blanked; }
+  get playing() { return this.#clock.playing; }
+
+  play() { this.#use(); this.#clock.play(); }
+  pause() { this.#clock.pause(); }
+  step() { this.#use(); this.#clock.step(); }
+  back() { this.#clock.back(); }
+  restart() { this.#clock.restart(); }
+
+  /** Follows another clock: a position past what is computed shows the wait, or the end. */
+  seek(position) {
+    if (this.#clock.position === position) return;
+    this.#clock.position = Math.max(0, position);
+    this.#later();
+  }
+
+  /** Chooses candidate `id` at the shown step; the run goes on from there. */
+  force(id) {
+    const { timeline } = this.#machine;
+    if (!timeline?.length || !this.#machine.canRun) return;
+    const at = Math.min(this.position, timeline.length - 1);
+    const candidate = timeline.steps[at].candidates.find((one) => one.id === id);
+    if (!candidate) return;
+    this.#machine.force(at, candidate);
+    this.seek(at + 1);
+    this.#tell('unmasked-use', { kind: 'force', position: at + 1 });
+  }
+
+  connectedCallback() {
+    if (!this.#parts) this.#build();
+    const seen = new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting)) this.#use(); });
+    seen.observe(this);
+    const sized = new ResizeObserver(() => this.#measure());
+    sized.observe(this.#parts.look);
+    this.#observers = [seen, sized];
+    this.#later();
+  }
+
+  /** Gives everything back; a moved element (removed and put in again at once) keeps its run. */
+  disconnectedCallback() {
+    for (const observer of this.#observers) observer.disconnect();
+    this.#observers = [];
+    queueMicrotask(() => {
+      if (this.isConnected) return;
+      this.#clock.stop();
+      clearTimeout(this.#typing);
+      cancelAnimationFrame(this.#frame);
+      this.#frame = 0;
+      this.#loads += 1;
+      this.#machine.release();
+      this.#wanted = false;
+    });
+  }
+
+  attributeChangedCallback(name, before, after) {
+    if (before === after || !this.#parts) return;
+    const work = WORK[name];
+    if (work === 'model' && this.#wanted) this.#load();
+    if (work === 'text') {
+      this.#clock.position = 0;
+      this.#runSoon(name === 'blanks' ? 0 : TYPING_MILLISECONDS);
+    }
+    if (work === 'run') this.#runSoon(TYPING_MILLISECONDS);
+    this.#later();
+  }
+
+  #build() {
+    const root = this.attachShadow({ mode: 'open' });
+    styleSheets().then((sheets) => { root.adoptedStyleSheets = sheets; this.#measure(); }, () => {});
+    this.#parts = buildSkeleton(root);
+    wire(this.#parts, {
+      pressToken: (position, stack) => this.#pressToken(position, stack),
+      pointToken: (spot) => { this.#view.hover = spot ?? this.#view.pinned; this.#later(); },
+      pointCell: (x, y) => this.#pointCell(x, y),
+      leaveCell: () => { if (this.#view.cell) { this.#view.cell = null; this.#later(); } },
+      moveCell: (rows, keys) => this.#moveCell(rows, keys),
+      chooseHead: (head) => { this.setAttribute('head', String(head + 1)); this.#tell('unmasked-use', { kind: 'head', head: head + 1 }); },
+      pressCandidate: (id) => this.force(id),
+      control: (action, value) => this.#control(action, value),
+    });
+  }
+
+  /** Seen or used: from here on the model may be fetched. */
+  #use() {
+    if (this.#wanted || !this.isConnected) return;
+    this.#wanted = true;
+    this.#load();
+  }
+
+  async #load() {
+    const turn = (this.#loads += 1);
+    this.#missing = false;
+    this.#machine.release();
+    this.#later();
+    try {
+      this.#scene = await readScene(this);
+      if (turn !== this.#loads) return;
+      if (this.#scene?.steps) { this.#machine.show(this.#scene); this.#ready(); return; }
+      const wish = await resolveModel({ model: this.model, architecture: this.architecture, family: this.getAttribute('family') ?? '' });
+      if (turn !== this.#loads) return;
+      this.#missing = wish === null;
+      if (wish === null) { this.#later(); return; }
+      const loaded = await this.#machine.load(wish.source, { device: this.device, sizes: wish.sizes });
+      if (!loaded || turn !== this.#loads) return;
+      if (!this.text && wish.entry?.examples?.[0]) this.text = wish.entry.examples[0];
+      this.#ready();
+      clearTimeout(this.#typing);
+      await this.#machine.run(settingsOf(this));
+    } catch (error) {
+      if (turn !== this.#loads) return;
+      this.#machine.fail(error);
+    }
+  }
+
+  #ready() {
+    this.#tell('unmasked-ready', { description: this.description, device: this.deviceInfo });
+    if (this.hasAttribute('autoplay')) this.#clock.play();
+  }
+
+  #runSoon(wait) {
+    clearTimeout(this.#typing);
+    this.#typing = setTimeout(() => { if (this.#machine.canRun) this.#machine.run(settingsOf(this)); }, wait);
+  }
+
+  #machineChanged() {
+    const machine = this.#machine;
+    if (machine.generation !== this.#generation) {
+      this.#generation = machine.generation;
+      Object.assign(this.#view, { hover: null, pinned: null, cell: null });
+    }
+    if (machine.phase === 'error' && this.#toldError !== machine.error) {
+      this.#toldError = machine.error;
+      this.#tell('unmasked-error', { error: machine.error });
+    }
+    this.#later();
+  }
+
+  /** One drawing a frame, whatever changed since the last. */
+  #later() {
+    if (this.#frame || !this.#parts) return;
+    this.#frame = requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.#draw();
+    });
+  }
+
+  #draw() {
+    const drawn = this.#drawn();
+    drawMachine(this.#parts, drawn);
+    const { frame } = drawn;
+    const told = frame ? `${this.#generation} ${frame.position} ${frame.length} ${frame.chosen} ${frame.ended}` : '';
+    if (frame && told !== this.#toldStep && !frame.waiting) {
+      this.#toldStep = told;
+      this.#tell('unmasked-step', { position: frame.position, available: this.available, ended: frame.ended, step: this.timeline.steps[frame.position] ?? null });
+    }
+    this.#tell('unmasked-change', {});
+  }
+
+  /** Everything the views need, as one plain object. */
+  #drawn() {
+    const machine = this.#machine;
+    const lang = chooseLanguage(this.lang, [document.documentElement.lang, ...navigator.languages]);
+    const t = translator(lang);
+    const { timeline } = machine;
+    const base = timeline?.frame(this.position) ?? null;
+    const description = this.description;
+    const heads = description?.heads ?? base?.heads ?? 1;
+    const layers = Math.max(1, description?.layers.encoder ?? 0, description?.layers.decoder ?? 0, ...Object.values(base?.layers ?? {}));
+    const layer = Math.min(layers, Number(this.getAttribute('layer')) || layers) - 1;
+    const asked = this.getAttribute('head');
+    const head = asked === 'all' ? 'all' : Math.max(0, Math.min(heads, Number(asked) || 1) - 1);
+    const view = { ...this.#view, layer, head, t };
+    const frame = base && ['running', 'done'].includes(machine.phase) ? {
+      ...base, heads, view, cutText: machine.cutText, canForce: machine.canRun,
+      canBlank: machine.canRun && machine.isEncoder, most: this.hasAttribute('enlarged') ? 10 : 5,
+      specials: timeline.signs.specials ?? new Set(),
+    } : null;
+    return {
+      frame, t, lang, machine, missing: this.#missing, architecture: description?.architecture ?? base?.architecture ?? this.architecture,
+      parameters: description?.parameters ?? timeline?.header.model?.parameters ?? 0,
+      show: new Set((this.view || 'title about tokens mask candidates stats').split(/\s+/)),
+      enlargeable: this.hasAttribute('enlargeable'), enlarged: this.hasAttribute('enlarged'),
+      controls: {
+        names: (this.getAttribute('controls') ?? 'play step speed').split(/\s+/).filter((name) => name && name !== 'none'),
+        playing: this.playing, position: Math.min(this.position, this.available), available: this.available, ended: this.ended,
+        speed: this.#clock.speed, speeds: [0.5, 1, 2, 4], layer: layer + 1, layers, head: head === 'all' ? 'all' : head + 1, heads, t,
+      },
+    };
+  }
+
+  #measure() {
+    const width = Math.floor(this.#parts.mask.clientWidth);
+    if (width <= 0) return;
+    const share = this.hasAttribute('enlarged') ? 0.78 : this.hasAttribute('aligned') && innerWidth > 1100 ? 0.315 : 0.8;
+    const tall = Math.max(230, innerHeight * share);
+    Object.assign(this.#view, { width, height: Math.floor(Math.min(width, tall)) });
+    this.#later();
+  }
+
+  #pressToken(position, stack) {
+    if (this.#machine.isEncoder && this.#machine.canRun) {
+      const blanks = this.#machine.toggledBlanks(position);
+      if (!blanks) return;
+      this.setAttribute('blanks', blanks.join(' '));
+      this.#tell('unmasked-use', { kind: 'blanks', blanks });
+      return;
+    }
+    const { pinned } = this.#view;
+    const same = pinned?.position === position && pinned.stack === stack;
+    this.#view.pinned = same ? null : { stack, position };
+    this.#view.hover = this.#view.pinned;
+    this.#later();
+  }
+
+  #pointCell(x, y) {
+    const { frame } = this.#drawn();
+    if (!frame || frame.view.head === 'all') return;
+    const cell = cellAt(layout(frame, roomOf(frame)), x, y);
+    if (JSON.stringify(cell) === JSON.stringify(this.#view.cell)) return;
+    this.#view.cell = cell;
+    this.#later();
+  }
+
+  /** The keyboard's way through the cells, said aloud as it goes. */
+  #moveCell(rows, keys) {
+    const { frame } = this.#drawn();
+    if (!frame) return;
+    const { cell } = this.#view;
+    const name = cell?.block ?? frame.blocks[frame.blocks.length - 1].name;
+    const at = frame.blocks.findIndex((block) => block.name === name);
+    const block = frame.blocks[at];
+    const next = cell ? { block: name, row: cell.row + rows, key: cell.key + keys } : { block: name, row: frame.current?.row ?? 0, key: 0 };
+    const step = next.row < 0 || next.key < 0 ? -1 : next.row >= block.rows || next.key >= block.keys ? 1 : 0;
+    const other = step ? frame.blocks[at + step] : null;
+    this.#view.cell = other ? { block: other.name, row: step < 0 ? other.rows - 1 : 0, key: step < 0 ? other.keys - 1 : 0 }
+      : { block: name, row: Math.max(0, Math.min(block.rows - 1, next.row)), key: Math.max(0, Math.min(block.keys - 1, next.key)) };
+    const said = describeCell(frame, this.#view.cell);
+    this.#parts.say.textContent = said ? `${said.text} ${said.number}` : '';
+    this.#later();
+  }
+
+  #control(action, value) {
+    if (action === 'retry') { this.#wanted = true; this.#load(); return; }
+    if (action === 'table') { this.#view.table = !this.#view.table; this.#later(); return; }
+    if (action === 'enlarge') { this.#tell('unmasked-use', { kind: 'enlarge' }); return; }
+    if (action === 'layer' || action === 'head') { this.setAttribute(action, value); return; }
+    this.#use();
+    if (action === 'play') this.#clock.toggle();
+    if (action === 'speed') this.#clock.setSpeed(Number(value) || 1);
+    if (action === 'scrub') { this.#clock.pause(); this.#clock.seek(Number(value)); }
+    if (['step', 'back', 'restart', 'end'].includes(action)) this.#clock[action]();
+  }
+
+  #tell(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
+  }
+
+  /** What a pointed-at token sees, in words; the page may ask for it too. */
+  sight() {
+    const { frame } = this.#drawn();
+    return frame ? sightOf(frame) : null;
+  }
+}
+
+/** Every attribute is also a property. */
+for (const name of Object.keys(WORK)) {
+  if (name in HTMLElement.prototype && name !== 'lang') continue;
+  const flag = ['autoplay', 'enlarged', 'enlargeable'].includes(name);
+  const fallback = { architecture: 'causal', device: 'auto' }[name] ?? '';
+  Object.defineProperty(UnmaskedDemo.prototype, name, {
+    configurable: true,
+    enumerable: true,
+    get() { return flag ? this.hasAttribute(name) : this.getAttribute(name) ?? fallback; },
+    set(value) {
+      if (flag) this.toggleAttribute(name, Boolean(value));
+      else if (value === null || value === undefined) this.removeAttribute(name);
+      else this.setAttribute(name, String(value));
+    },
+  });
+}

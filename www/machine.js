@@ -1,0 +1,239 @@
+/**
+ * One machine: an engine, the run it is on and what the person asked of it. No drawing and no clock here.
+ *
+ * @typedef {'idle'|'loading'|'empty'|'running'|'done'|'error'} Phase
+ * @typedef {{ text: string, pair?: string, blanks: number[]|null, fill: 'parallel'|'confidence',
+ *   sampling?: { temperature: number, topK?: number, topP?: number, seed: number },
+ *   mask?: object, gates?: number[][], maxNewTokens: number, candidates: number }} Settings
+ */
+
+import { loadEngine } from './engine.js';
+import { Timeline } from './timeline.js';
+import { defaultBlank, wordAt, wordsOf } from './words.js';
+
+const WATCH = { layers: 'all', heads: 'all', rows: 'all', what: ['attention'] };
+
+export class Machine {
+  #turn = 0;
+  #loadAbort = null;
+  #runAbort = null;
+
+  /** @param {(machine: Machine) => void} changed called after every change */
+  constructor(changed) {
+    this.changed = changed;
+    /** @type {Phase} */
+    this.phase = 'idle';
+    this.progress = { loaded: 0, total: 0, file: '' };
+    /** @type {Error|null} */
+    this.error = null;
+    this.engine = null;
+    this.device = null;
+    /** @type {Timeline|null} */
+    this.timeline = null;
+    /** Counts runs that began anew (not forks), so that whoever shows them can go back to the start. */
+    this.generation = 0;
+    this.words = [];
+    this.blanked = [];
+    this.cutText = '';
+  }
+
+  get isEncoder() { return this.engine?.describe().architecture === 'encoder'; }
+  get canRun() { return this.engine !== null; }
+
+  /** Loads the model; the last call wins. */
+  async load(source, { device, sizes }) {
+    this.release();
+    const abort = new AbortController();
+    this.#loadAbort = abort;
+    this.#enter('loading');
+    this.progress = { loaded: 0, total: Object.values(sizes ?? {}).reduce((sum, size) => sum + size, 0), file: '' };
+    try {
+      const engine = await loadEngine(source, {
+        device, sizes, signal: abort.signal,
+        onProgress: (progress) => { this.progress = progress; if (this.phase === 'loading') this.changed(this); },
+        onDevice: (chosen) => { this.device = chosen; },
+      });
+      if (abort.signal.aborted) { engine.free(); return false; }
+      this.engine = engine;
+      return true;
+    } catch (error) {
+      if (!abort.signal.aborted) this.fail(error);
+      return false;
+    }
+  }
+
+  /** Plays a stored trace: nothing is loaded and nothing can be changed. */
+  show(trace) {
+    this.release();
+    this.timeline = Timeline.fromTrace(trace);
+    this.device = trace.device ?? null;
+    this.generation += 1;
+    this.#enter('done');
+  }
+
+  /** @param {Settings} settings */
+  async run(settings) {
+    if (!this.engine) return;
+    this.settings = settings;
+    const turn = this.#newTurn();
+    if (settings.text.trim() === '') {
+      this.timeline = null;
+      this.#enter('empty');
+      return;
+    }
+    try {
+      const request = this.isEncoder ? await this.#fillRequest(settings) : generateRequest(settings);
+      if (turn !== this.#turn) return;
+      const begin = (header) => {
+        this.generation += 1;
+        this.#findCut(settings, header, turn).catch(() => {});
+        return new Timeline(header, this.#signs());
+      };
+      if (this.isEncoder && this.blanked.length === 0) await this.#readOnly(turn, request, begin);
+      else await this.#collect(turn, request, begin);
+    } catch (error) {
+      if (turn === this.#turn) this.fail(error);
+    }
+  }
+
+  /** Chooses another candidate at step `at`; the run goes on from there. */
+  async force(at, candidate) {
+    const { timeline, settings } = this;
+    if (!this.engine || !timeline || at >= timeline.length) return;
+    const turn = this.#newTurn();
+    const fork = timeline.fork(at, candidate);
+    const request = this.isEncoder
+      ? { ...this.fillBase, ids: fork.filledIds(at + 1) }
+      : { ...generateRequest(settings), targetIds: fork.answerIds(at + 1), maxNewTokens: Math.max(0, settings.maxNewTokens - at - 1) };
+    const over = this.isEncoder ? !request.ids.includes(this.#maskId()) : this.#endsAnswer(candidate.id) || request.maxNewTokens === 0;
+    this.timeline = fork;
+    if (over) {
+      fork.end();
+      this.#enter('done');
+      return;
+    }
+    try {
+      await this.#collect(turn, request, () => fork);
+    } catch (error) {
+      if (turn === this.#turn) this.fail(error);
+    }
+  }
+
+  /** Blanks (as word indices) after pressing token `position`; null where it spells no word. */
+  toggledBlanks(position) {
+    const word = wordAt(this.words, position);
+    if (word < 0) return null;
+    return this.blanked.includes(word) ? this.blanked.filter((at) => at !== word)
+      : [...this.blanked, word].sort((a, b) => a - b);
+  }
+
+  release() {
+    this.#newTurn();
+    this.#loadAbort?.abort();
+    this.#loadAbort = null;
+    this.engine?.free();
+    this.engine = null;
+    this.device = null;
+    this.timeline = null;
+    this.error = null;
+    this.phase = 'idle';
+  }
+
+  #enter(phase) {
+    this.phase = phase;
+    if (phase !== 'error') this.error = null;
+    this.changed(this);
+  }
+
+  fail(error) {
+    if (error?.name === 'AbortError') return;
+    this.error = error;
+    this.phase = 'error';
+    this.changed(this);
+  }
+
+  /** Cancels what runs; what it still answers is of an old turn and ignored. */
+  #newTurn() {
+    this.#runAbort?.abort();
+    this.#runAbort = null;
+    return (this.#turn += 1);
+  }
+
+  async #collect(turn, request, begin) {
+    const abort = new AbortController();
+    this.#runAbort = abort;
+    const run = this.engine.generate({ ...request, signal: abort.signal });
+    const header = await run.header;
+    if (turn !== this.#turn) return;
+    const timeline = begin(header);
+    this.timeline = timeline;
+    this.device = { ...this.device, ...this.engine.device };
+    this.#enter('running');
+    try {
+      for await (const step of run) {
+        if (turn !== this.#turn) return;
+        timeline.push(step);
+        this.changed(this);
+      }
+    } catch (error) {
+      if (turn !== this.#turn || error?.name === 'AbortError') return;
+      throw error;
+    }
+    if (turn !== this.#turn) return;
+    timeline.end();
+    this.#enter('done');
+  }
+
+  /** A sentence without blanks is only read: one pass, no steps. */
+  async #readOnly(turn, { ids, mask, gates, watch }, begin) {
+    const trace = await this.engine.forward({ ids, mask, gates, watch });
+    if (turn !== this.#turn) return;
+    this.timeline = begin(trace);
+    this.timeline.end();
+    this.#enter('done');
+  }
+
+  #maskId() { return this.engine.describe().special?.mask ?? null; }
+
+  #signs() {
+    const special = this.engine.describe().special ?? {};
+    const ids = Object.values(special).filter((id) => typeof id === 'number');
+    return { maskId: this.isEncoder ? special.mask ?? null : null, specials: new Set(ids) };
+  }
+
+  #endsAnswer(id) { return id === this.engine.describe().special?.eos; }
+
+  /** Tokenises, swaps the blanked words' pieces for [MASK] and asks for them. */
+  async #fillRequest(settings) {
+    const parts = await this.engine.tokenize(settings.text, settings.pair);
+    this.words = wordsOf(settings.text, parts.tokens);
+    const wanted = settings.blanks?.filter((word) => word < this.words.length) ?? defaultBlank(this.words);
+    this.blanked = wanted;
+    const blank = new Set(wanted.flatMap((word) => this.words[word].tokens));
+    const mask = this.#maskId();
+    this.fillBase = {
+      fill: settings.fill, candidates: settings.candidates, sampling: settings.sampling,
+      mask: settings.mask, gates: settings.gates, watch: WATCH, sourceLength: parts.source_length,
+      maxNewTokens: settings.maxNewTokens,
+    };
+    this.truncated = parts.truncated;
+    return { ...this.fillBase, ids: parts.tokens.map((token, at) => (blank.has(at) ? mask : token.id)) };
+  }
+
+  /** Where the engine cut the sentence: the text that no token covers, to be shown as cut. */
+  async #findCut(settings, header, turn) {
+    this.cutText = '';
+    if (this.isEncoder) header.truncated = this.truncated;
+    if (!header.truncated) return;
+    const parts = await this.engine.tokenize(settings.text, settings.pair);
+    if (turn !== this.#turn) return;
+    const end = parts.tokens.reduce((last, token) => Math.max(last, token.end ?? 0), 0);
+    this.cutText = settings.text.slice(end).trim();
+    this.changed(this);
+  }
+}
+
+/** @param {Settings} settings */
+function generateRequest({ text, pair, sampling, mask, gates, maxNewTokens, candidates }) {
+  return { text, pair, sampling, mask, gates, maxNewTokens, candidates, watch: WATCH };
+}

@@ -1,0 +1,57 @@
+/**
+ * The models that come with the page: models/models.json, read once.
+ *
+ * @typedef {{ id: string, folder: string, architecture: string, bytes: number, parameters: number,
+ *   languages?: { source: string, target: string }, files?: Record<string, { bytes: number, sha256?: string }>,
+ *   licence?: string, credit?: string, examples?: string[] }} ModelEntry
+ */
+
+const BASE = new URL('./models/', import.meta.url);
+/** @type {Promise<ModelEntry[]>|null} */
+let list = null;
+
+/** @returns {Promise<ModelEntry[]>} */
+export function modelList() {
+  list ??= readList().catch((error) => { list = null; throw error; });
+  return list;
+}
+
+async function readList() {
+  const response = await fetch(new URL('models.json', BASE)).catch(() => null);
+  if (!response?.ok) throw new Error(`the list of models could not be loaded (${response ? `status ${response.status}` : 'no answer'})`);
+  const { models } = await response.json();
+  if (!Array.isArray(models)) throw new Error('the list of models is not a list');
+  return models.filter((model) => typeof model?.folder === 'string' && /^[\w.-]+$/.test(model.folder));
+}
+
+/** The quartet a model belongs to: 'en-fr' of 'en-fr-causal'. */
+export function familyOf(model) {
+  return model.id.replace(new RegExp(`-${model.architecture}$`), '');
+}
+
+export function folderOf(model) {
+  return new URL(`${model.folder}/`, BASE).href;
+}
+
+/** Bytes of each file, where the list has them. */
+export function sizesOf(model) {
+  const files = Object.entries(model.files ?? {}).filter(([, file]) => Number.isInteger(file?.bytes));
+  return files.length ? Object.fromEntries(files.map(([name, file]) => [name, file.bytes])) : undefined;
+}
+
+/**
+ * What to load for an element: its own address, else the listed model of its architecture.
+ * @param {{ model: string, architecture: string, family?: string }} wish
+ * @returns {Promise<{ source: string, sizes?: Record<string, number>, entry: ModelEntry|null }|null>}
+ */
+export async function resolveModel({ model, architecture, family = '' }) {
+  if (model) {
+    const source = new URL(model.endsWith('/') ? model : `${model}/`, document.baseURI).href;
+    if (!source.startsWith(BASE.href)) return { source, entry: null };
+    const entry = (await modelList().catch(() => [])).find((one) => folderOf(one) === source) ?? null;
+    return { source, sizes: entry ? sizesOf(entry) : undefined, entry };
+  }
+  const fitting = (await modelList()).filter((one) => one.architecture === architecture);
+  const entry = fitting.find((one) => familyOf(one) === family) ?? fitting[0];
+  return entry ? { source: folderOf(entry), sizes: sizesOf(entry), entry } : null;
+}

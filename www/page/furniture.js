@@ -1,0 +1,57 @@
+/** What stands around the machines: their switches, the examples, the legend and the credits. */
+
+import { familyOf } from '../models.js';
+import { make, makeSvg, part, reuse, setAttribute, setAttributes, setText } from '../views/dom.js';
+import { glyph } from '../views/glyph.js';
+import { ARCHITECTURES } from '../state.js';
+
+/** @param {Element} target @param {string[]} on */
+export function drawToggles(target, on, t) {
+  setAttribute(target, 'aria-label', t('page.machines'));
+  reuse(target, ARCHITECTURES.length, (at) => make('button', { type: 'button', class: 'toggle', 'data-architecture': ARCHITECTURES[at] },
+    glyph(ARCHITECTURES[at]), make('span'))).forEach((button, at) => {
+    const name = t(`machine.${ARCHITECTURES[at]}`);
+    const pressed = on.includes(ARCHITECTURES[at]);
+    setAttributes(button, { 'aria-pressed': String(pressed), title: t(pressed ? 'machine.off' : 'machine.on', { name }) });
+    setText(button.lastElementChild, name);
+  });
+}
+
+/** The example sentences of one quartet, each once. @returns {string[]} */
+export function examplesOf(models, family) {
+  const own = models.filter((model) => familyOf(model) === family);
+  return [...new Set((own.length ? own : models).flatMap((model) => model.examples ?? []))].slice(0, 40);
+}
+
+/** @param {HTMLSelectElement} select */
+export function drawExamples(select, examples, text, t) {
+  const options = [['', t('page.examples')], ...examples.map((example) => [example, example])];
+  reuse(select, options.length, () => make('option')).forEach((option, at) => {
+    setAttribute(option, 'value', options[at][0]);
+    setText(option, options[at][1]);
+  });
+  setAttribute(select.parentElement, 'hidden', examples.length === 0);
+  if (select.value !== '') select.value = '';
+}
+
+/** How to read a matrix, and whose models and data these are. */
+export function drawCredits(target, models, t) {
+  const legend = part(target, 'legend', createLegend);
+  setAttribute(legend, 'aria-label', t('legend.label'));
+  ['attention', 'hidden', 'now'].forEach((name, at) => setText(legend.children[at].lastElementChild, t(`legend.${name}`)));
+  const credits = part(target, 'sources', () => make('details', {}, make('summary'), make('div')));
+  setAttribute(credits, 'hidden', models.length === 0);
+  setText(credits.firstElementChild, t('page.credits'));
+  const lines = [...new Set(models.map(({ licence, credit }) => [licence, credit].filter(Boolean).join('. ')))].filter(Boolean);
+  reuse(credits.lastElementChild, lines.length, () => make('p')).forEach((line, at) => setText(line, lines[at]));
+}
+
+function createLegend() {
+  const ramp = [0.1, 0.3, 0.5, 0.75, 1].map((strength, at) => makeSvg('rect', { class: 'ramp', x: at * 12, y: 1, width: 11, height: 12, 'fill-opacity': strength }));
+  const hatch = [0, 1].map((at) => makeSvg('path', { class: 'hatch', d: `M${1 + at * 12} 13l12 -12` }));
+  const entry = (width, ...shapes) => make('li', {}, makeSvg('svg', { viewBox: `0 0 ${width} 14`, 'aria-hidden': 'true' }, ...shapes), make('span'));
+  return make('ul', {},
+    entry(60, ...ramp),
+    entry(26, makeSvg('rect', { class: 'edge', x: 1, y: 1, width: 24, height: 12 }), ...hatch),
+    entry(26, makeSvg('rect', { class: 'lit', x: 1.5, y: 1.5, width: 23, height: 11 })));
+}

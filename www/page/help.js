@@ -1,0 +1,27 @@
+/** The help dialog: keys, how to read a matrix, and that nothing leaves the machine. */
+
+import { make } from '../views/dom.js';
+
+const KEYS = [
+  [['Space'], 'help.key.space'], [['←', '→'], 'help.key.arrows'], [['N'], 'help.key.n'], [['G'], 'help.key.g'],
+  [['R'], 'help.key.r'], [['L'], 'help.key.l'], [['H'], 'help.key.h'], [['↑', '↓', '←', '→'], 'help.key.matrix'],
+];
+
+/** @param {HTMLDialogElement} dialog */
+export function drawHelp(dialog, t) {
+  const close = make('button', { type: 'button', class: 'plain', text: t('help.close') });
+  close.addEventListener('click', () => dialog.close());
+  dialog.replaceChildren(
+    make('header', {}, make('h2', { id: 'help-title', text: t('help.title') }), close),
+    make('h3', { text: t('help.keys') }),
+    make('dl', {}, ...KEYS.flatMap(([keys, key]) => [
+      make('dt', {}, ...keys.map((name) => make('kbd', { text: name }))), make('dd', { text: t(key) })])),
+    make('h3', { text: t('help.read') }),
+    ...['help.read.matrix', 'help.read.now', 'help.read.blank', 'help.private'].map((key) => make('p', { text: t(key) })),
+  );
+}
+
+export function toggleHelp(dialog) {
+  if (dialog.open) dialog.close();
+  else dialog.showModal();
+}

@@ -1,0 +1,34 @@
+/** Keys of the whole page. A key that a control wants for itself is never taken from it. */
+
+/** @type {Record<string, string>} */
+const ACTIONS = {
+  ' ': 'toggle', ArrowRight: 'step', ArrowLeft: 'back', n: 'step', g: 'end', r: 'restart', l: 'language', h: 'help', '?': 'help', Escape: 'leave',
+};
+
+/**
+ * Which action a key event means on this page, or null.
+ * @param {{ key: string, ctrlKey?: boolean, altKey?: boolean, metaKey?: boolean, defaultPrevented?: boolean, isComposing?: boolean }} event
+ * @param {{ tagName?: string, type?: string, isContentEditable?: boolean }|null} target where the key was pressed
+ */
+export function actionOf(event, target) {
+  if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.altKey || event.metaKey) return null;
+  const action = ACTIONS[event.key] ?? ACTIONS[event.key.toLowerCase()] ?? null;
+  if (action === null) return null;
+  const tag = (target?.tagName ?? '').toLowerCase();
+  if (target?.isContentEditable || tag === 'textarea' || tag === 'select') return null;
+  if (tag === 'input') return null;
+  if (event.key === ' ' && ['button', 'summary', 'a'].includes(tag)) return null;
+  return action;
+}
+
+/** @param {Record<string, () => void>} actions */
+export function wireKeyboard(actions) {
+  document.addEventListener('keydown', (event) => {
+    const action = actionOf(event, event.composedPath()[0]);
+    if (action === null || !actions[action]) return;
+    const dialog = document.querySelector('dialog[open]');
+    if (dialog && action !== 'help') return;
+    if (action !== 'leave') event.preventDefault();
+    actions[action]();
+  });
+}

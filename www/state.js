@@ -1,0 +1,121 @@
+/**
+ * The page's state as a URL hash. The hash comes from anybody: every field is checked, cut and clamped,
+ * and what does not fit is left at its default.
+ */
+
+export const ARCHITECTURES = ['encoder', 'causal', 'prefix', 'encoder-decoder'];
+export const SPEEDS = [0.5, 1, 2, 4];
+export const LONGEST_TEXT = 2000;
+
+/**
+ * @typedef {object} PageState
+ * @property {string|null} text   the sentence; null = the first example
+ * @property {string[]|null} on   architectures switched on; null = the page's choice
+ * @property {string} family      which quartet, such as 'en-fr'; '' = the first
+ * @property {number} layer       1-based; 0 = the page's choice
+ * @property {number|'all'} head  1-based; 0 = the page's choice
+ * @property {number} temperature 0 = greedy
+ * @property {number} topK        0 = off
+ * @property {number} topP        1 = off
+ * @property {number} seed
+ * @property {'parallel'|'confidence'} fill
+ * @property {number[]|null} blanks  word indices of the encoder's blanks; null = the page's choice
+ * @property {'auto'|'webgpu'|'cpu'} device
+ * @property {string} lang        '' = the browser's
+ * @property {'auto'|'light'|'dark'} theme
+ * @property {number} step
+ * @property {number} speed
+ */
+
+/** @returns {PageState} */
+export function defaults() {
+  return {
+    text: null, on: null, family: '', layer: 0, head: 0, temperature: 0, topK: 0, topP: 1, seed: 1,
+    fill: 'parallel', blanks: null, device: 'auto', lang: '', theme: 'auto', step: 0, speed: 1,
+  };
+}
+
+const whole = (least, most) => (text) => {
+  if (!/^\d{1,9}$/.test(text)) return undefined;
+  return Math.min(most, Math.max(least, Number(text)));
+};
+const real = (least, most) => (text) => {
+  if (!/^\d{1,4}(\.\d{1,4})?$/.test(text)) return undefined;
+  return Math.min(most, Math.max(least, Number(text)));
+};
+const oneOf = (...names) => (text) => (names.includes(text) ? text : undefined);
+
+const FIELDS = {
+  text: (text) => cleanText(text),
+  on: (text) => {
+    const names = ARCHITECTURES.filter((name) => text.split(',').includes(name));
+    return names.length || text === 'none' ? names : undefined;
+  },
+  family: (text) => (/^[a-z0-9-]{1,40}$/.test(text) ? text : undefined),
+  layer: whole(0, 999),
+  head: (text) => (text === 'all' ? 'all' : whole(0, 999)(text)),
+  temperature: real(0, 5),
+  topK: whole(0, 1_000_000),
+  topP: real(0.01, 1),
+  seed: whole(0, 999_999_999),
+  fill: oneOf('parallel', 'confidence'),
+  blanks: (text) => {
+    if (text === '') return [];
+    if (!/^\d{1,3}(\.\d{1,3}){0,63}$/.test(text)) return undefined;
+    return [...new Set(text.split('.').map(Number))].sort((a, b) => a - b);
+  },
+  device: oneOf('auto', 'webgpu', 'cpu'),
+  lang: oneOf('en', 'zh'),
+  theme: oneOf('auto', 'light', 'dark'),
+  step: whole(0, 9999),
+  speed: (text) => (SPEEDS.includes(Number(text)) ? Number(text) : undefined),
+};
+
+/** Cuts to a sane length without splitting a character; lines become spaces. */
+export function cleanText(text) {
+  const line = String(text).replace(/[\r\n\t]+/g, ' ').replaceAll('\0', '');
+  return line.length <= LONGEST_TEXT ? line : line.slice(0, LONGEST_TEXT).replace(/[\uD800-\uDBFF]$/, '');
+}
+
+/**
+ * @param {string} hash with or without '#'
+ * @returns {PageState}
+ */
+export function readHash(hash) {
+  const state = defaults();
+  let fields;
+  try {
+    fields = new URLSearchParams(String(hash).slice(0, 3 * LONGEST_TEXT + 1000).replace(/^#/, ''));
+  } catch {
+    return state;
+  }
+  for (const [name, read] of Object.entries(FIELDS)) {
+    const text = fields.get(name);
+    if (text === null) continue;
+    const value = read(text);
+    if (value !== undefined) state[name] = value;
+  }
+  return state;
+}
+
+/**
+ * Only what differs from the defaults, so that links stay short.
+ * @param {PageState} state
+ */
+export function writeHash(state) {
+  const plain = defaults();
+  const fields = new URLSearchParams();
+  for (const name of Object.keys(FIELDS)) {
+    const value = state[name];
+    if (value === null || String(value) === String(plain[name])) continue;
+    fields.set(name, textOf(name, value));
+  }
+  const text = fields.toString();
+  return text === '' ? '' : `#${text}`;
+}
+
+function textOf(name, value) {
+  if (name === 'blanks') return value.join('.');
+  if (name === 'on') return value.length ? value.join(',') : 'none';
+  return String(value);
+}

@@ -1,0 +1,231 @@
+/**
+ * A run, collected: the header that `begin` gave and the steps that followed, cut into frames.
+ * Frame t shows the moment after t choices and before the next one: the row that is about to choose, what it
+ * attends to and its candidates. The last frame shows the end. Pure: no engine, no page, no clock.
+ *
+ * @typedef {'encoder'|'causal'|'prefix'|'encoder-decoder'} Architecture
+ * @typedef {'encoder'|'decoder'|'cross'} BlockName
+ * @typedef {{ id: number, piece: string, probability: number, kept?: boolean }} Candidate
+ * @typedef {{ id: number, piece: string, special?: boolean, start?: number|null, end?: number|null }} Token
+ * @typedef {{ row: number, chosen: number, piece: string, candidates: Candidate[], rows?: number[],
+ *   attention?: Object<string, any>, mask?: Object<string, string[]>, stats?: object, forced?: boolean }} Step
+ * @typedef {Token & { position: number, state: 'special'|'source'|'blank'|'filled'|'answer', forced: boolean }} Shown
+ * @typedef {{ name: BlockName, rows: number, keys: number, wholeRows: number, wholeKeys: number,
+ *   visible: (row: number, key: number) => boolean|null,
+ *   attention: (layer: number, head: number, row: number) => ArrayLike<number>|null }} Block
+ * @typedef {{ architecture: Architecture, position: number, length: number, ended: boolean, settled: boolean,
+ *   waiting: boolean, source: Shown[], target: Shown[], truncated: number, sourceLength: number,
+ *   current: { stack: 'encoder'|'decoder', row: number }|null, candidates: Candidate[], chosen: number|null,
+ *   forced: boolean, blocks: Block[], layers: Object<string, number>, heads: number, stats: object|null }} Frame
+ */
+
+export class Timeline {
+  /**
+   * @param {object} header a trace without its steps
+   * @param {{ maskId?: number|null, specials?: Set<number> }} [signs] ids that are the model's own signs
+   */
+  constructor(header, signs = {}) {
+    this.header = header;
+    this.signs = signs;
+    /** @type {Step[]} */
+    this.steps = [];
+    this.ended = false;
+  }
+
+  /** A stored trace as a finished run. */
+  static fromTrace(trace) {
+    const { steps, ...header } = trace;
+    const timeline = new Timeline(header, {});
+    for (const step of steps ?? []) timeline.push(step);
+    timeline.ended = true;
+    return timeline;
+  }
+
+  /** @returns {Architecture} */
+  get architecture() { return this.header.model?.architecture ?? 'causal'; }
+  get length() { return this.steps.length; }
+
+  /** The last position that can be shown: with a step at hand, the moment before it; at the end, after it. */
+  get available() {
+    return this.ended ? this.steps.length : Math.max(0, this.steps.length - 1);
+  }
+
+  push(step) { this.steps.push(step); }
+  end() { this.ended = true; }
+
+  /**
+   * The same run up to step `at`, which chooses `candidate` instead; what followed is forgotten.
+   * @param {number} at
+   * @param {{ id: number, piece: string }} candidate
+   */
+  fork(at, candidate) {
+    const fork = new Timeline(this.header, this.signs);
+    fork.steps = this.steps.slice(0, at + 1);
+    const last = fork.steps[at];
+    fork.steps[at] = { ...last, chosen: candidate.id, piece: candidate.piece, forced: true };
+    return fork;
+  }
+
+  /** Ids of the answer after t choices, what a new run takes as `targetIds`. */
+  answerIds(t) {
+    const given = this.architecture === 'encoder-decoder' ? this.header.target ?? []
+      : (this.header.tokens ?? []).slice(this.header.source_length ?? this.header.tokens.length);
+    return [...given.map((token) => token.id), ...this.steps.slice(0, t).map((step) => step.chosen)];
+  }
+
+  /** Ids of an encoder's sentence after t blanks were filled. */
+  filledIds(t) {
+    const ids = this.header.tokens.map((token) => token.id);
+    for (const step of this.steps.slice(0, t)) ids[step.row] = step.chosen;
+    return ids;
+  }
+
+  /**
+   * @param {number} t choices made so far
+   * @returns {Frame}
+   */
+  frame(t) {
+    const position = Math.max(0, Math.min(t, this.steps.length));
+    const settled = this.ended && position >= this.steps.length;
+    const waiting = !settled && position >= this.steps.length;
+    const at = Math.min(position, this.steps.length - 1);
+    const step = at >= 0 && !waiting ? this.steps[at] : null;
+    const { source, target } = this.#tokens(position);
+    const stack = this.architecture === 'encoder' ? 'encoder' : 'decoder';
+    const blocks = this.#blocks(position, source.length);
+    return {
+      architecture: this.architecture,
+      position, length: this.steps.length, ended: this.ended, settled, waiting,
+      source, target,
+      truncated: this.header.truncated ?? 0,
+      sourceLength: this.header.source_length ?? source.length,
+      current: step ? { stack, row: step.row } : null,
+      candidates: step?.candidates ?? [],
+      chosen: step ? step.chosen : null,
+      forced: Boolean(step?.forced),
+      blocks,
+      layers: this.#layers(),
+      heads: this.#heads(),
+      stats: step?.stats ?? null,
+    };
+  }
+
+  #special(token) {
+    return token.special ?? this.signs.specials?.has(token.id) ?? false;
+  }
+
+  /** Chips of both stacks after t choices. Decoder-only machines have one stack: `source` then `target` in it. */
+  #tokens(t) {
+    const given = this.header.tokens ?? [];
+    const shown = (token, position, state, forced = false) => (
+      { ...token, special: this.#special(token), position, forced, state: this.#special(token) && state !== 'blank' ? 'special' : state });
+    const made = this.steps.slice(0, t);
+    if (this.architecture === 'encoder') {
+      const filled = new Map(made.map((step) => [step.row, step]));
+      const open = new Set(this.#blankRows());
+      const source = given.map((token, position) => {
+        const step = filled.get(position);
+        if (step) return shown({ id: step.chosen, piece: step.piece, start: token.start, end: token.end }, position, 'filled', Boolean(step.forced));
+        return shown(token, position, open.has(position) ? 'blank' : 'source');
+      });
+      return { source, target: [] };
+    }
+    const wired = this.architecture === 'encoder-decoder';
+    const cut = wired ? given.length : this.header.source_length ?? given.length;
+    const answer = wired ? this.header.target ?? [] : given.slice(cut);
+    const first = wired ? 0 : cut;
+    const source = given.slice(0, cut).map((token, position) => shown(token, position, 'source'));
+    const target = [
+      ...answer.map((token, at) => shown(token, first + at, 'answer')),
+      ...made.map((step, at) => shown({ id: step.chosen, piece: step.piece, special: this.signs.specials?.has(step.chosen) },
+        first + answer.length + at, 'answer', Boolean(step.forced))),
+    ];
+    return { source, target };
+  }
+
+  /** Rows that are (or were) blank: known from [MASK]'s id, or from the steps of a finished run. */
+  #blankRows() {
+    const { maskId } = this.signs;
+    if (maskId === undefined || maskId === null) return this.steps.map((step) => step.row);
+    const open = [];
+    this.header.tokens.forEach((token, position) => { if (token.id === maskId) open.push(position); });
+    return open;
+  }
+
+  /** The grids of frame t, each with what its rows were allowed to see and what they attended to. */
+  #blocks(t, sourceLength) {
+    const shownSteps = this.steps.slice(0, Math.min(t + 1, this.steps.length));
+    const given = this.header.tokens?.length ?? 0;
+    if (this.architecture === 'encoder') return [this.#block('encoder', given, given, given, given, shownSteps)];
+    const whole = this.steps.length + (this.ended ? 0 : 1);
+    if (this.architecture !== 'encoder-decoder') {
+      const now = given + Math.max(0, shownSteps.length - 1);
+      const all = given + Math.max(0, whole - 1);
+      return [this.#block('decoder', now, now, all, all, shownSteps)];
+    }
+    const start = this.header.target?.length ?? 1;
+    const now = start + Math.max(0, shownSteps.length - 1);
+    const all = start + Math.max(0, whole - 1);
+    return [
+      this.#block('encoder', given, given, given, given, []),
+      this.#block('cross', now, sourceLength, all, sourceLength, shownSteps),
+      this.#block('decoder', now, now, all, all, shownSteps),
+    ];
+  }
+
+  /** @returns {Block} */
+  #block(name, rows, keys, wholeRows, wholeKeys, steps) {
+    const header = this.header.forward ?? {};
+    const latest = latestRows(name, steps, this.header);
+    const visible = (row, key) => {
+      const at = latest.get(row);
+      const bits = (at && at.step.mask?.[name]?.[at.index]) ?? header.mask?.[name]?.[row];
+      if (bits !== undefined) return key < bits.length ? bits[key] === '1' : false;
+      const weights = this.#weights(name, at, 0, 0, row);
+      return weights ? Boolean(weights[key]) : null;
+    };
+    const attention = (layer, head, row) => this.#weights(name, latest.get(row), layer, head, row);
+    return { name, rows, keys, wholeRows, wholeKeys, visible, attention };
+  }
+
+  #weights(name, at, layer, head, row) {
+    const own = at?.step.attention?.[name]?.[layer]?.[head]?.[at.index];
+    return own ?? this.header.forward?.attention?.[name]?.[layer]?.[head]?.[row] ?? null;
+  }
+
+  /** Layers per block, from the first attention at hand. */
+  #layers() {
+    const layers = {};
+    for (const name of ['encoder', 'decoder', 'cross']) {
+      const held = this.header.forward?.attention?.[name] ?? this.steps[0]?.attention?.[name];
+      if (held) layers[name] = held.length;
+    }
+    return layers;
+  }
+
+  #heads() {
+    const held = this.header.forward?.attention ?? {};
+    const own = this.steps[0]?.attention ?? {};
+    const first = held.encoder ?? held.decoder ?? own.encoder ?? own.decoder;
+    return first?.[0]?.length ?? 0;
+  }
+}
+
+/** Where each absolute row was last computed: row -> { step, index within that step }. */
+function latestRows(name, steps, header) {
+  const latest = new Map();
+  steps.forEach((step, at) => {
+    const rows = step.rows ?? guessedRows(name, step, at, header);
+    rows.forEach((row, index) => latest.set(row, { step, index }));
+  });
+  return latest;
+}
+
+/** Stored traces may lack `rows`: the rows of a step end at its own row. */
+function guessedRows(name, step, at, header) {
+  const held = step.attention?.[name]?.[0]?.[0] ?? step.mask?.[name];
+  const count = held?.length ?? 0;
+  if (header.model?.architecture === 'encoder') return Array.from({ length: count }, (_, row) => row);
+  const last = at === 0 && header.model?.architecture !== 'encoder-decoder' ? (header.tokens?.length ?? count) - 1 : step.row;
+  return Array.from({ length: count }, (_, index) => last - count + 1 + index);
+}

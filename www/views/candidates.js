@@ -1,0 +1,61 @@
+/**
+ * What the lit row would say next: bars of full-vocabulary probabilities. A candidate that top-k or top-p cut is
+ * hatched; pressing one forces it.
+ *
+ * @typedef {import('./mask.js').Drawn} Drawn
+ */
+
+import { make, part, percent, reuse, setAttribute, setAttributes, setText, setVariable } from './dom.js';
+import { showPiece, showPieces } from '../pieces.js';
+
+/** @param {Element} target @param {Drawn & { canForce: boolean, most: number, specials: Set<number> }} frame */
+export function draw(target, frame) {
+  const { view } = frame;
+  const head = part(target, 'candidates-head', () => make('div', {}, make('p', { class: 'candidates-title' }), make('p', { class: 'rest' })));
+  const [title, rest] = head.children;
+  setText(title, titleOf(frame));
+  const list = part(target, 'bars', () => make('div', { role: 'group' }));
+  setAttributes(list, { 'aria-label': view.t('candidates.label'), 'data-waiting': frame.waiting });
+  const candidates = frame.candidates.slice(0, frame.most);
+  const at = candidates.findIndex(({ id }) => id === frame.chosen);
+  if (at < 0 && frame.chosen !== null) {
+    const own = frame.candidates.find(({ id }) => id === frame.chosen);
+    if (own) candidates[candidates.length - 1] = own;
+  }
+  const rows = reuse(list, candidates.length, () => make('button', { type: 'button', class: 'candidate' },
+    make('span', { class: 'piece', dir: 'auto' }), make('span', { class: 'bar' }, make('i')), make('span', { class: 'percent' })));
+  rows.forEach((row, index) => drawCandidate(row, frame, candidates[index]));
+  const left = 1 - candidates.reduce((sum, { probability }) => sum + probability, 0);
+  setAttribute(rest, 'hidden', candidates.length === 0);
+  setText(rest, candidates.length ? view.t('candidates.rest', { p: percent(Math.max(0, left)) }) : '');
+}
+
+function drawCandidate(row, frame, candidate) {
+  const { view } = frame;
+  const special = frame.specials.has(candidate.id);
+  const shown = showPiece(candidate.piece, special);
+  const [piece, bar, number] = row.children;
+  setText(piece, shown.text);
+  setAttribute(piece, 'data-kind', shown.kind);
+  setAttribute(piece, 'data-space', shown.spaceBefore && !special);
+  setVariable(bar, '--p', candidate.probability.toFixed(4));
+  setText(number, percent(candidate.probability));
+  const chosen = candidate.id === frame.chosen;
+  setAttributes(row, {
+    'data-id': candidate.id, 'data-chosen': chosen, 'data-forced': chosen && frame.forced,
+    'data-kept': String(candidate.kept ?? true), 'aria-disabled': frame.canForce ? null : 'true',
+    'aria-label': view.t(chosen ? 'candidate.chosen' : candidate.kept === false ? 'candidate.cut' : 'candidate.plain',
+      { piece: shown.text, p: percent(candidate.probability) }),
+  });
+}
+
+/** Who chooses: the piece at the lit row, or which blank is being filled. */
+function titleOf(frame) {
+  const { view, current } = frame;
+  if (frame.waiting) return view.t('candidates.waiting');
+  if (!current) return frame.settled && frame.length === 0 ? view.t('candidates.none') : '';
+  if (frame.architecture === 'encoder') return view.t('candidates.blank', { n: Math.min(frame.position + 1, frame.length), of: frame.length });
+  if (frame.settled) return view.t('candidates.settled');
+  const tokens = frame.architecture === 'encoder-decoder' ? frame.target : [...frame.source, ...frame.target];
+  return view.t('candidates.after', { piece: showPieces(tokens)[current.row]?.text ?? '' });
+}

@@ -1,0 +1,179 @@
+/**
+ * The mask matrix: what each row may see, and how strongly it looks there (chosen layer and head).
+ * Hidden cells are hatched, the row that is about to choose is lit. One SVG; with head 'all', one small SVG a head.
+ *
+ * @typedef {import('../timeline.js').Frame & { view: View }} Drawn
+ * @typedef {{ layer: number, head: number|'all', width: number, height: number, hover: Spot|null,
+ *   cell: { block: string, row: number, key: number }|null, t: (key: string, values?: object) => string }} View
+ * @typedef {{ stack: 'encoder'|'decoder', position: number }} Spot   position within its own stack
+ */
+
+import { make, makeSvg, part, reuse, setAttribute, setAttributes, setText, setVariable } from './dom.js';
+import { LEVELS, cellPath, cellPaths, keyPath, layout, rowPath } from './matrix.js';
+import { showPieces } from '../pieces.js';
+
+const SMALL_GAP = 12;
+
+/** @param {Element} target @param {Drawn} frame */
+export function draw(target, frame) {
+  const { view } = frame;
+  const many = view.head === 'all';
+  const heads = many ? Array.from({ length: Math.max(1, frame.heads) }, (_, head) => head) : [view.head];
+  setAttribute(target, 'data-many', many);
+  const figures = reuse(target, heads.length, () => make('figure', { class: 'matrix' }));
+  const room = roomOf(frame);
+  figures.forEach((figure, at) => drawFigure(figure, frame, layout(frame, room), heads[at], many));
+}
+
+/** The room one matrix has; the element asks too, to find the cell under the pointer. */
+export function roomOf({ view, heads }) {
+  if (view.head !== 'all') return { width: view.width, height: view.height };
+  const columns = heads > 4 ? 3 : 2;
+  const width = (view.width - SMALL_GAP * (columns - 1)) / columns;
+  return { width, height: width, bare: true };
+}
+
+function drawFigure(figure, frame, plan, head, many) {
+  const { view } = frame;
+  const svg = part(figure, 'cells', createSvg);
+  setAttributes(svg, { viewBox: `0 0 ${plan.width} ${plan.height}`, width: plan.width, height: plan.height });
+  const paths = cellPaths(plan, (name) => Math.min(view.layer, (frame.layers[name] ?? 1) - 1), head);
+  setAttribute(svg.querySelector('.seen'), 'd', paths.seen);
+  setAttribute(svg.querySelector('.hidden'), 'd', paths.hidden);
+  svg.querySelectorAll('.level').forEach((path, at) => setAttribute(path, 'd', paths.levels[at + 1]));
+  setAttribute(svg.querySelector('.ahead'), 'd', plan.blocks.map(({ x, y, width, height }) => `M${x} ${y}h${width}v${height}h-${width}z`).join(''));
+  const edges = plan.blocks.map(({ block, x, y }) => {
+    const [width, height] = [block.keys * plan.cell, block.rows * plan.cell];
+    return `M${x} ${y}h${width}v${height}h-${width}z`;
+  }).join('');
+  setAttribute(svg.querySelector('.edge'), 'd', edges);
+  const { current } = frame;
+  setAttribute(svg.querySelector('.now'), 'd', current ? rowPath(plan, current.stack, current.row) : '');
+  const hover = view.cell ? null : view.hover;
+  setAttribute(svg.querySelector('.looks'), 'd', hover ? rowPath(plan, hover.stack, hover.position) : '');
+  setAttribute(svg.querySelector('.looked-at'), 'd', hover ? keyPath(plan, hover.stack, hover.position) : '');
+  setAttribute(svg.querySelector('.cursor'), 'd', view.cell ? cellPath(plan, view.cell) : '');
+  drawLabels(svg, frame, plan, many);
+  drawBlockNames(svg, frame, plan, many);
+  drawNumbers(svg, frame, plan, head, many);
+  const caption = part(figure, 'head-name', () => make('figcaption'));
+  setAttribute(caption, 'hidden', !many);
+  setText(caption, many ? view.t('head.number', { n: head + 1 }) : '');
+  setAttribute(figure, 'data-head', many ? head : null);
+  if (!many) drawTooltip(figure, frame, plan, head);
+}
+
+function createSvg() {
+  const svg = makeSvg('svg', { 'aria-hidden': 'true', focusable: 'false' });
+  svg.append(makeSvg('path', { class: 'seen' }));
+  for (let level = 1; level <= LEVELS; level += 1) {
+    svg.append(makeSvg('path', { class: 'level', 'fill-opacity': (0.1 + 0.9 * (level / LEVELS)).toFixed(3) }));
+  }
+  for (const name of ['hidden', 'ahead', 'edge', 'looked-at', 'looks', 'now', 'cursor']) svg.append(makeSvg('path', { class: name }));
+  for (const name of ['numbers', 'row-labels', 'key-labels', 'block-names']) svg.append(makeSvg('g', { class: name }));
+  return svg;
+}
+
+/** All labels where there is room; else only those of the row and the cell in question. */
+function drawLabels(svg, frame, plan, many) {
+  const { view, current } = frame;
+  const rowOf = view.cell ? { stack: view.cell.block === 'encoder' ? 'encoder' : 'decoder', position: view.cell.row }
+    : view.hover ?? (current ? { stack: current.stack, position: current.row } : null);
+  const keyOf = view.cell ? { stack: view.cell.block === 'decoder' || frame.architecture !== 'encoder-decoder' ? frameStack(frame) : 'encoder', position: view.cell.key }
+    : view.hover;
+  const same = (label, spot) => spot !== null && label.stack === spot.stack && label.index === spot.position;
+  const shown = (labels, spot) => (many || !plan.every ? [] : labels.map((label) => ({ ...label, lit: same(label, spot) })));
+  const isNow = (label) => current !== null && label.stack === current.stack && label.index === current.row;
+  const write = (node, label, attributes) => {
+    setAttributes(node, { ...attributes, 'font-size': plan.font, 'data-lit': label.lit, 'data-special': label.special, 'data-now': isNow(label) });
+    setText(node, label.text);
+  };
+  const rows = shown(plan.rowLabels, rowOf);
+  reuse(svg.querySelector('.row-labels'), rows.length, () => makeSvg('text', { 'text-anchor': 'end', 'dominant-baseline': 'central' }))
+    .forEach((node, at) => write(node, rows[at], { x: plan.left - 6, y: rows[at].at }));
+  const keys = shown(plan.keyLabels, keyOf);
+  reuse(svg.querySelector('.key-labels'), keys.length, () => makeSvg('text', { 'dominant-baseline': 'central' }))
+    .forEach((node, at) => write(node, keys[at], { transform: `translate(${keys[at].at} ${plan.top - 6}) rotate(-90)` }));
+}
+
+const frameStack = (frame) => (frame.architecture === 'encoder' ? 'encoder' : 'decoder');
+
+/** Names of the three grids of an encoder-decoder, where they leave room. */
+function drawBlockNames(svg, frame, plan, many) {
+  const group = svg.querySelector('.block-names');
+  if (plan.blocks.length < 3 || many) { reuse(group, 0); return; }
+  const [encoder, cross, decoder] = plan.blocks;
+  const under = plan.height - 3;
+  const places = [
+    { x: encoder.x + encoder.width + 8, y: encoder.y + plan.font, name: 'block.encoder' },
+    { x: cross.x, y: under, name: 'block.cross' },
+    { x: decoder.x, y: under, name: 'block.decoder' },
+  ];
+  reuse(group, 3, () => makeSvg('text')).forEach((node, at) => {
+    const { name, ...place } = places[at];
+    setAttributes(node, { ...place, 'font-size': Math.max(10, plan.font - 1) });
+    setText(node, frame.view.t(name));
+  });
+}
+
+/** Numbers inside the cells where they are large enough to hold them. */
+function drawNumbers(svg, frame, plan, head, many) {
+  const numbers = [];
+  if (plan.cell >= 30 && !many) {
+    for (const { block, x, y } of plan.blocks) {
+      const layer = Math.min(frame.view.layer, (frame.layers[block.name] ?? 1) - 1);
+      for (let row = 0; row < block.rows; row += 1) {
+        const weights = block.attention(layer, head, row);
+        for (let key = 0; weights && key < block.keys; key += 1) {
+          if (block.visible(row, key) && weights[key] >= 0.005) {
+            numbers.push({ x: x + (key + 0.5) * plan.cell, y: y + (row + 0.5) * plan.cell, p: weights[key] });
+          }
+        }
+      }
+    }
+  }
+  reuse(svg.querySelector('.numbers'), numbers.length, () => makeSvg('text', { 'text-anchor': 'middle', 'dominant-baseline': 'central' }))
+    .forEach((node, at) => {
+      const { x, y, p } = numbers[at];
+      setAttributes(node, { x, y, 'font-size': Math.round(plan.cell * 0.32), 'data-dark': p > 0.45 });
+      setText(node, p > 0.995 ? '1' : p.toFixed(2).replace(/^0/, ''));
+    });
+}
+
+/** What one cell says, in words and a number. */
+export function describeCell(frame, at) {
+  const { view } = frame;
+  const block = frame.blocks.find(({ name }) => name === at.block);
+  if (!block) return null;
+  const one = frame.architecture === 'encoder-decoder' ? null : [...frame.source, ...frame.target];
+  const rows = one ?? (at.block === 'encoder' ? frame.source : frame.target);
+  const keys = one ?? (at.block === 'decoder' ? frame.target : frame.source);
+  const [row, key] = [rows, keys].map((tokens, axis) => showPieces(tokens)[axis ? at.key : at.row]?.text ?? '');
+  const visible = block.visible(at.row, at.key);
+  const layer = Math.min(view.layer, (frame.layers[at.block] ?? 1) - 1);
+  const weight = view.head === 'all' ? null : block.attention(layer, view.head, at.row)?.[at.key] ?? null;
+  const text = visible === false ? view.t(`cell.hidden.${whyHidden(frame, at)}`, { row, key })
+    : visible ? view.t('cell.seen', { row, key }) : view.t('cell.unknown', { row, key });
+  return { text, number: visible && weight !== null ? weight.toFixed(3) : '' };
+}
+
+/** The rule behind a hidden cell, as far as the architecture tells. */
+function whyHidden(frame, at) {
+  if (at.key > at.row && at.block === 'decoder') return 'future';
+  return 'mask';
+}
+
+function drawTooltip(figure, frame, plan, head) {
+  const box = part(figure, 'tooltip', () => make('div', { 'aria-hidden': 'true' }, make('span', { class: 'words' }), make('b')));
+  const { cell } = frame.view;
+  const said = cell ? describeCell(frame, cell) : null;
+  setAttribute(box, 'hidden', said === null);
+  if (!said) return;
+  const placed = plan.blocks.find(({ block }) => block.name === cell.block);
+  const x = placed.x + (cell.key + 0.5) * plan.cell;
+  setVariable(box, '--x', `${x}px`);
+  setVariable(box, '--y', `${placed.y + cell.row * plan.cell}px`);
+  setVariable(box, '--shift', `${-Math.round((x / Math.max(1, plan.width)) * 100)}%`);
+  setText(box.firstElementChild, said.text);
+  setText(box.lastElementChild, said.number);
+}

@@ -1,0 +1,153 @@
+/**
+ * Where everything in a mask matrix lies: geometry of a frame, no drawing. An encoder-decoder's three grids are
+ * laid out so that they line up with a prefix decoder's single one: source and target as rows and as keys, and
+ * an empty corner where the source would look at the target.
+ *
+ * @typedef {import('../timeline.js').Frame} Frame
+ * @typedef {import('../timeline.js').Block} Block
+ * @typedef {{ block: Block, x: number, y: number, width: number, height: number }} Placed
+ * @typedef {{ text: string, at: number, index: number, stack: 'encoder'|'decoder', special: boolean }} Label
+ * @typedef {{ cell: number, left: number, top: number, width: number, height: number, font: number, every: boolean,
+ *   blocks: Placed[], rowLabels: Label[], keyLabels: Label[] }} Layout
+ */
+
+import { shorten, showPieces } from '../pieces.js';
+
+export const LEVELS = 16;
+const LARGEST_CELL = 44;
+const LABEL_CELL = 10.5;
+const LONGEST_LABEL = 11;
+
+/** Width of a label in ems, near enough to leave room for it. */
+export function estimate(text) {
+  let ems = 0;
+  for (const character of text) ems += /[\u1100-\uFFDC\u{1F000}-\u{3FFFF}]/u.test(character) ? 1.05 : 0.6;
+  return ems;
+}
+
+/** Leaves room for the next few rows so that a growing run does not resize at every step. */
+function roomFor(count, ended) {
+  return ended ? count : Math.ceil((count + 1) / 4) * 4;
+}
+
+/**
+ * @param {Frame} frame
+ * @param {{ width: number, height: number, bare?: boolean, largest?: number }} room bare: no labels (small multiples)
+ * @returns {Layout}
+ */
+export function layout(frame, { width, height, bare = false, largest = LARGEST_CELL }) {
+  const wired = frame.architecture === 'encoder-decoder';
+  const source = labelsOf(frame.source, 'encoder');
+  const target = labelsOf(frame.target, 'decoder');
+  const main = frame.blocks[frame.blocks.length - 1];
+  const grows = frame.architecture !== 'encoder';
+  const rows = grows ? roomFor(main.wholeRows, frame.ended) : main.rows;
+  const first = wired ? frame.blocks[0].rows : 0;
+  const gap = wired ? 1 : 0;
+  const count = rows + first;
+  const stack = frame.architecture === 'encoder' ? 'encoder' : 'decoder';
+  const names = wired ? [...source, ...target.map((label) => ({ ...label, at: label.at + first }))]
+    : [...source, ...target].map((label, at) => ({ ...label, stack, at, index: at }));
+
+  const fitting = Math.min(width, height) / (count + 0.6 * gap);
+  const every = !bare && fitting * 0.82 >= LABEL_CELL;
+  const font = Math.max(10, Math.min(13.5, fitting * 0.62));
+  const longest = names.reduce((most, label) => Math.max(most, estimate(label.text)), 0);
+  const margin = bare ? 1 : every ? Math.min(width * 0.3, longest * font + 10) : 12;
+  const foot = bare || !wired ? 2 : font + 8;
+  const free = Math.min((width - margin - 2) / (count + 0.6 * gap), (height - margin - foot) / (count + 0.6 * gap), largest);
+  const cell = free >= 7 ? Math.floor(free) : Math.max(2, Math.floor(free * 10) / 10);
+  const space = wired ? Math.max(4, Math.round(cell * 0.6)) : 0;
+  const offset = first ? first * cell + space : 0;
+
+  const place = (block, x, y, blockRows, blockKeys) => ({ block, x, y, width: blockKeys * cell, height: blockRows * cell });
+  const blocks = wired
+    ? [place(frame.blocks[0], margin, margin, first, first), place(frame.blocks[1], margin, margin + offset, rows, first),
+      place(frame.blocks[2], margin + offset, margin + offset, rows, rows)]
+    : [place(main, margin, margin, rows, rows)];
+  const middle = (label) => margin + label.at * cell + cell / 2 + (wired && label.stack === 'decoder' ? space : 0);
+  const held = names.filter((label) => label.at < count && (label.stack === 'encoder' || label.index < main.rows));
+  const labels = held.map((label) => ({ ...label, at: middle(label) }));
+  return {
+    cell, left: margin, top: margin, font, every, blocks, rowLabels: labels, keyLabels: labels,
+    width: margin + offset + rows * cell + 2, height: margin + offset + rows * cell + foot,
+  };
+}
+
+function labelsOf(tokens, stack) {
+  return showPieces(tokens).map((shown, at) => (
+    { text: shorten(shown.text, LONGEST_LABEL), at, index: at, stack, special: shown.kind === 'special' }));
+}
+
+/**
+ * Which cell lies under a point.
+ * @param {Layout} plan
+ * @returns {{ block: Block['name'], row: number, key: number }|null}
+ */
+export function cellAt(plan, x, y) {
+  for (const { block, x: left, y: top } of plan.blocks) {
+    const key = Math.floor((x - left) / plan.cell);
+    const row = Math.floor((y - top) / plan.cell);
+    if (row >= 0 && key >= 0 && row < block.rows && key < block.keys) return { block: block.name, row, key };
+  }
+  return null;
+}
+
+/** Strength of a cell as a step of the ramp; small probabilities stay apart from nothing. */
+export function levelOf(probability) {
+  if (!(probability > 0)) return 0;
+  return Math.max(1, Math.min(LEVELS, Math.round(probability ** 0.65 * LEVELS)));
+}
+
+/**
+ * The cells as few path strings: one for all that is seen, one a level of the ramp, one of hatching.
+ * @param {Layout} plan
+ * @param {(name: Block['name']) => number} layerOf  layer (0-based) to show in each block
+ * @param {number} head
+ */
+export function cellPaths(plan, layerOf, head) {
+  const { cell } = plan;
+  const inset = cell >= 8 ? 0.5 : cell >= 5 ? 0.25 : 0;
+  const size = round(cell - 2 * inset);
+  const levels = Array.from({ length: LEVELS + 1 }, () => '');
+  let seen = '';
+  let hidden = '';
+  for (const { block, x, y } of plan.blocks) {
+    for (let row = 0; row < block.rows; row += 1) {
+      const weights = block.attention(layerOf(block.name), head, row);
+      for (let key = 0; key < block.keys; key += 1) {
+        const left = round(x + key * cell);
+        const top = round(y + row * cell);
+        const visible = block.visible(row, key);
+        if (visible === false) {
+          hidden += `M${left} ${round(top + cell)}L${round(left + cell)} ${top}`;
+        } else if (visible) {
+          const square = `M${round(left + inset)} ${round(top + inset)}h${size}v${size}h-${size}z`;
+          seen += square;
+          const level = weights ? levelOf(weights[key]) : 0;
+          if (level) levels[level] += square;
+        }
+      }
+    }
+  }
+  return { seen, hidden, levels };
+}
+
+const round = (value) => Math.round(value * 100) / 100;
+
+/** Outlines: one row (across every block of its stack), one key's column, one cell. */
+export function rowPath(plan, stack, row) {
+  return plan.blocks.filter(({ block }) => (stack === 'encoder') === (block.name === 'encoder') && row < block.rows)
+    .map(({ block, x, y }) => `M${x} ${round(y + row * plan.cell)}h${block.keys * plan.cell}v${plan.cell}h-${block.keys * plan.cell}z`).join('');
+}
+
+export function keyPath(plan, stack, key) {
+  return plan.blocks.filter(({ block }) => (stack === 'encoder') === (block.name !== 'decoder') && key < block.keys)
+    .map(({ block, x, y }) => `M${round(x + key * plan.cell)} ${y}v${block.rows * plan.cell}h${plan.cell}v-${block.rows * plan.cell}z`).join('');
+}
+
+export function cellPath(plan, at) {
+  const placed = plan.blocks.find(({ block }) => block.name === at.block);
+  if (!placed || at.row >= placed.block.rows || at.key >= placed.block.keys) return '';
+  return `M${round(placed.x + at.key * plan.cell)} ${round(placed.y + at.row * plan.cell)}h${plan.cell}v${plan.cell}h-${plan.cell}z`;
+}

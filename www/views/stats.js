@@ -1,0 +1,17 @@
+/** One quiet line under a machine: what this step cost and where it ran. */
+
+import { setAttribute, setText } from './dom.js';
+
+/** @param {Element} target @param {{ stats: object|null, device: object|null, parameters: number, view: import('./mask.js').View }} frame */
+export function draw(target, { stats, device, parameters, view }) {
+  const parts = [];
+  if (parameters) parts.push(view.t('stats.parameters', { n: (parameters / 1e6).toFixed(1) }));
+  if (device) parts.push(view.t(device.backend === 'gpu' ? 'stats.gpu' : 'stats.cpu'));
+  if (stats) {
+    parts.push(view.t('stats.rows', { n: stats.rows_computed }));
+    if (stats.dispatches) parts.push(view.t('stats.dispatches', { n: stats.dispatches }));
+    parts.push(view.t('stats.time', { n: stats.milliseconds < 10 ? stats.milliseconds.toFixed(1) : Math.round(stats.milliseconds) }));
+  }
+  setText(target, parts.join(' · '));
+  setAttribute(target, 'title', device ? [device.adapter, device.reason].filter(Boolean).join(': ') : null);
+}

@@ -1,0 +1,45 @@
+/** What a machine says while it has nothing to show: loading by bytes, an error with a way on, an empty sentence. */
+
+import { make, part, setAttribute, setText } from './dom.js';
+
+const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
+
+/**
+ * @param {Element} target
+ * @param {{ phase: string, progress: { loaded: number, total: number }, error: Error|null, missing: boolean,
+ *   t: (key: string, values?: object) => string }} frame
+ */
+export function draw(target, { phase, progress, error, missing, t }) {
+  const words = part(target, 'status-words', () => make('p'));
+  const detail = part(target, 'status-detail', () => make('p', { dir: 'auto' }));
+  const bar = part(target, 'status-bar', () => make('progress'));
+  const retry = part(target, 'retry', () => make('button', { type: 'button', 'data-action': 'retry' }));
+  const whole = progress.total > 0 && progress.loaded >= progress.total;
+  setText(words, wordsOf(phase, missing, whole, t));
+  setText(detail, detailOf(phase, progress, error, whole, t));
+  setAttribute(bar, 'hidden', phase !== 'loading');
+  setAttribute(bar, 'aria-label', t('machine.loading'));
+  setAttribute(bar, 'max', progress.total > 0 ? progress.total : null);
+  setAttribute(bar, 'value', progress.total > 0 && !whole ? Math.min(progress.loaded, progress.total) : null);
+  setAttribute(retry, 'hidden', phase !== 'error' && phase !== 'idle');
+  setText(retry, t(phase === 'idle' ? 'machine.start' : 'machine.retry'));
+}
+
+function wordsOf(phase, missing, whole, t) {
+  if (missing) return t('machine.missing');
+  if (phase === 'error') return t('machine.error');
+  if (phase === 'empty') return t('machine.empty');
+  if (phase === 'loading') return t(whole ? 'machine.preparing' : 'machine.loading');
+  if (phase === 'idle') return t('machine.idle');
+  return '';
+}
+
+function detailOf(phase, progress, error, whole, t) {
+  if (phase === 'error' && error) {
+    const told = error.expected && !error.message.includes(error.got ?? '');
+    return told ? `${error.message} (${t('machine.expected', { expected: error.expected, got: error.got })})` : error.message;
+  }
+  if (phase !== 'loading' || whole || progress.loaded === 0) return '';
+  return progress.total > 0 ? t('machine.loading.bytes', { loaded: megabytes(progress.loaded), total: megabytes(progress.total) })
+    : t('machine.loading.some', { loaded: megabytes(progress.loaded) });
+}

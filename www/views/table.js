@@ -1,0 +1,33 @@
+/** A matrix as a real table, for a screen reader or for whoever wants the numbers. */
+
+import { make, reuse, setText } from './dom.js';
+import { showPieces } from '../pieces.js';
+
+/** @param {Element} target @param {import('./mask.js').Drawn} frame */
+export function draw(target, frame) {
+  const tables = reuse(target, frame.blocks.length, () => make('table', {}, make('caption'), make('thead', {}, make('tr')), make('tbody')));
+  frame.blocks.forEach((block, at) => drawTable(tables[at], frame, block));
+}
+
+function drawTable(table, frame, block) {
+  const { view } = frame;
+  const one = frame.architecture === 'encoder-decoder' ? null : showPieces([...frame.source, ...frame.target]);
+  const source = one ?? showPieces(frame.source);
+  const target = one ?? showPieces(frame.target);
+  const rows = block.name === 'encoder' ? source : target;
+  const keys = block.name === 'decoder' ? target : source;
+  const head = view.head === 'all' ? 0 : view.head;
+  const layer = Math.min(view.layer, (frame.layers[block.name] ?? 1) - 1);
+  const [caption, top, body] = table.children;
+  setText(caption, view.t('table.caption', { block: view.t(`block.${block.name}`), layer: layer + 1, head: head + 1 }));
+  reuse(top.firstElementChild, block.keys + 1, (at) => make(at ? 'th' : 'td', at ? { scope: 'col' } : {}))
+    .forEach((cell, at) => setText(cell, at ? keys[at - 1]?.text ?? '' : ''));
+  reuse(body, block.rows, () => make('tr')).forEach((line, row) => {
+    const weights = block.attention(layer, head, row);
+    reuse(line, block.keys + 1, (at) => make(at ? 'td' : 'th', at ? {} : { scope: 'row' })).forEach((cell, at) => {
+      if (at === 0) { setText(cell, rows[row]?.text ?? ''); return; }
+      const visible = block.visible(row, at - 1);
+      setText(cell, visible === false ? view.t('table.hidden') : weights ? weights[at - 1].toFixed(3) : visible ? view.t('table.seen') : '');
+    });
+  });
+}

@@ -1,0 +1,91 @@
+/**
+ * The token strips: one chip a piece. A blank is dashed, the answer is tinted, the newest token is ringed;
+ * when a token is pointed at, those it cannot see fade and the others show how strongly it looks at them.
+ *
+ * @typedef {import('./mask.js').Drawn} Drawn
+ */
+
+import { make, part, reuse, setAttribute, setAttributes, setText, setVariable } from './dom.js';
+import { showPieces } from '../pieces.js';
+
+/** @param {Element} target @param {Drawn & { cutText: string, canBlank: boolean }} frame */
+export function draw(target, frame) {
+  const wired = frame.architecture === 'encoder-decoder';
+  const strips = wired
+    ? [{ stack: 'encoder', tokens: frame.source, label: 'strip.source' }, { stack: 'decoder', tokens: frame.target, label: 'strip.target' }]
+    : [{ stack: frame.architecture === 'encoder' ? 'encoder' : 'decoder', tokens: [...frame.source, ...frame.target], label: 'strip.all' }];
+  const nodes = reuse(target, strips.length, () => make('div', { class: 'strip', role: 'group' }));
+  strips.forEach((strip, at) => drawStrip(nodes[at], frame, strip, at === strips.length - 1, wired));
+}
+
+function drawStrip(node, frame, { stack, tokens, label }, last, named) {
+  const { view } = frame;
+  setAttributes(node, { 'aria-label': view.t(label), 'data-stack': stack });
+  const name = part(node, 'strip-name', () => make('span', { 'aria-hidden': 'true' }));
+  setAttribute(name, 'hidden', !named);
+  setText(name, named ? view.t(label) : '');
+  const shown = showPieces(tokens);
+  const row = part(node, 'chips', () => make('div'));
+  const sight = sightOf(frame, stack);
+  const chips = reuse(row, tokens.length, () => make('button', { type: 'button', class: 'chip', tabindex: -1 }, make('span', { class: 'piece', dir: 'auto' }), make('i')));
+  chips.forEach((chip, at) => drawChip(chip, frame, { token: tokens[at], shown: shown[at], at, stack, tokens, sight }));
+  const hasStop = chips.some((chip) => chip.tabIndex === 0);
+  if (!hasStop && chips.length) chips[0].tabIndex = 0;
+  drawTail(node, frame, stack, last);
+}
+
+function drawChip(chip, frame, { token, shown, at, stack, tokens, sight }) {
+  const { view, current } = frame;
+  const canBlank = frame.canBlank && token.state !== 'special';
+  const blank = token.state === 'blank';
+  const piece = blank ? view.t('token.blank') : shown.text;
+  setText(chip.firstElementChild, blank ? '' : shown.text);
+  const joined = !shown.spaceBefore && at > 0 && token.state !== 'special' && tokens[at - 1].state !== 'special'
+    && tokens[at - 1].state === token.state && tokens.some((other) => /^[▁Ġ ]/u.test(other.piece));
+  setAttributes(chip, {
+    'data-state': token.state, 'data-kind': shown.kind, 'data-position': at, 'data-stack': stack,
+    'data-joined': joined, 'data-forced': token.forced,
+    'data-first-answer': token.state !== 'source' && at > 0 && frame.architecture !== 'encoder-decoder' && at === frame.sourceLength && frame.target.length > 0,
+    'data-now': current !== null && current.stack === stack && current.row === at,
+    'data-sight': sight ? sight.at(at) : null,
+    title: shown.detail || null,
+    'aria-pressed': canBlank ? String(blank || token.state === 'filled') : null,
+    'aria-label': view.t(`token.${token.state}.label`, { piece }),
+  });
+  setVariable(chip, '--strength', sight ? sight.strength(at).toFixed(3) : '0');
+}
+
+/** What the pointed-at token sees in this strip: through its own stack or through cross-attention. */
+function sightOf(frame, stack) {
+  const { hover, layer, head } = frame.view;
+  if (!hover) return null;
+  const wired = frame.architecture === 'encoder-decoder';
+  const name = hover.stack === stack ? stack : hover.stack === 'decoder' ? 'cross' : null;
+  const block = name === null ? null : frame.blocks.find((one) => one.name === name);
+  if (!block || (wired && name === null)) return { at: () => 'none', strength: () => 0 };
+  const own = hover.stack === stack ? hover.position : -1;
+  const at = Math.min(layer, (frame.layers[block.name] ?? 1) - 1);
+  const weights = head === 'all' ? null : block.attention(at, head, hover.position);
+  const visible = (key) => hover.position < block.rows && key < block.keys && block.visible(hover.position, key) === true;
+  return {
+    at: (key) => (key === own ? 'self' : visible(key) ? 'seen' : 'unseen'),
+    strength: (key) => (weights && visible(key) ? weights[key] : 0),
+  };
+}
+
+/** After the last chip: a slot for the next token, or what was cut. */
+function drawTail(node, frame, stack, last) {
+  const row = part(node, 'tail', () => make('span'));
+  const next = last && frame.architecture !== 'encoder' && !frame.settled;
+  const cut = frame.truncated > 0 && stack !== (frame.architecture === 'encoder-decoder' ? 'decoder' : '');
+  setAttribute(row, 'hidden', !next && !cut);
+  const slot = part(row, 'slot', () => make('span', { 'aria-hidden': 'true' }));
+  setAttribute(slot, 'hidden', !next);
+  setAttribute(slot, 'data-waiting', frame.waiting);
+  const rest = part(row, 'cut', () => make('span'));
+  setAttribute(rest, 'hidden', !cut);
+  setText(rest, cut ? frame.view.t('token.cut', { n: frame.truncated }) : '');
+  const words = part(row, 'cut-text', () => make('s', { dir: 'auto' }));
+  setAttribute(words, 'hidden', !cut || frame.cutText === '');
+  setText(words, cut ? frame.cutText : '');
+}

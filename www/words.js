@@ -1,0 +1,50 @@
+/**
+ * Words of a sentence and the tokens that spell them, so that pressing one piece blanks its whole word.
+ *
+ * @typedef {{ start: number, end: number, text: string, wordLike: boolean, tokens: number[] }} Word
+ */
+
+/** Splits without a dictionary where the browser has no Intl.Segmenter: letters and digits together, signs alone. */
+function* plainSegments(text) {
+  for (const match of text.matchAll(/[\p{L}\p{N}\p{M}'’]+|[^\s]/gu)) {
+    yield { index: match.index, segment: match[0], isWordLike: /[\p{L}\p{N}]/u.test(match[0]) };
+  }
+}
+
+/**
+ * @param {string} text
+ * @param {Array<{start: number|null, end: number|null, special: boolean}>} tokens with UTF-16 offsets
+ * @returns {Word[]} words in order, those that no token spells left out
+ */
+export function wordsOf(text, tokens) {
+  const segments = typeof Intl !== 'undefined' && Intl.Segmenter
+    ? new Intl.Segmenter(undefined, { granularity: 'word' }).segment(text) : plainSegments(text);
+  const words = [];
+  for (const { index, segment, isWordLike } of segments) {
+    if (segment.trim() === '') continue;
+    const end = index + segment.length;
+    const own = [];
+    tokens.forEach((token, at) => {
+      if (!token.special && token.start !== null && token.start < end && token.end > index) own.push(at);
+    });
+    if (own.length) words.push({ start: index, end, text: segment, wordLike: Boolean(isWordLike), tokens: own });
+  }
+  return words;
+}
+
+/** The index of the word that token `at` helps to spell, or -1. */
+export function wordAt(words, at) {
+  return words.findIndex((word) => word.tokens.includes(at));
+}
+
+/** A blank to begin with: the last word of some length spelled by one piece, else the longest word. */
+export function defaultBlank(words) {
+  const whole = words.map((word, at) => ({ word, at }))
+    .filter(({ word, at }) => word.wordLike && at > 0 && word.tokens.length === 1 && [...word.text].length >= 4);
+  if (whole.length) return [whole[whole.length - 1].at];
+  let best = -1;
+  words.forEach((word, at) => {
+    if (word.wordLike && (best < 0 || word.text.length > words[best].text.length)) best = at;
+  });
+  return best < 0 ? [] : [best];
+}

@@ -1,0 +1,82 @@
+/**
+ * The page's end of the worker: calls with answers, one worker for everybody, made when first needed.
+ * A worker that dies takes its calls with it, each with a clear error; the next call starts a new one.
+ */
+
+/** An engine's error: one line, and where known what it was about, what was expected and what came. */
+export class EngineError extends Error {
+  /** @param {{ message: string, name?: string, what?: string, expected?: string, got?: string }} plain */
+  constructor({ message, name, what, expected, got }) {
+    super(message);
+    this.name = name === 'AbortError' ? 'AbortError' : 'EngineError';
+    this.what = what;
+    this.expected = expected;
+    this.got = got;
+  }
+}
+
+/** @type {Worker|null} */
+let worker = null;
+let lastCall = 0;
+/** @type {Map<number, { resolve: Function, reject: Function, onProgress?: Function }>} */
+const waiting = new Map();
+
+/** Counts workers: an engine loaded in an earlier one is gone. */
+let life = 0;
+export const currentLife = () => life;
+
+function start() {
+  worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'unmasked' });
+  const own = worker;
+  worker.addEventListener('message', ({ data }) => {
+    if (own !== worker) return;
+    if (data.fatal) { crash(data.fatal); return; }
+    const call = waiting.get(data.call);
+    if (!call) return;
+    if (data.progress) { call.onProgress?.(data.progress); return; }
+    waiting.delete(data.call);
+    if (data.error) call.reject(new EngineError(data.error));
+    else call.resolve(data.result);
+  });
+  worker.addEventListener('error', (event) => {
+    event.preventDefault();
+    if (own === worker) crash({ message: event.message || 'its script could not be loaded' });
+  });
+  worker.addEventListener('messageerror', () => {
+    if (own === worker) crash({ message: 'an answer could not be read' });
+  });
+}
+
+/** Ends the worker and everything that waits for it. */
+function crash(plain) {
+  worker?.terminate();
+  worker = null;
+  life += 1;
+  const message = `the engine stopped and must be started again: ${plain.message}`;
+  for (const { reject } of waiting.values()) reject(new EngineError({ ...plain, name: 'EngineError', message }));
+  waiting.clear();
+}
+
+/**
+ * @param {string} method
+ * @param {object} details
+ * @param {{ onProgress?: (progress: object) => void, signal?: AbortSignal }} [options]
+ */
+export function call(method, details, { onProgress, signal } = {}) {
+  if (signal?.aborted) return Promise.reject(aborted());
+  if (!worker) start();
+  const id = (lastCall += 1);
+  return new Promise((resolve, reject) => {
+    waiting.set(id, { resolve, reject, onProgress });
+    signal?.addEventListener('abort', () => {
+      if (!waiting.delete(id)) return;
+      worker?.postMessage({ abort: id });
+      reject(aborted());
+    }, { once: true });
+    worker.postMessage({ call: id, method, ...details });
+  });
+}
+
+export function aborted() {
+  return new DOMException('cancelled', 'AbortError');
+}
