@@ -163,6 +163,7 @@ impl Session {
     pub async fn next(&mut self, engine: &Engine) -> Result<Option<Step>> {
         let Some(mut run) = self.run.take() else { return Ok(None) };
         if run.ended {
+            self.run = Some(run);
             return Ok(None);
         }
         let step = match engine.spec.generates() {
