@@ -159,7 +159,7 @@ function saySteps() {
     const name = t(`machine.${architecture}`);
     if (!step) return [];
     const probability = step.candidates.find(({ id }) => id === step.chosen)?.probability ?? 0;
-    return [t('say.chose', { name, piece: showPiece(step.piece).text, p: percent(probability) })];
+    return [t('say.chose', { name, piece: showPiece(step).text, p: percent(probability) })];
   });
   const finished = clock.position === available() && ended() ? [...demos].flatMap(([architecture, demo]) => {
     const text = demo.timeline ? joinPieces(demo.timeline.frame(clock.position)[architecture === 'encoder' ? 'source' : 'target']) : '';

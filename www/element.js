@@ -206,6 +206,7 @@ export class UnmaskedDemo extends HTMLElement {
     const told = frame ? `${this.#generation} ${frame.position} ${frame.length} ${frame.chosen} ${frame.ended}` : '';
     if (frame && told !== this.#toldStep && !frame.waiting) {
       this.#toldStep = told;
+      keepInView(this.#parts.tokens);
       this.#tell('unmasked-step', { position: frame.position, available: this.available, ended: frame.ended, step: this.timeline.steps[frame.position] ?? null });
     }
     this.#tell('unmasked-change', {});
@@ -315,6 +316,15 @@ export class UnmaskedDemo extends HTMLElement {
     const { frame } = this.#drawn();
     return frame ? sightOf(frame) : null;
   }
+}
+
+/** A strip of many tokens scrolls within itself: the lit chip, and the newest, stay in view. */
+function keepInView(strips) {
+  const lit = strips.querySelector('.chip[data-now]');
+  if (!lit || strips.scrollHeight <= strips.clientHeight) return;
+  const [box, chip] = [strips.getBoundingClientRect(), lit.getBoundingClientRect()];
+  if (chip.bottom > box.bottom - chip.height) strips.scrollTop += chip.bottom - box.bottom + 1.5 * chip.height;
+  else if (chip.top < box.top) strips.scrollTop -= box.top - chip.top + 4;
 }
 
 /** Every attribute is also a property. */

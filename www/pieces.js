@@ -30,17 +30,18 @@ export function escapeText(text) {
 
 /**
  * One piece as a chip shows it.
- * @param {string} piece as the engine names it
- * @param {boolean} [special] one of the model's own signs, such as [SEP]
+ * @param {{ piece: string, special?: boolean, space?: boolean }} token special: one of the model's own signs, such as
+ *   [SEP]; space: whether a space stands before it (other engines' files mark that in the piece)
  * @returns {Shown}
  */
-export function showPiece(piece, special = false) {
+export function showPiece({ piece, special = false, space }) {
   const raw = String(piece ?? '');
   if (special) return { text: escapeText(raw), kind: 'special', spaceBefore: true, detail: '' };
   const byte = BYTE.exec(raw);
   if (byte) return { text: byte[1].toUpperCase(), kind: 'byte', spaceBefore: false, detail: `0x${byte[1].toUpperCase()}` };
-  const spaceBefore = /^[▁Ġ ]/u.test(raw);
-  let text = spaceBefore ? raw.replace(/^[▁Ġ ]/u, '') : raw.replace(/^##/, '');
+  const marked = /^[▁Ġ ]/u.test(raw);
+  const spaceBefore = space ?? marked;
+  let text = marked ? raw.replace(/^[▁Ġ ]/u, '') : raw.replace(/^##/, '');
   if (text === '') return { text: '␣', kind: 'space', spaceBefore, detail: '' };
   if (text.includes(REPLACEMENT)) {
     const bytes = text.replaceAll(REPLACEMENT, '⋯');
@@ -53,11 +54,11 @@ export function showPiece(piece, special = false) {
 
 /**
  * Pieces in a row. A run of byte pieces that completes a character shows the character on its last piece.
- * @param {Array<{piece: string, special?: boolean}>} tokens
+ * @param {Array<{ piece: string, special?: boolean, space?: boolean }>} tokens
  * @returns {Shown[]}
  */
 export function showPieces(tokens) {
-  const shown = tokens.map((token) => showPiece(token.piece, Boolean(token.special)));
+  const shown = tokens.map(showPiece);
   for (let start = 0; start < tokens.length; start += 1) {
     if (!BYTE.test(tokens[start].piece ?? '')) continue;
     let end = start;

@@ -5,9 +5,9 @@
  *
  * @typedef {'encoder'|'causal'|'prefix'|'encoder-decoder'} Architecture
  * @typedef {'encoder'|'decoder'|'cross'} BlockName
- * @typedef {{ id: number, piece: string, probability: number, kept?: boolean }} Candidate
- * @typedef {{ id: number, piece: string, special?: boolean, start?: number|null, end?: number|null }} Token
- * @typedef {{ row: number, chosen: number, piece: string, candidates: Candidate[], rows?: number[],
+ * @typedef {{ id: number, piece: string, space?: boolean, probability: number, kept?: boolean }} Candidate
+ * @typedef {{ id: number, piece: string, space?: boolean, special?: boolean, start?: number|null, end?: number|null }} Token
+ * @typedef {{ row: number, chosen: number, piece: string, space?: boolean, ended?: string, candidates: Candidate[], rows?: number[],
  *   attention?: Object<string, any>, mask?: Object<string, string[]>, stats?: object, forced?: boolean }} Step
  * @typedef {Token & { position: number, state: 'special'|'source'|'blank'|'filled'|'answer', forced: boolean }} Shown
  * @typedef {{ name: BlockName, rows: number, keys: number, wholeRows: number, wholeKeys: number,
@@ -16,7 +16,7 @@
  * @typedef {{ architecture: Architecture, position: number, length: number, ended: boolean, settled: boolean,
  *   waiting: boolean, source: Shown[], target: Shown[], truncated: number, sourceLength: number,
  *   current: { stack: 'encoder'|'decoder', row: number }|null, candidates: Candidate[], chosen: number|null,
- *   forced: boolean, blocks: Block[], layers: Object<string, number>, heads: number, stats: object|null }} Frame
+ *   forced: boolean, reason: string|null, blocks: Block[], layers: Object<string, number>, heads: number, stats: object|null }} Frame
  */
 
 export class Timeline {
@@ -50,19 +50,22 @@ export class Timeline {
     return this.ended ? this.steps.length : Math.max(0, this.steps.length - 1);
   }
 
-  push(step) { this.steps.push(step); }
+  push(step) {
+    this.steps.push(step);
+    if (step.ended) this.ended = true;
+  }
   end() { this.ended = true; }
 
   /**
    * The same run up to step `at`, which chooses `candidate` instead; what followed is forgotten.
    * @param {number} at
-   * @param {{ id: number, piece: string }} candidate
+   * @param {{ id: number, piece: string, space?: boolean }} candidate
    */
   fork(at, candidate) {
     const fork = new Timeline(this.header, this.signs);
     fork.steps = this.steps.slice(0, at + 1);
     const last = fork.steps[at];
-    fork.steps[at] = { ...last, chosen: candidate.id, piece: candidate.piece, forced: true };
+    fork.steps[at] = { ...last, chosen: candidate.id, piece: candidate.piece, space: candidate.space, ended: undefined, forced: true };
     return fork;
   }
 
@@ -103,6 +106,7 @@ export class Timeline {
       candidates: step?.candidates ?? [],
       chosen: step ? step.chosen : null,
       forced: Boolean(step?.forced),
+      reason: settled ? step?.ended ?? null : null,
       blocks,
       layers: this.#layers(),
       heads: this.#heads(),
@@ -125,7 +129,7 @@ export class Timeline {
       const open = new Set(this.#blankRows());
       const source = given.map((token, position) => {
         const step = filled.get(position);
-        if (step) return shown({ id: step.chosen, piece: step.piece, start: token.start, end: token.end }, position, 'filled', Boolean(step.forced));
+        if (step) return shown({ id: step.chosen, piece: step.piece, space: step.space, special: false, start: token.start, end: token.end }, position, 'filled', Boolean(step.forced));
         return shown(token, position, open.has(position) ? 'blank' : 'source');
       });
       return { source, target: [] };
@@ -137,7 +141,7 @@ export class Timeline {
     const source = given.slice(0, cut).map((token, position) => shown(token, position, 'source'));
     const target = [
       ...answer.map((token, at) => shown(token, first + at, 'answer')),
-      ...made.map((step, at) => shown({ id: step.chosen, piece: step.piece, special: this.signs.specials?.has(step.chosen) },
+      ...made.map((step, at) => shown({ id: step.chosen, piece: step.piece, space: step.space, special: this.signs.specials?.has(step.chosen) },
         first + answer.length + at, 'answer', Boolean(step.forced))),
     ];
     return { source, target };

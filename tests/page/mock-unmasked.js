@@ -17,6 +17,10 @@ const idOf = (piece) => {
   const at = vocabulary.indexOf(piece);
   return at >= 0 ? at : vocabulary.push(piece) - 1;
 };
+const token = (id) => {
+  const raw = vocabulary[id];
+  return { id, piece: raw.replace(/^▁/u, ''), space: raw.startsWith('▁'), special: id < SIGNS.length };
+};
 const hash = (...numbers) => {
   let seed = 2166136261;
   for (const number of numbers) seed = Math.imul(seed ^ (number + 0x9e37), 16777619);
@@ -45,7 +49,7 @@ function spell(text) {
       tokens.push({ piece: word.slice(5), start: start + 5, end: start + word.length });
     } else tokens.push({ piece: lead + word, start, end: start + word.length });
   }
-  return tokens.map((token) => ({ id: idOf(token.piece), special: false, ...token }));
+  return tokens.map(({ piece, start, end }) => ({ ...token(idOf(piece)), start, end }));
 }
 
 /** One row of attention: a diagonal-ish or first-token-ish or spread head, by layer and head. */
@@ -101,7 +105,7 @@ export class WasmEngine {
   }
 
   tokenize(text) {
-    const sign = (id) => ({ id, piece: SIGNS[id], special: true, start: null, end: null });
+    const sign = (id) => ({ ...token(id), start: null, end: null });
     const words = spell(text);
     const room = this.architecture === 'encoder' ? LIMIT - 2 : LIMIT / 2;
     const kept = words.slice(0, room);
@@ -112,14 +116,13 @@ export class WasmEngine {
   }
 
   #header(request) {
-    const parts = request.ids ? { tokens: request.ids.map((id) => ({ id, piece: vocabulary[id] })), source_length: request.sourceLength ?? request.ids.length, truncated: 0 }
+    const parts = request.ids ? { tokens: request.ids.map(token), source_length: request.sourceLength ?? request.ids.length, truncated: 0 }
       : this.tokenize(request.text);
     if (request.text?.includes('explode')) throw new WebAssembly.RuntimeError('unreachable');
     if (request.text?.includes('broken')) fail('mock sentence', 'no trouble', 'trouble');
     const wired = this.architecture === 'encoder-decoder';
     const given = request.targetIds ?? [];
-    const token = (id) => ({ id, piece: vocabulary[id] });
-    const tokens = [...parts.tokens.map(({ id, piece }) => ({ id, piece })), ...(wired ? [] : given.map(token))];
+    const tokens = [...parts.tokens.map(({ id }) => token(id)), ...(wired ? [] : given.map(token))];
     const target = wired ? [token(SPECIAL.bos), ...given.map(token)] : undefined;
     const all = (n) => Array.from({ length: n }, () => true);
     const header = {
@@ -146,7 +149,7 @@ export class WasmEngine {
     await pause(10);
     const header = this.#header(request);
     const text = (request.text ?? '').trim().toLowerCase();
-    const answer = (FRENCH[text] ?? spell(text).map(({ piece }) => piece.split('').reverse().join('').replace(/(.*)▁$/u, '▁$1')).join('|')).split('|').map(idOf);
+    const answer = FRENCH[text]?.split('|').map(idOf) ?? spell(text).map(({ piece, space }) => idOf((space ? '▁' : '') + [...piece].reverse().join('')));
     this.run = {
       request, header, at: 0,
       answer: [...answer, SPECIAL.eos].slice(request.targetIds?.length ?? 0).slice(0, request.maxNewTokens),
@@ -204,10 +207,10 @@ export class WasmEngine {
     const candidates = ids.map((id, index) => {
       const probability = index === 0 ? top : left * (0.3 + 0.2 * hash(id, at));
       if (index > 0) left -= probability;
-      return { id, piece: vocabulary[id], probability, kept: index < topK };
+      return { ...token(id), probability, kept: index < topK };
     });
     return {
-      row, chosen, piece: vocabulary[chosen], candidates, rows, attention: {}, mask: {},
+      row, chosen, piece: token(chosen).piece, space: token(chosen).space, candidates, rows, attention: {}, mask: {},
       stats: { dispatches: 23, submits: 1, readbacks: 1, rows_computed: rows.length, milliseconds: 1 + 3 * hash(at, row) },
     };
   }

@@ -9,7 +9,7 @@ const DICTIONARIES = { en, zh };
 export function chooseLanguage(asked, browser = []) {
   for (const name of [asked, ...browser]) {
     const short = String(name ?? '').toLowerCase().split('-')[0];
-    if (short in DICTIONARIES) return short;
+    if (Object.hasOwn(DICTIONARIES, short)) return short;
   }
   return 'en';
 }
@@ -18,5 +18,5 @@ export function chooseLanguage(asked, browser = []) {
 export function translator(lang) {
   const words = DICTIONARIES[lang] ?? en;
   return (key, values = {}) => (words[key] ?? en[key] ?? key)
-    .replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+    .replace(/\{(\w+)\}/g, (whole, name) => (Object.hasOwn(values, name) ? String(values[name]) : whole));
 }

@@ -1,9 +1,9 @@
 /** Keys of the whole page. A key that a control wants for itself is never taken from it. */
 
-/** @type {Record<string, string>} */
-const ACTIONS = {
+/** @type {Map<string, string>} */
+const ACTIONS = new Map(Object.entries({
   ' ': 'toggle', ArrowRight: 'step', ArrowLeft: 'back', n: 'step', g: 'end', r: 'restart', l: 'language', h: 'help', '?': 'help', Escape: 'leave',
-};
+}));
 
 /**
  * Which action a key event means on this page, or null.
@@ -12,7 +12,7 @@ const ACTIONS = {
  */
 export function actionOf(event, target) {
   if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.altKey || event.metaKey) return null;
-  const action = ACTIONS[event.key] ?? ACTIONS[event.key.toLowerCase()] ?? null;
+  const action = ACTIONS.get(event.key) ?? ACTIONS.get(event.key.toLowerCase()) ?? null;
   if (action === null) return null;
   const tag = (target?.tagName ?? '').toLowerCase();
   if (target?.isContentEditable || tag === 'textarea' || tag === 'select') return null;

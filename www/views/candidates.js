@@ -33,11 +33,11 @@ export function draw(target, frame) {
 function drawCandidate(row, frame, candidate) {
   const { view } = frame;
   const special = frame.specials.has(candidate.id);
-  const shown = showPiece(candidate.piece, special);
+  const shown = showPiece({ ...candidate, special });
   const [piece, bar, number] = row.children;
   setText(piece, shown.text);
   setAttribute(piece, 'data-kind', shown.kind);
-  setAttribute(piece, 'data-space', shown.spaceBefore && !special);
+  setAttribute(piece, 'data-continues', !shown.spaceBefore && shown.kind === 'text' && /^[\p{L}\p{N}]/u.test(shown.text));
   setVariable(bar, '--p', candidate.probability.toFixed(4));
   setText(number, percent(candidate.probability));
   const chosen = candidate.id === frame.chosen;
@@ -55,7 +55,7 @@ function titleOf(frame) {
   if (frame.waiting) return view.t('candidates.waiting');
   if (!current) return frame.settled && frame.length === 0 ? view.t('candidates.none') : '';
   if (frame.architecture === 'encoder') return view.t('candidates.blank', { n: Math.min(frame.position + 1, frame.length), of: frame.length });
-  if (frame.settled) return view.t('candidates.settled');
+  if (frame.settled) return view.t(`candidates.settled.${frame.reason ?? 'eos'}`);
   const tokens = frame.architecture === 'encoder-decoder' ? frame.target : [...frame.source, ...frame.target];
   return view.t('candidates.after', { piece: showPieces(tokens)[current.row]?.text ?? '' });
 }

@@ -15,7 +15,7 @@ import { shorten, showPieces } from '../pieces.js';
 
 export const LEVELS = 16;
 const LARGEST_CELL = 44;
-const LABEL_CELL = 10.5;
+const LABEL_CELL = 8.5;
 const LONGEST_LABEL = 11;
 
 /** Width of a label in ems, near enough to leave room for it. */
@@ -51,7 +51,7 @@ export function layout(frame, { width, height, bare = false, largest = LARGEST_C
 
   const fitting = Math.min(width, height) / (count + 0.6 * gap);
   const every = !bare && fitting * 0.82 >= LABEL_CELL;
-  const font = Math.max(10, Math.min(13.5, fitting * 0.62));
+  const font = Math.max(9, Math.min(13.5, fitting * 0.62));
   const longest = names.reduce((most, label) => Math.max(most, estimate(label.text)), 0);
   const margin = bare ? 1 : every ? Math.min(width * 0.3, longest * font + 10) : 12;
   const foot = bare || !wired ? 2 : font + 8;

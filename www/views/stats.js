@@ -9,7 +9,7 @@ export function draw(target, { stats, device, parameters, view }) {
   if (device) parts.push(view.t(device.backend === 'gpu' ? 'stats.gpu' : 'stats.cpu'));
   if (stats) {
     parts.push(view.t('stats.rows', { n: stats.rows_computed }));
-    if (stats.dispatches) parts.push(view.t('stats.dispatches', { n: stats.dispatches }));
+    if (stats.dispatches) parts.push(view.t(device?.backend === 'cpu' ? 'stats.ops' : 'stats.dispatches', { n: stats.dispatches }));
     parts.push(view.t('stats.time', { n: stats.milliseconds < 10 ? stats.milliseconds.toFixed(1) : Math.round(stats.milliseconds) }));
   }
   setText(target, parts.join(' · '));

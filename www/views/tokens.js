@@ -8,6 +8,9 @@
 import { make, part, reuse, setAttribute, setAttributes, setText, setVariable } from './dom.js';
 import { showPieces } from '../pieces.js';
 
+/** Beyond this many, chips are set smaller. */
+const MANY = 28;
+
 /** @param {Element} target @param {Drawn & { cutText: string, canBlank: boolean }} frame */
 export function draw(target, frame) {
   const wired = frame.architecture === 'encoder-decoder';
@@ -20,28 +23,28 @@ export function draw(target, frame) {
 
 function drawStrip(node, frame, { stack, tokens, label }, last, named) {
   const { view } = frame;
-  setAttributes(node, { 'aria-label': view.t(label), 'data-stack': stack });
+  setAttributes(node, { 'aria-label': view.t(label), 'data-stack': stack, 'data-many': tokens.length > MANY });
   const name = part(node, 'strip-name', () => make('span', { 'aria-hidden': 'true' }));
   setAttribute(name, 'hidden', !named);
   setText(name, named ? view.t(label) : '');
   const shown = showPieces(tokens);
   const row = part(node, 'chips', () => make('div'));
   const sight = sightOf(frame, stack);
+  const spaced = shown.some((one) => one.spaceBefore && one.kind !== 'special');
   const chips = reuse(row, tokens.length, () => make('button', { type: 'button', class: 'chip', tabindex: -1 }, make('span', { class: 'piece', dir: 'auto' }), make('i')));
-  chips.forEach((chip, at) => drawChip(chip, frame, { token: tokens[at], shown: shown[at], at, stack, tokens, sight }));
+  chips.forEach((chip, at) => drawChip(chip, frame, { token: tokens[at], shown: shown[at], at, stack, tokens, sight, spaced }));
   const hasStop = chips.some((chip) => chip.tabIndex === 0);
   if (!hasStop && chips.length) chips[0].tabIndex = 0;
   drawTail(node, frame, stack, last);
 }
 
-function drawChip(chip, frame, { token, shown, at, stack, tokens, sight }) {
+function drawChip(chip, frame, { token, shown, at, stack, tokens, sight, spaced }) {
   const { view, current } = frame;
   const canBlank = frame.canBlank && token.state !== 'special';
   const blank = token.state === 'blank';
   const piece = blank ? view.t('token.blank') : shown.text;
   setText(chip.firstElementChild, blank ? '' : shown.text);
-  const joined = !shown.spaceBefore && at > 0 && token.state !== 'special' && tokens[at - 1].state !== 'special'
-    && tokens[at - 1].state === token.state && tokens.some((other) => /^[▁Ġ ]/u.test(other.piece));
+  const joined = spaced && !shown.spaceBefore && at > 0 && token.state !== 'special' && tokens[at - 1].state === token.state;
   setAttributes(chip, {
     'data-state': token.state, 'data-kind': shown.kind, 'data-position': at, 'data-stack': stack,
     'data-joined': joined, 'data-forced': token.forced,

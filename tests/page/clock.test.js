@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { Clock } from '../../www/clock.js';
+
+/** A clock whose time passes when told to, over a run that can grow. */
+function setUp({ available = 3, ended = true } = {}) {
+  const run = { available, ended, changes: 0, due: null, wait: 0 };
+  const clock = new Clock({
+    available: () => run.available, ended: () => run.ended, changed: () => { run.changes += 1; },
+    later: (go, wait) => { run.due = go; run.wait = wait; return 1; }, never: () => { run.due = null; },
+  });
+  run.tick = () => { const go = run.due; run.due = null; go?.(); };
+  return { clock, run };
+}
+
+test('plays to the end and stops there', () => {
+  const { clock, run } = setUp();
+  clock.play();
+  for (let tick = 0; tick < 5; tick += 1) run.tick();
+  assert.equal(clock.position, 3);
+  assert.equal(clock.playing, false);
+});
+
+test('waits where a step is still being computed', () => {
+  const { clock, run } = setUp({ available: 1, ended: false });
+  clock.play();
+  for (let tick = 0; tick < 4; tick += 1) run.tick();
+  assert.deepEqual([clock.position, clock.playing], [1, true]);
+  run.available = 2;
+  run.tick();
+  assert.equal(clock.position, 2);
+});
+
+test('steps, goes back and scrubs within what is there', () => {
+  const { clock } = setUp();
+  clock.step(); clock.step(); clock.back();
+  assert.equal(clock.position, 1);
+  clock.seek(99);
+  assert.equal(clock.position, 3);
+  clock.seek(-1);
+  assert.equal(clock.position, 0);
+  clock.seek(Number.NaN);
+  assert.equal(clock.position, 0);
+});
+
+test('play at the end begins again', () => {
+  const { clock } = setUp();
+  clock.end();
+  clock.play();
+  assert.deepEqual([clock.position, clock.playing], [0, true]);
+});
+
+test('speed shortens the wait', () => {
+  const { clock, run } = setUp();
+  clock.play();
+  const slow = run.wait;
+  clock.setSpeed(4);
+  assert.equal(run.wait, slow / 4);
+});

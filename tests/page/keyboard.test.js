@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { actionOf } from '../../www/page/keyboard.js';
+
+const body = { tagName: 'BODY' };
+
+test('every key of the lessons has its action', () => {
+  const keys = { ' ': 'toggle', ArrowLeft: 'back', ArrowRight: 'step', n: 'step', G: 'end', r: 'restart', L: 'language', h: 'help' };
+  for (const [key, action] of Object.entries(keys)) assert.equal(actionOf({ key }, body), action, key);
+});
+
+test('a field keeps its keys, a button its space', () => {
+  for (const tagName of ['INPUT', 'TEXTAREA', 'SELECT']) assert.equal(actionOf({ key: 'n' }, { tagName }), null, tagName);
+  assert.equal(actionOf({ key: ' ' }, { tagName: 'BUTTON' }), null);
+  assert.equal(actionOf({ key: 'n' }, { tagName: 'BUTTON' }), 'step');
+  assert.equal(actionOf({ key: 'n' }, { tagName: 'DIV', isContentEditable: true }), null);
+});
+
+test('keys with modifiers, handled keys and input methods are left alone', () => {
+  for (const more of [{ ctrlKey: true }, { metaKey: true }, { altKey: true }, { defaultPrevented: true }, { isComposing: true }]) {
+    assert.equal(actionOf({ key: 'r', ...more }, body), null);
+  }
+  assert.equal(actionOf({ key: 'constructor' }, body), null);
+});

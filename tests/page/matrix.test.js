@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { LEVELS, cellAt, cellPath, cellPaths, layout, levelOf, rowPath } from '../../www/views/matrix.js';
+
+const tokens = (count) => Array.from({ length: count }, (_, at) => ({ piece: `w${at}`, state: 'source' }));
+const block = (name, rows, keys, visible = () => true, wholeRows = rows) => ({
+  name, rows, keys, wholeRows, wholeKeys: keys, visible, attention: () => Array.from({ length: keys }, () => 1 / keys),
+});
+const frame = (architecture, source, target, blocks, ended = true) => ({ architecture, source: tokens(source), target: tokens(target), blocks, ended });
+const encoder = (count) => frame('encoder', count, 0, [block('encoder', count, count)]);
+
+test('fits its room at 5 and at 60 tokens, readable at both', () => {
+  for (const [count, least] of [[5, 20], [60, 3]]) {
+    const plan = layout(encoder(count), { width: 300, height: 280 });
+    assert.ok(plan.width <= 302 && plan.height <= 282, `${plan.width} x ${plan.height}`);
+    assert.ok(plan.cell >= least, `a cell of ${plan.cell}`);
+  }
+  assert.equal(layout(encoder(5), { width: 300, height: 280 }).every, true);
+  assert.equal(layout(encoder(60), { width: 300, height: 280 }).every, false);
+});
+
+test('a point finds its cell', () => {
+  const plan = layout(encoder(6), { width: 300, height: 300 });
+  const [{ x, y }] = plan.blocks;
+  assert.deepEqual(cellAt(plan, x + 2.5 * plan.cell, y + 1.5 * plan.cell), { block: 'encoder', row: 1, key: 2 });
+  assert.equal(cellAt(plan, x - 1, y), null);
+  assert.equal(cellAt(plan, x + 6.5 * plan.cell, y), null);
+});
+
+test('the three grids of an encoder-decoder line up', () => {
+  const plan = layout(frame('encoder-decoder', 4, 3, [block('encoder', 4, 4), block('cross', 3, 4), block('decoder', 3, 3)]), { width: 300, height: 300 });
+  const [top, cross, decoder] = plan.blocks;
+  assert.equal(cross.x, top.x);
+  assert.equal(decoder.y, cross.y);
+  assert.ok(decoder.x > top.x + top.width);
+  assert.equal(rowPath(plan, 'decoder', 1).match(/M/g).length, 2, 'a decoder row runs through both of its grids');
+  assert.equal(rowPath(plan, 'encoder', 1).match(/M/g).length, 1);
+  assert.notEqual(cellPath(plan, { block: 'cross', row: 2, key: 3 }), '');
+  assert.equal(cellPath(plan, { block: 'cross', row: 3, key: 3 }), '');
+});
+
+test('hidden cells are hatched and never coloured', () => {
+  const causal = frame('causal', 3, 0, [block('decoder', 3, 3, (row, key) => key <= row)]);
+  const { seen, hidden, levels } = cellPaths(layout(causal, { width: 200, height: 200 }), () => 0, 0);
+  assert.equal(seen.match(/M/g).length, 6);
+  assert.equal(hidden.match(/M/g).length, 3);
+  assert.equal(levels.join('').match(/M/g).length, 6);
+});
+
+test('the ramp rises with the probability', () => {
+  const levels = [0, 0.001, 0.05, 0.2, 0.5, 0.9, 1].map(levelOf);
+  assert.deepEqual(levels, [...levels].sort((a, b) => a - b));
+  assert.deepEqual([levels[0], levels[1], levels.at(-1)], [0, 1, LEVELS]);
+  assert.equal(levelOf(NaN), 0);
+});
+
+test('a growing run keeps its scale for some steps', () => {
+  const at = (rows) => layout(frame('causal', rows, 0, [block('decoder', rows, rows)], false), { width: 300, height: 300 }).cell;
+  assert.equal(at(9), at(10));
+});

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { escapeText, joinPieces, shorten, showPiece, showPieces } from '../../www/pieces.js';
+
+const piece = (text, more = {}) => ({ piece: text, ...more });
+
+test('a word shows itself, its space as a flag', () => {
+  assert.deepEqual([showPiece(piece('chat', { space: true })).text, showPiece(piece('chat', { space: true })).spaceBefore], ['chat', true]);
+  assert.deepEqual([showPiece(piece('▁chat')).text, showPiece(piece('▁chat')).spaceBefore], ['chat', true]);
+  assert.deepEqual([showPiece(piece('Ġcat')).text, showPiece(piece('Ġcat')).spaceBefore], ['cat', true]);
+  assert.equal(showPiece(piece('##ing')).text, 'ing');
+  assert.equal(showPiece(piece('▁')).kind, 'space');
+});
+
+test('what would be invisible or turn its neighbours round is escaped', () => {
+  assert.equal(escapeText('a\u202Eb'), 'aU+202Eb');
+  assert.equal(escapeText('\u2066x\u2069'), 'U+2066xU+2069');
+  assert.equal(escapeText('\u200B\uFEFF'), 'U+200BU+FEFF');
+  assert.equal(escapeText('a\nb\tc'), 'a↵b⇥c');
+  assert.equal(escapeText('\u0007'), 'U+0007');
+  assert.equal(showPiece(piece('x\u202E')).kind, 'escape');
+  assert.equal(escapeText('👩\u200D🔬'), '👩\u200D🔬');
+});
+
+test('bytes show as bytes until they complete a character', () => {
+  const bytes = ['<0xF0>', '<0x9F>', '<0x99>', '<0x82>'].map((text) => piece(text));
+  assert.deepEqual(showPieces(bytes.slice(0, 3)).map(({ text, kind }) => `${kind} ${text}`), ['byte F0', 'byte 9F', 'byte 99']);
+  const whole = showPieces(bytes);
+  assert.equal(whole[3].text, '🙂');
+  assert.equal(whole[3].detail, 'F0 9F 99 82');
+  assert.equal(showPieces([piece('<0x82>'), piece('<0x41>')]).map(({ text }) => text).join(' '), '82 A');
+});
+
+test('the replacement character is never shown', () => {
+  const texts = [piece('�'), piece('a�b'), piece('▁�')].map((token) => showPiece(token).text);
+  assert.ok(texts.every((text) => !text.includes('\uFFFD')), texts.join(' '));
+});
+
+test('byte escapes that spell a control character stay escaped', () => {
+  assert.equal(showPieces([piece('<0xE2>'), piece('<0x80>'), piece('<0xAE>')])[2].text, 'U+202E');
+});
+
+test('a combining mark alone gets something to stand on', () => {
+  assert.equal(showPiece(piece('\u0301')).text, '\u25CC\u0301');
+});
+
+test('pieces join to text without the signs', () => {
+  assert.equal(joinPieces([piece('[BOS]', { special: true }), piece('Le', { space: true }), piece('chat', { space: true }), piece('.', { space: false })]), 'Le chat.');
+});
+
+test('shortening counts characters, not code units', () => {
+  assert.equal(shorten('🙂🙂🙂🙂', 3), '🙂🙂…');
+  assert.equal(shorten('abc', 3), 'abc');
+});

@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { LONGEST_TEXT, defaults, readHash, writeHash } from '../../www/state.js';
+
+test('the defaults need no address', () => {
+  assert.equal(writeHash(defaults()), '');
+  assert.deepEqual(readHash(''), defaults());
+});
+
+test('a state survives its address', () => {
+  const state = {
+    ...defaults(), text: 'Où est & le #chat = 50%?', on: ['causal', 'encoder-decoder'], layer: 2, head: 'all', temperature: 0.7,
+    topK: 5, topP: 0.9, seed: 42, fill: 'confidence', blanks: [1, 4], device: 'cpu', lang: 'zh', theme: 'dark', step: 3, speed: 2,
+  };
+  assert.deepEqual(readHash(writeHash(state)), state);
+  assert.deepEqual(readHash(writeHash({ ...defaults(), text: '', on: [], blanks: [] })), { ...defaults(), text: '', on: [], blanks: [] });
+});
+
+test('what does not fit is left at its default', () => {
+  const state = readHash('#layer=-1&head=x&temperature=1e9&topP=nan&seed=1.5&fill=never&device=quantum&lang=xx&theme=pink&step=1e3&speed=3&on=evil&blanks=1.x&__proto__=1&constructor=2');
+  assert.deepEqual(state, { ...defaults() });
+  assert.equal(Object.getPrototypeOf(state), Object.prototype);
+});
+
+test('numbers are clamped, texts cut and cleaned', () => {
+  assert.equal(readHash('#temperature=99&topP=0.0001').temperature, 5);
+  assert.equal(readHash('#topP=0.0001').topP, 0.01);
+  const text = readHash(`#text=${encodeURIComponent('🙂'.repeat(3000))}`).text;
+  assert.ok(text.length <= LONGEST_TEXT && !/[\uD800-\uDBFF]$/.test(text));
+  assert.equal(readHash(`#text=${encodeURIComponent('a\nb\0c')}`).text, 'a bc');
+});
+
+test('nonsense never throws', () => {
+  for (const hash of ['#%', '#%E0%A4%A', '#&&&===', `#${'a='.repeat(9000)}`, '#text=%FF', null, undefined]) readHash(hash);
+});

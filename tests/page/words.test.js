@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { defaultBlank, wordAt, wordsOf } from '../../www/words.js';
+
+/** Tokens as `[start, end]` pairs; null for a sign. */
+const tokens = (...spans) => spans.map((span) => (span ? { start: span[0], end: span[1], special: false } : { start: null, end: null, special: true }));
+
+test('a word has all its pieces, signs have none', () => {
+  const text = 'The children play.';
+  const words = wordsOf(text, tokens(null, [0, 3], [4, 9], [9, 12], [13, 17], [17, 18], null));
+  assert.deepEqual(words.map(({ text: word, tokens: own }) => [word, own]), [['The', [1]], ['children', [2, 3]], ['play', [4]], ['.', [5]]]);
+  assert.equal(wordAt(words, 3), 1);
+  assert.equal(wordAt(words, 0), -1);
+});
+
+test('the first blank is the last whole word of some length', () => {
+  const text = 'The old doctor is tired.';
+  const words = wordsOf(text, tokens([0, 3], [4, 7], [8, 14], [15, 17], [18, 23], [23, 24]));
+  assert.deepEqual(defaultBlank(words).map((at) => words[at].text), ['tired']);
+});
+
+test('a sentence of short or split words still gets a blank, an empty one none', () => {
+  const words = wordsOf('I am mathematically ok', tokens([0, 1], [2, 4], [5, 10], [10, 19], [20, 22]));
+  assert.deepEqual(defaultBlank(words).map((at) => words[at].text), ['mathematically']);
+  assert.deepEqual(defaultBlank([]), []);
+});
+
+test('a token that carries its leading space belongs to its word', () => {
+  const words = wordsOf('a cat', tokens([0, 1], [1, 5]));
+  assert.deepEqual(words.map(({ tokens: own }) => own), [[0], [1]]);
+});
