@@ -13,8 +13,12 @@ use crate::spec::{
 use crate::weights::Stored;
 
 /// `model_type: "unmasked"`.
-pub const FAMILY: Family =
-    Family { model_types: &["unmasked"], spec, stored: |_, name| Stored::plain(name) };
+pub const FAMILY: Family = Family {
+    model_types: &["unmasked"],
+    spec,
+    // Its tensors have our names; only the pair head stands at the top.
+    stored: |_, name| Stored::plain(name.strip_prefix("output.").unwrap_or(name)),
+};
 
 /// Every setting is read; an unknown one is refused by serde with its name.
 #[derive(Deserialize)]
