@@ -78,7 +78,8 @@ def scores(outputs: list[str], references: list[list[str]], bootstrap: bool = Fa
         if bootstrap:
             score = metric.corpus_score(outputs, streams, n_bootstrap=BOOTSTRAP)
             found[name] = round(score.score, 2)
-            found[f"{name}_interval"] = [round(score._mean - score._ci, 2), round(score._mean + score._ci, 2)]
+            middle, half = float(score._mean), float(score._ci)
+            found[f"{name}_interval"] = [round(middle - half, 2), round(middle + half, 2)]
         else:
             found[name] = round(metric.corpus_score(outputs, streams).score, 2)
         found[f"{name}_signature"] = str(metric.get_signature())

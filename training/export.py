@@ -54,7 +54,7 @@ EXAMPLES = {
 GOLDEN = {
     "en-fr": {
         "generate": [("The cat is hungry.", "Le chat a"), ("I don't know where he lives.", ""), ("Thank you!", "Merci !")],
-        "encode": [("The _ is hungry.", "Le chat a _."), ("She reads a _.", None), ("I am tired.", "Il pleut.")],
+        "encode": [("The _ sleeps.", "Le chat _."), ("She _.", None), ("I am tired.", "Il pleut.")],
     },
 }
 

@@ -27,9 +27,9 @@ OBJECTIVES = {
 ARCHITECTURE_OF = {name: name for name in OBJECTIVES} | {"control": "causal"}
 
 BLANKS = 0.15
-UNTOUCHED = 0.15  # pairs without any blank: what the pair head meets in use
+UNTOUCHED = 0.1  # pairs without any blank: what the pair head meets in use
 SINGLES = 0.25  # batches of single sentences
-NEGATIVES = 0.35  # pairs that are no translations; half of them look like ones
+NEGATIVES = 0.3  # pairs that are no translations; half of them look like ones
 FIRST_ORDINARY = len(SPECIAL)
 
 
@@ -95,12 +95,12 @@ def translate(pairs) -> Batch:
 def masked(pairs, corpus: Corpus, chosen, rng: np.random.Generator) -> Batch:
     """A batch of single sentences, or of pairs of which some are no translations.
 
-    Blanks fall on every pair, so that a blank says nothing about the verdict; but only what stands in a true
-    pair or alone is supervised, since nothing can be learnt about a word from a sentence that does not go with it.
+    Blanks fall on every pair alike, so that a blank says nothing about the verdict, and all of them are
+    supervised: in a false pair a word still has its own sentence to be told from.
     """
     if rng.random() < SINGLES:
         sequences = [[CLS, *side, SEP] for pair in pairs for side in pair]
-        return blanked(sequences, np.ones(len(sequences), bool), 0.0, corpus, rng, None)
+        return blanked(sequences, 0.0, corpus, rng, None)
     sequences, verdicts = [], []
     for (source, target), i in zip(pairs, chosen):
         verdict = PAIR_YES
@@ -113,18 +113,16 @@ def masked(pairs, corpus: Corpus, chosen, rng: np.random.Generator) -> Batch:
             target = corpus.targets[other]
         sequences.append(pair_side(source, target))
         verdicts.append(verdict)
-    verdicts = np.array(verdicts)
-    return blanked(sequences, verdicts == PAIR_YES, UNTOUCHED, corpus, rng, torch.tensor(verdicts))
+    return blanked(sequences, UNTOUCHED, corpus, rng, torch.tensor(verdicts))
 
 
-def blanked(sequences, supervised, untouched: float, corpus, rng, verdicts) -> Batch:
+def blanked(sequences, untouched: float, corpus, rng, verdicts) -> Batch:
     ids = padded([list(map(int, s)) for s in sequences])
     flat = ids.numpy()
     ordinary = flat >= FIRST_ORDINARY
     touched = (rng.random(len(sequences)) >= untouched)[:, None]
     picked = ordinary & touched & (rng.random(flat.shape) < BLANKS)
-    labels = flat[picked & supervised[:, None]].copy()
-    rows = np.flatnonzero(picked & supervised[:, None])
+    labels, rows = flat[picked].copy(), np.flatnonzero(picked)
     fate = rng.random(flat.shape)
     another = rng.integers(FIRST_ORDINARY, corpus.vocab_size, flat.shape)
     corrupted = np.where(picked & (fate < 0.8), MASK, np.where(picked & (fate < 0.9), another, flat))

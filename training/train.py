@@ -152,7 +152,7 @@ class HeldOut:
         by_length = sorted(self.pairs, key=lambda pair: len(pair[0]) + len(pair[1]))
         groups = [by_length[i : i + 100] for i in range(0, len(by_length), 100)]
         rng = np.random.default_rng(0)  # the same blanks each time
-        masked = lambda g: blanked([pair_side(*pair) for pair in g], np.ones(len(g), bool), 0.0, corpus, rng, None)
+        masked = lambda g: blanked([pair_side(*pair) for pair in g], 0.0, corpus, rng, None)
         self.batches = [masked(g) if objective == "encoder" else make(objective, g) for g in groups]
 
     @torch.no_grad()
