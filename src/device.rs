@@ -98,7 +98,7 @@ pub struct Prepared {
 #[derive(Debug)]
 enum Place {
     Cpu(cpu::Prepared),
-    Gpu(gpu::Prepared),
+    Gpu(Box<gpu::Prepared>),
 }
 
 impl Device {
@@ -157,7 +157,7 @@ impl Device {
                 Place::Cpu(cpu.prepare(weights, graph, capacity)?)
             }
             (Device::Gpu(gpu), Weights::Gpu(weights)) => {
-                Place::Gpu(gpu.prepare(weights, graph, capacity).await?)
+                Place::Gpu(Box::new(gpu.prepare(weights, graph, capacity).await?))
             }
             _ => return Err(foreign()),
         };

@@ -1,57 +1,406 @@
-//! The GPU device (being written).
-use super::{Matrix, Report};
+//! The GPU device: WGSL through wgpu (WebGPU in a browser; Vulkan, Metal or D3D12 on a desktop).
+//!
+//! [`Gpu::open`] finds an adapter and says honestly what it is. Weights and caches live in
+//! `memory`, what a graph needs made once in `prepare`, one play in `play`. Whatever an adapter can
+//! cause (loss, refusal, memory, a shader it rejects) comes back as an [`Error`] of the next call.
+
+mod memory;
+mod play;
+mod prepare;
+mod wait;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Report;
+use super::kernels::{Access, CACHE_BINDINGS, Kernel};
 use crate::error::{Error, Result};
 use crate::graph::{CacheInfo, Capacity, Graph, Play, Played};
 
+pub use memory::{Caches, Weights};
+pub use prepare::Prepared;
+
 /// An open GPU.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Gpu {
     report: Report,
+    shared: Arc<Shared>,
 }
-/// Weights.
+
+/// What weights, caches and prepared graphs of one GPU have in common.
 #[derive(Debug)]
-pub struct Weights {}
-/// Caches.
-#[derive(Debug)]
-pub struct Caches {}
-/// A prepared graph.
-#[derive(Debug)]
-pub struct Prepared {}
+struct Shared {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    limits: wgpu::Limits,
+    software: bool,
+    trouble: Arc<Mutex<Trouble>>,
+    shaders: Mutex<HashMap<&'static str, Shader>>,
+    pipelines: Mutex<HashMap<PipelineKey, wgpu::ComputePipeline>>,
+    cache_layout: wgpu::BindGroupLayout,
+    /// Stands where a shader binds something that it will not read.
+    nothing: wgpu::Buffer,
+    /// The same for `@group(1)`.
+    no_cache: wgpu::BindGroup,
+}
+
+/// A shader's module and the layouts of its bindings.
+#[derive(Clone, Debug)]
+struct Shader {
+    module: wgpu::ShaderModule,
+    bindings: wgpu::BindGroupLayout,
+    pipeline: wgpu::PipelineLayout,
+}
+
+/// A shader and the bits of its overrides.
+type PipelineKey = (&'static str, Vec<(&'static str, u64)>);
+
+/// What went wrong behind our back.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// The device is gone for good, for this reason.
+    lost: Option<String>,
+    /// The first error that no scope caught; told once.
+    error: Option<String>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Gpu {
-    /// Opens it.
+    /// Opens the best adapter there is, software included.
     pub async fn open() -> Result<Gpu> {
-        Err(Error::device("WebGPU", "an adapter", "none"))
+        supported()?;
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+        descriptor.backends = wgpu::Backends::PRIMARY;
+        let instance = wgpu::Instance::new(descriptor);
+        let options = wgpu::RequestAdapterOptions {
+            power_preference: wgpu::PowerPreference::HighPerformance,
+            ..Default::default()
+        };
+        let adapter = instance.request_adapter(&options).await.map_err(|_| {
+            let got = if cfg!(target_arch = "wasm32") {
+                "none: this browser offers no adapter on this machine"
+            } else {
+                "none: no Vulkan, Metal or D3D12 driver offers one"
+            };
+            Error::device("GPU", "an adapter", got)
+        })?;
+        let info = adapter.get_info();
+        let name = adapter_name(&info);
+        let limits = adapter.limits();
+        let wanted = wgpu::Limits {
+            max_buffer_size: limits.max_buffer_size,
+            max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size,
+            ..wgpu::Limits::defaults()
+        };
+        // Textures are nothing to us: an adapter may be poor there.
+        let wanted = wanted.or_worse_values_from(&limits);
+        let needed = [
+            ("storage buffers a stage", wanted.max_storage_buffers_per_shader_stage, 8),
+            ("invocations a workgroup", wanted.max_compute_invocations_per_workgroup, 256),
+            ("bytes of workgroup memory", wanted.max_compute_workgroup_storage_size, 16_384),
+        ];
+        if let Some((of, have, need)) = needed.into_iter().find(|(_, have, need)| have < need) {
+            let what = format!("GPU adapter ({name})");
+            return Err(Error::device(what, format!("{need} {of}"), have.to_string()));
+        }
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("unmasked"),
+            required_limits: wanted,
+            ..Default::default()
+        };
+        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| {
+            let what = format!("GPU adapter ({name})");
+            Error::device(what, "a device", format!("a refusal: {error}"))
+        })?;
+
+        let trouble = Arc::new(Mutex::new(Trouble::default()));
+        let noted = trouble.clone();
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            lock(&noted).error.get_or_insert_with(|| error.to_string());
+        }));
+        let noted = trouble.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            lock(&noted).lost.get_or_insert_with(|| format!("{reason:?}: {message}"));
+        });
+
+        let software = is_software(&info, &name);
+        let reason = if software {
+            "the adapter is software: its numbers are right, it is slow".into()
+        } else {
+            "the adapter is real hardware".into()
+        };
+        let report = Report { backend: "gpu", adapter: name, software, reason };
+        let shared = Shared::new(device, queue, software, trouble);
+        let gpu = Gpu { report, shared: Arc::new(shared) };
+        gpu.shared.healthy()?;
+        Ok(gpu)
     }
+
     /// What it is.
     pub fn report(&self) -> &Report {
         &self.report
     }
-    /// Empty.
+
+    /// An empty set of weights.
     pub fn weights(&self) -> Weights {
-        Weights {}
+        Weights::new(self.shared.clone())
     }
-    /// Caches.
-    pub async fn caches(&self, _shapes: &[CacheInfo], _capacity: Capacity) -> Result<Caches> {
-        Ok(Caches {})
+
+    /// Caches of these shapes, zeroed.
+    pub async fn caches(&self, shapes: &[CacheInfo], capacity: Capacity) -> Result<Caches> {
+        Caches::new(&self.shared, shapes, capacity).await
     }
-    /// Prepare.
-    pub async fn prepare(&self, _w: &Weights, _graph: &Graph, _c: Capacity) -> Result<Prepared> {
-        Ok(Prepared {})
+
+    /// Makes all that plays of this graph need: memory, pipelines, bind groups.
+    pub async fn prepare(
+        &self,
+        weights: &Weights,
+        graph: &Graph,
+        capacity: Capacity,
+    ) -> Result<Prepared> {
+        Prepared::new(&self.shared, weights, graph, capacity).await
     }
-    /// Play.
+
+    /// Plays it: one submit, and one readback where anything is to come back.
     pub async fn play(
         &self,
-        _p: &mut Prepared,
-        _c: &mut Caches,
-        _play: &Play<'_>,
+        prepared: &mut Prepared,
+        caches: &mut Caches,
+        play: &Play<'_>,
     ) -> Result<Played> {
-        Ok(Played::default())
+        prepared.play(caches, play).await
+    }
+
+    /// Drops the device under whoever uses it, as a crash of a driver does.
+    pub fn destroy(&self) {
+        self.shared.device.destroy();
     }
 }
-impl Weights {
-    /// Upload.
-    pub fn upload(&mut self, _name: &str, _out: usize, _inner: usize, _m: Matrix) -> Result<()> {
-        Ok(())
+
+impl Shared {
+    fn new(
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        software: bool,
+        trouble: Arc<Mutex<Trouble>>,
+    ) -> Shared {
+        let cache_layout = bind_group_layout(&device, "cache", &CACHE_BINDINGS);
+        let nothing = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("nothing"),
+            size: 256,
+            usage: wgpu::BufferUsages::STORAGE,
+            mapped_at_creation: false,
+        });
+        let written = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("no cache"),
+            size: 256,
+            usage: wgpu::BufferUsages::STORAGE,
+            mapped_at_creation: false,
+        });
+        let shape = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("no cache"),
+            size: 16,
+            usage: wgpu::BufferUsages::UNIFORM,
+            mapped_at_creation: false,
+        });
+        let no_cache = device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("no cache"),
+            layout: &cache_layout,
+            entries: &[
+                wgpu::BindGroupEntry { binding: 0, resource: shape.as_entire_binding() },
+                wgpu::BindGroupEntry { binding: 1, resource: written.as_entire_binding() },
+            ],
+        });
+        Shared {
+            limits: device.limits(),
+            device,
+            queue,
+            software,
+            trouble,
+            shaders: Mutex::default(),
+            pipelines: Mutex::default(),
+            cache_layout,
+            nothing,
+            no_cache,
+        }
     }
+
+    /// An error, if something went wrong that nobody waited for.
+    fn healthy(&self) -> Result<()> {
+        let mut trouble = lock(&self.trouble);
+        if let Some(lost) = &trouble.lost {
+            return Err(Error::device("GPU device", "to stay", format!("its loss ({lost})")));
+        }
+        match trouble.error.take() {
+            Some(error) => Err(Error::device("GPU", "no error", error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs `make`; memory that is not there, or anything else the device refuses, becomes an error
+    /// that names `what`.
+    async fn scoped<T>(&self, what: &str, make: impl FnOnce() -> T) -> Result<T> {
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let made = make();
+        let (validation, internal, memory) = (validation.pop(), internal.pop(), memory.pop());
+        let errors = [validation.await, internal.await, memory.await];
+        match errors.into_iter().flatten().next() {
+            Some(error) => Err(refused(what, &error)),
+            None => Ok(made),
+        }
+    }
+
+    /// The size that one binding can have, in bytes.
+    fn largest_binding(&self) -> u64 {
+        self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
+    }
+
+    /// A storage buffer, checked against the limits; at least 16 bytes, as empty bindings are invalid.
+    fn storage(&self, what: &str, bytes: u64, more: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        let most = self.largest_binding();
+        if bytes > most {
+            let expected = format!("at most {} MB on this GPU", most >> 20);
+            return Err(Error::limit(what, expected, format!("{} MB", bytes >> 20)));
+        }
+        Ok(self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(what),
+            size: bytes.max(16).next_multiple_of(16),
+            usage: wgpu::BufferUsages::STORAGE | more,
+            mapped_at_creation: false,
+        }))
+    }
+
+    /// The module and layouts of a kernel, made once.
+    fn shader(&self, kernel: &'static Kernel) -> Shader {
+        lock(&self.shaders)
+            .entry(kernel.name)
+            .or_insert_with(|| {
+                let bindings = bind_group_layout(&self.device, kernel.name, kernel.bindings);
+                let groups = [Some(&bindings), Some(&self.cache_layout)];
+                let pipeline = wgpu::PipelineLayoutDescriptor {
+                    label: Some(kernel.name),
+                    bind_group_layouts: &groups[..1 + kernel.cache as usize],
+                    immediate_size: 0,
+                };
+                Shader {
+                    module: self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+                        label: Some(kernel.name),
+                        source: wgpu::ShaderSource::Wgsl(kernel.source.into()),
+                    }),
+                    pipeline: self.device.create_pipeline_layout(&pipeline),
+                    bindings,
+                }
+            })
+            .clone()
+    }
+
+    /// The pipeline of a kernel with these overrides, made once.
+    fn pipeline(
+        &self,
+        kernel: &'static Kernel,
+        overrides: &[(&'static str, f64)],
+    ) -> wgpu::ComputePipeline {
+        let key = (kernel.name, overrides.iter().map(|(n, v)| (*n, v.to_bits())).collect());
+        if let Some(pipeline) = lock(&self.pipelines).get(&key) {
+            return pipeline.clone();
+        }
+        let shader = self.shader(kernel);
+        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(kernel.name),
+            layout: Some(&shader.pipeline),
+            module: &shader.module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: overrides,
+                // Every kernel writes its workgroup memory before it reads it.
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: None,
+        });
+        lock(&self.pipelines).insert(key, pipeline.clone());
+        pipeline
+    }
+}
+
+fn bind_group_layout(
+    device: &wgpu::Device,
+    name: &str,
+    bindings: &[(&str, Access)],
+) -> wgpu::BindGroupLayout {
+    let entries: Vec<_> = bindings
+        .iter()
+        .enumerate()
+        .map(|(binding, (_, access))| wgpu::BindGroupLayoutEntry {
+            binding: binding as u32,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer {
+                ty: match access {
+                    Access::Uniform => wgpu::BufferBindingType::Uniform,
+                    Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
+                    Access::Write => wgpu::BufferBindingType::Storage { read_only: false },
+                },
+                has_dynamic_offset: false,
+                min_binding_size: None,
+            },
+            count: None,
+        })
+        .collect();
+    device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+        label: Some(name),
+        entries: &entries,
+    })
+}
+
+/// An error of an error scope, by what was being made.
+fn refused(what: &str, error: &wgpu::Error) -> Error {
+    match error {
+        wgpu::Error::OutOfMemory { .. } => {
+            Error::device(what, "room on the GPU", "no memory left (try a smaller model)")
+        }
+        other => Error::device(what, "the GPU to accept it", other.to_string()),
+    }
+}
+
+/// A browser says nothing but a description, and sometimes not even that.
+fn adapter_name(info: &wgpu::AdapterInfo) -> String {
+    let parts = [info.name.as_str(), info.driver.as_str()];
+    let name = parts.into_iter().map(str::trim).find(|part| !part.is_empty());
+    name.unwrap_or("unnamed adapter").to_owned()
+}
+
+fn is_software(info: &wgpu::AdapterInfo, name: &str) -> bool {
+    const NAMES: [&str; 5] = ["llvmpipe", "swiftshader", "lavapipe", "basic render", "software"];
+    let text = format!("{name} {} {}", info.driver, info.driver_info).to_lowercase();
+    info.device_type == wgpu::DeviceType::Cpu || NAMES.iter().any(|name| text.contains(name))
+}
+
+/// An error where the browser has no WebGPU here at all.
+#[cfg(target_arch = "wasm32")]
+fn supported() -> Result<()> {
+    let global = js_sys::global();
+    let has = |object: &js_sys::Object, key: &str| {
+        js_sys::Reflect::get(object, &key.into()).ok().filter(|found| found.is_object())
+    };
+    let Some(navigator) = has(&global, "navigator") else {
+        return Err(Error::device("WebGPU", "a browser's `navigator`", "none"));
+    };
+    if has(&navigator.into(), "gpu").is_some() {
+        return Ok(());
+    }
+    let secure = js_sys::Reflect::get(&global, &"isSecureContext".into());
+    if secure.is_ok_and(|secure| secure == false) {
+        let got = "an insecure one (plain http from another machine)";
+        return Err(Error::device("WebGPU", "a secure page (https or 127.0.0.1)", got));
+    }
+    Err(Error::device("WebGPU", "`navigator.gpu` in this worker", "none: this browser lacks it"))
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn supported() -> Result<()> {
+    Ok(())
 }

@@ -1,1 +1,700 @@
-//! kernels
+//! The table: step -> shader, overrides, bindings, parameters, workgroups.
+//!
+//! Every shader is one file of `shaders/`, as it stands. Its `@group(0)` holds parameters (a
+//! uniform), the play and its operands; where it touches a cache, `@group(1)` holds that layer's
+//! cache and its shape. `tests/shaders.rs` reads the shaders and holds this table to them.
+
+use crate::device::fuse::{Linear, Norm, Pair, Step};
+use crate::error::{Error, Result};
+use crate::graph::{
+    Activation, Extent, Graph, Index, Lookup, NormKind, Pairing, Site, Value, Weight,
+};
+
+/// Words at the head of a play's buffer, as shaders name them: `const PLAY_ROWS = 0u;`.
+pub mod header {
+    /// Rows of the play.
+    pub const ROWS: usize = 0;
+    /// Variants of the play.
+    pub const VARIANTS: usize = 1;
+    /// Picked rows.
+    pub const PICKED: usize = 2;
+    /// Candidates of each choice.
+    pub const CANDIDATES: usize = 3;
+    /// Keys of each site.
+    pub const KEYS: usize = 4;
+    /// Where `[variant][row]` ids begin.
+    pub const IDS: usize = 7;
+    /// Where `[variant][row]` segments begin.
+    pub const SEGMENTS: usize = 8;
+    /// Where the slots of the rows begin.
+    pub const SLOTS: usize = 9;
+    /// Where the picked rows begin.
+    pub const PICKS: usize = 10;
+    /// Where `[stream][row]` positions begin.
+    pub const POSITIONS: usize = 11;
+    /// Where `[variant][picked]` draws begin, four words each.
+    pub const DRAWS: usize = 12;
+    /// Of each site: where `[variant][layer][head]` gates begin, or [`NONE`].
+    pub const GATES: usize = 13;
+    /// Of each site: where `[plane][row][word]` mask words begin.
+    pub const PLANES: usize = 16;
+    /// Of each site: where `[variant][layer][head]` -> plane begins.
+    pub const TABLE: usize = 19;
+    /// Of each site: words of a mask row.
+    pub const WORDS: usize = 22;
+    /// Where the watch table begins: for each attention, where its records begin, or 0.
+    pub const WATCH: usize = 25;
+    /// Length.
+    pub const LENGTH: usize = 32;
+    /// Stands for nothing.
+    pub const NONE: u32 = u32::MAX;
+    /// Name in the shaders and value of each.
+    pub const ALL: [(&str, usize); 17] = [
+        ("PLAY_ROWS", ROWS),
+        ("PLAY_VARIANTS", VARIANTS),
+        ("PLAY_PICKED", PICKED),
+        ("PLAY_CANDIDATES", CANDIDATES),
+        ("PLAY_KEYS", KEYS),
+        ("PLAY_IDS", IDS),
+        ("PLAY_SEGMENTS", SEGMENTS),
+        ("PLAY_SLOTS", SLOTS),
+        ("PLAY_PICKS", PICKS),
+        ("PLAY_POSITIONS", POSITIONS),
+        ("PLAY_DRAWS", DRAWS),
+        ("PLAY_GATES", GATES),
+        ("PLAY_PLANES", PLANES),
+        ("PLAY_TABLE", TABLE),
+        ("PLAY_WORDS", WORDS),
+        ("PLAY_WATCH", WATCH),
+        ("NONE", NONE as usize),
+    ];
+}
+
+/// How a shader uses a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// A uniform.
+    Uniform,
+    /// Read-only storage.
+    Read,
+    /// Storage that is written.
+    Write,
+}
+
+/// A shader and what it binds.
+#[derive(Debug)]
+pub struct Kernel {
+    /// Name of its file in `shaders/`, without `.wgsl`.
+    pub name: &'static str,
+    /// Its text.
+    pub source: &'static str,
+    /// Names and uses of `@group(0)`, by binding: parameters and play first.
+    pub bindings: &'static [(&'static str, Access)],
+    /// Whether it binds a cache as `@group(1)`.
+    pub cache: bool,
+    /// Fields of its `Params`, a word each (the tables of `embed` are four words each).
+    pub params: &'static [&'static str],
+}
+
+/// What every kernel with a cache has as `@group(1)`.
+pub const CACHE_BINDINGS: [(&str, Access); 2] =
+    [("shape", Access::Uniform), ("cache", Access::Write)];
+
+macro_rules! kernel {
+    ($name:literal, cache: $cache:literal, params: [$($param:literal),* $(,)?], $($binding:ident: $access:ident),*) => {
+        Kernel {
+            name: $name,
+            source: include_str!(concat!("../../shaders/", $name, ".wgsl")),
+            bindings: &[
+                ("params", Access::Uniform),
+                ("play", Access::Read),
+                $((stringify!($binding), Access::$access)),*
+            ],
+            cache: $cache,
+            params: &[$($param),*],
+        }
+    };
+}
+
+static EMBED: Kernel = kernel!(
+    "embed", cache: false, params: ["width", "stride", "tables", "unused", "table"],
+    table0: Read, table1: Read, table2: Read, table3: Read, out: Write
+);
+static PICK: Kernel = kernel!(
+    "pick", cache: false, params: ["width", "stride", "x_stride", "x_start"],
+    x: Read, out: Write
+);
+static COMBINE: Kernel = kernel!(
+    "combine", cache: false,
+    params: ["width", "stride", "a_stride", "a_start", "b_stride", "b_start", "picked"],
+    a: Read, b: Read, out: Write
+);
+static NORM: Kernel = kernel!(
+    "norm", cache: false,
+    params: [
+        "groups", "part", "stride", "x_stride", "x_start", "weight", "bias", "has_weight",
+        "has_bias", "epsilon", "offset", "picked",
+    ],
+    x: Read, vectors: Read, out: Write
+);
+static ROTATE: Kernel = kernel!(
+    "rotate", cache: false,
+    params: [
+        "width", "stride", "x_stride", "x_start", "head_width", "start", "dims", "neighbours",
+        "stream",
+    ],
+    x: Read, frequencies: Read, out: Write
+);
+static STORE: Kernel = kernel!(
+    "store", cache: true,
+    params: ["width", "keys_stride", "keys_start", "values_stride", "values_start"],
+    keys: Read, values: Read
+);
+static MATMUL_ROW: Kernel = kernel!(
+    "matmul_row", cache: true,
+    params: [
+        "inputs", "outputs", "picks", "x_stride", "x_start", "stride", "scale", "bias",
+        "norm_weight", "norm_bias", "has_norm_weight", "has_norm_bias", "epsilon", "offset",
+        "multiply_stride", "multiply_start", "add_stride", "add_start", "store_width",
+        "store_keys", "store_values",
+    ],
+    x: Read, weight: Read, vectors: Read, multiply: Read, add: Read, out: Write
+);
+static MATMUL_ROWS: Kernel = kernel!(
+    "matmul_rows", cache: true,
+    params: [
+        "inputs", "outputs", "picks", "x_stride", "x_start", "stride", "scale", "bias",
+        "multiply_stride", "multiply_start", "add_stride", "add_start", "store_width",
+        "store_keys", "store_values",
+    ],
+    x: Read, weight: Read, vectors: Read, multiply: Read, add: Read, out: Write
+);
+static ATTEND: Kernel = kernel!(
+    "attend", cache: true,
+    params: [
+        "site", "layer", "layers", "heads", "group", "stride", "q_stride", "q_start", "reach",
+        "watch", "scale",
+    ],
+    queries: Read, bias: Read, out: Write, outbox: Write
+);
+static SAMPLE: Kernel = kernel!(
+    "sample", cache: false, params: ["vocabulary", "stride", "start"],
+    logits: Read, outbox: Write
+);
+
+/// All kernels.
+pub static KERNELS: [&Kernel; 10] =
+    [&EMBED, &PICK, &COMBINE, &NORM, &ROTATE, &STORE, &MATMUL_ROW, &MATMUL_ROWS, &ATTEND, &SAMPLE];
+
+/// How a weight lies on the GPU: `words[inner / P][out]`, `P` values of neighbouring columns a word,
+/// `inner` padded with zeros to a multiple of 4, so that neighbouring outputs read neighbouring words.
+/// A matrix of one row is always f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// One value a word.
+    F32 = 0,
+    /// Two halves a word.
+    F16 = 1,
+    /// Two brain floats a word.
+    Bf16 = 2,
+    /// Four integers a word; then `out` scales, f32.
+    Int8 = 3,
+}
+
+/// What a binding of a launch is bound to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operand {
+    /// The memory of a value.
+    Value(Value),
+    /// A weight.
+    Weight(Weight),
+    /// These vectors one after the other, f32, each padded to a multiple of 4.
+    Vectors(Vec<Weight>),
+    /// What is read back.
+    Outbox,
+    /// Nothing that the shader will read.
+    Nothing,
+}
+
+/// How many workgroups a play of some rows takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Grid {
+    /// A lane for each of this many cells a row.
+    Cells(usize),
+    /// This many workgroups a row.
+    Parts(usize),
+    /// This many workgroups side by side, for each so many rows.
+    Tiles {
+        /// Side by side.
+        across: usize,
+        /// Rows of each.
+        rows: usize,
+    },
+    /// A workgroup for each row of the play, head and variant.
+    Heads(usize),
+}
+
+/// Everything about a dispatch that does not change from play to play.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The shader.
+    pub kernel: &'static Kernel,
+    /// Values of its overrides.
+    pub overrides: Vec<(&'static str, f64)>,
+    /// Its `Params`, word by word.
+    pub params: Vec<u32>,
+    /// What its bindings after parameters and play are bound to.
+    pub operands: Vec<Operand>,
+    /// The cache that it touches.
+    pub cache: Option<(Site, usize)>,
+    /// Its workgroups.
+    pub grid: Grid,
+    /// Whether it runs over all rows or the picked ones.
+    pub extent: Extent,
+    /// Lanes of a workgroup.
+    pub lanes: usize,
+}
+
+/// What a launch needs to know beside its step.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The graph of the step.
+    pub graph: &'a Graph,
+    /// How each of its weights lies.
+    pub formats: &'a [Format],
+    /// Whether the adapter is software: smaller workgroups pay there.
+    pub software: bool,
+    /// Which list of steps it is in.
+    pub rows: super::fuse::Rows,
+    /// How many attentions came before.
+    pub attention: usize,
+}
+
+/// Columns from one row of a value's memory to the next: whole fours.
+pub fn stride(width: usize) -> usize {
+    width.next_multiple_of(4)
+}
+
+/// Workgroups of a grid, for a play's rows of this launch's extent.
+pub fn workgroups(launch: &Launch, rows: usize, variants: usize) -> [u32; 3] {
+    let count = rows * variants;
+    match launch.grid {
+        Grid::Cells(cells) => line((count * cells).div_ceil(launch.lanes)),
+        Grid::Parts(parts) => line(count * parts),
+        Grid::Tiles { across, rows } => [across as u32, count.div_ceil(rows) as u32, 1],
+        Grid::Heads(heads) => [rows as u32, heads as u32, variants as u32],
+    }
+}
+
+/// A line of workgroups, folded where one dimension does not hold it.
+fn line(count: usize) -> [u32; 3] {
+    const MOST: usize = 65_535;
+    let down = count.div_ceil(MOST).max(1);
+    [count.div_ceil(down) as u32, down as u32, 1]
+}
+
+/// The dispatch of a step.
+pub fn launch(context: &Context<'_>, step: &Step) -> Result<Launch> {
+    match step {
+        Step::Embed { lookups, out } => Ok(embed(context, lookups, *out)),
+        Step::Pick { x, out } => pick(context, *x, *out),
+        Step::Norm { x, norm, groups, out } => Ok(norm_part(context, *x, norm, *groups, *out)),
+        Step::Linear(linear) => Ok(matmul(context, linear)),
+        Step::Combine { a, activation, with, out } => {
+            Ok(combine(context, *a, *activation, *with, *out))
+        }
+        Step::Rotate { x, head_width, rotation, frequencies, out } => {
+            let place = context.place(*x);
+            let (width, stride) = context.shape(*out);
+            Ok(Launch {
+                kernel: &ROTATE,
+                overrides: vec![],
+                params: words(&[
+                    width,
+                    stride,
+                    place.stride,
+                    place.start,
+                    *head_width,
+                    rotation.start,
+                    rotation.dims,
+                    (rotation.pairing == Pairing::Neighbours) as usize,
+                    rotation.stream,
+                ]),
+                operands: vec![
+                    Operand::Value(*x),
+                    Operand::Weight(*frequencies),
+                    Operand::Value(*out),
+                ],
+                cache: None,
+                grid: Grid::Cells(stride),
+                extent: Extent::Rows,
+                lanes: LANES,
+            })
+        }
+        Step::Store { keys, values, site, layer } => {
+            let width = context.graph.info(*keys).width;
+            let (k, v) = (context.place(*keys), context.place(*values));
+            Ok(Launch {
+                kernel: &STORE,
+                overrides: vec![],
+                params: words(&[width, k.stride, k.start, v.stride, v.start]),
+                operands: vec![Operand::Value(*keys), Operand::Value(*values)],
+                cache: Some((*site, *layer)),
+                grid: Grid::Cells(width),
+                extent: Extent::Rows,
+                lanes: LANES,
+            })
+        }
+        Step::Attend { queries, site, layer, heads, bias, out } => {
+            let lanes = attend_lanes(context.software, heads.head_width)?;
+            let place = context.place(*queries);
+            let (_, stride) = context.shape(*out);
+            let layers = context
+                .graph
+                .caches()
+                .iter()
+                .find(|cache| cache.site == *site)
+                .map_or(0, |cache| cache.layers);
+            let reach = bias.map_or(1, |bias| context.graph.weight_info(bias).inner.div_ceil(2));
+            let mut params = words(&[
+                *site as usize,
+                *layer,
+                layers,
+                heads.heads,
+                heads.heads / heads.kv_heads,
+                stride,
+                place.stride,
+                place.start,
+                reach,
+                context.attention,
+            ]);
+            params.push(heads.scale.to_bits());
+            let format = bias.map_or(Format::F32, |bias| context.format(bias));
+            Ok(Launch {
+                kernel: &ATTEND,
+                overrides: vec![
+                    ("LANES", lanes as f64),
+                    ("BIAS", bias.is_some() as u32 as f64),
+                    ("BIAS_FORMAT", format as u32 as f64),
+                ],
+                params,
+                operands: vec![
+                    Operand::Value(*queries),
+                    bias.map_or(Operand::Nothing, Operand::Weight),
+                    Operand::Value(*out),
+                    Operand::Outbox,
+                ],
+                cache: Some((*site, *layer)),
+                grid: Grid::Heads(heads.heads),
+                extent: Extent::Rows,
+                lanes,
+            })
+        }
+        Step::Sample { logits } => {
+            let place = context.place(*logits);
+            let lanes = if context.software { 32 } else { 256 };
+            Ok(Launch {
+                kernel: &SAMPLE,
+                overrides: vec![("LANES", lanes as f64)],
+                params: words(&[context.graph.info(*logits).width, place.stride, place.start]),
+                operands: vec![Operand::Value(*logits), Operand::Outbox],
+                cache: None,
+                grid: Grid::Parts(1),
+                extent: Extent::Picked,
+                lanes,
+            })
+        }
+    }
+}
+
+/// Lanes of kernels that need no particular number.
+const LANES: usize = 64;
+
+/// Where a value or a view lies in memory.
+struct Place {
+    stride: usize,
+    start: usize,
+}
+
+impl Context<'_> {
+    fn place(&self, value: Value) -> Place {
+        let (root, start) = self.graph.root(value);
+        Place { stride: stride(self.graph.info(root).width), start }
+    }
+
+    fn place_or_none(&self, value: Option<Value>) -> Place {
+        value.map_or(Place { stride: 0, start: 0 }, |value| self.place(value))
+    }
+
+    /// Width and stride of a value that a step writes.
+    fn shape(&self, value: Value) -> (usize, usize) {
+        let width = self.graph.info(value).width;
+        (width, stride(width))
+    }
+
+    fn picked(&self, value: Value) -> usize {
+        (self.graph.info(value).extent == Extent::Picked) as usize
+    }
+
+    fn format(&self, weight: Weight) -> Format {
+        self.formats[weight.0 as usize]
+    }
+}
+
+fn words(numbers: &[usize]) -> Vec<u32> {
+    numbers.iter().map(|number| *number as u32).collect()
+}
+
+fn embed(context: &Context<'_>, lookups: &[Lookup], out: Value) -> Launch {
+    let (width, stride) = context.shape(out);
+    let mut params = words(&[width, stride, lookups.len(), 0]);
+    let mut operands = vec![];
+    for lookup in lookups {
+        let index = match lookup.index {
+            Index::Token => 0,
+            Index::Segment => 1,
+            Index::Position(stream) => 2 + stream,
+        };
+        let entries = context.graph.weight_info(lookup.table).out;
+        let format = context.format(lookup.table) as usize;
+        params.extend(words(&[entries, index, format]));
+        params.push(lookup.scale.to_bits());
+        operands.push(Operand::Weight(lookup.table));
+    }
+    params.resize(4 + 4 * 4, 0);
+    operands.resize(4, Operand::Nothing);
+    operands.push(Operand::Value(out));
+    Launch {
+        kernel: &EMBED,
+        overrides: vec![],
+        params,
+        operands,
+        cache: None,
+        grid: Grid::Cells(stride),
+        extent: Extent::Rows,
+        lanes: LANES,
+    }
+}
+
+fn pick(context: &Context<'_>, x: Value, out: Value) -> Result<Launch> {
+    let (width, stride) = context.shape(out);
+    if context.graph.info(x).extent == Extent::Picked {
+        return Err(Error::config("pick", "all rows", "picked rows"));
+    }
+    let place = context.place(x);
+    Ok(Launch {
+        kernel: &PICK,
+        overrides: vec![],
+        params: words(&[width, stride, place.stride, place.start]),
+        operands: vec![Operand::Value(x), Operand::Value(out)],
+        cache: None,
+        grid: Grid::Cells(stride),
+        extent: Extent::Picked,
+        lanes: LANES,
+    })
+}
+
+fn norm_part(context: &Context<'_>, x: Value, norm: &Norm, groups: usize, out: Value) -> Launch {
+    let (width, stride) = context.shape(out);
+    let place = context.place(x);
+    let mut vectors = Vectors::default();
+    let weight = vectors.push(context, norm.weight);
+    let bias = vectors.push(context, norm.bias);
+    let mut params = words(&[
+        groups,
+        width / groups,
+        stride,
+        place.stride,
+        place.start,
+        weight,
+        bias,
+        norm.weight.is_some() as usize,
+        norm.bias.is_some() as usize,
+    ]);
+    params.extend([norm.epsilon.to_bits(), norm.offset.to_bits(), context.picked(out) as u32]);
+    let lanes = if context.software { 16 } else { 64 };
+    Launch {
+        kernel: &NORM,
+        overrides: vec![("LANES", lanes as f64), ("KIND", kind(norm.kind))],
+        params,
+        operands: vec![Operand::Value(x), vectors.operand(), Operand::Value(out)],
+        cache: None,
+        grid: Grid::Parts(groups),
+        extent: context.graph.info(out).extent,
+        lanes,
+    }
+}
+
+fn combine(
+    context: &Context<'_>,
+    a: Value,
+    activation: Option<Activation>,
+    with: Option<(Pair, Value)>,
+    out: Value,
+) -> Launch {
+    let (width, stride) = context.shape(out);
+    let (first, second) = (context.place(a), context.place_or_none(with.map(|(_, b)| b)));
+    let with_what = match with {
+        None => 0.0,
+        Some((Pair::Add, _)) => 1.0,
+        Some((Pair::Multiply, _)) => 2.0,
+    };
+    Launch {
+        kernel: &COMBINE,
+        overrides: vec![("ACTIVATION", number(activation)), ("WITH", with_what)],
+        params: words(&[
+            width,
+            stride,
+            first.stride,
+            first.start,
+            second.stride,
+            second.start,
+            context.picked(out),
+        ]),
+        operands: vec![
+            Operand::Value(a),
+            with.map_or(Operand::Nothing, |(_, b)| Operand::Value(b)),
+            Operand::Value(out),
+        ],
+        cache: None,
+        grid: Grid::Cells(stride),
+        extent: context.graph.info(out).extent,
+        lanes: LANES,
+    }
+}
+
+fn matmul(context: &Context<'_>, linear: &Linear) -> Launch {
+    let info = context.graph.weight_info(linear.weight);
+    let (inputs, outputs) = (info.inner, info.out);
+    let place = context.place(linear.x);
+    let multiply = context.place_or_none(linear.multiply);
+    let add = context.place_or_none(linear.add);
+    let (_, out_stride) = context.shape(linear.out);
+    let picks = match (linear.picks, context.graph.info(linear.out).extent) {
+        (true, _) => 2,
+        (false, Extent::Picked) => 1,
+        (false, Extent::Rows) => 0,
+    };
+    let mut vectors = Vectors::default();
+    let bias = vectors.push(context, linear.bias);
+    let mut params =
+        words(&[inputs, outputs, picks, place.stride / 4, place.start / 4, out_stride]);
+    params.extend([linear.scale.to_bits(), bias as u32]);
+    let mut overrides = vec![
+        ("FORMAT", context.format(linear.weight) as u32 as f64),
+        ("BIAS", linear.bias.is_some() as u32 as f64),
+        ("ACTIVATION", number(linear.activation)),
+        ("MULTIPLY", linear.multiply.is_some() as u32 as f64),
+        ("ADD", linear.add.is_some() as u32 as f64),
+        ("STORE", linear.store.is_some() as u32 as f64),
+        ("SHIFT", (place.start % 4) as f64),
+    ];
+    let few = context.rows == super::fuse::Rows::Few;
+    let (kernel, lanes, grid) = if few {
+        let weight = linear.norm.and_then(|norm| norm.weight);
+        let bias = linear.norm.and_then(|norm| norm.bias);
+        params.extend(words(&[
+            vectors.push(context, weight),
+            vectors.push(context, bias),
+            weight.is_some() as usize,
+            bias.is_some() as usize,
+        ]));
+        params.push(linear.norm.map_or(0.0, |norm| norm.epsilon).to_bits());
+        params.push(linear.norm.map_or(0.0, |norm| norm.offset).to_bits());
+        overrides.push(("NORM", linear.norm.map_or(0.0, |norm| kind(norm.kind))));
+        let lanes = if context.software { 32 } else { 64 };
+        (&MATMUL_ROW, lanes, Grid::Tiles { across: out_stride.div_ceil(lanes), rows: 1 })
+    } else {
+        // As few workgroups across as hold all outputs, and no more lanes than they need.
+        let across = outputs.div_ceil(4 * 64);
+        let whole = if context.software { 8 } else { 32 };
+        let lanes = outputs.div_ceil(4 * across).next_multiple_of(whole);
+        let across = out_stride.div_ceil(4 * lanes);
+        (&MATMUL_ROWS, lanes, Grid::Tiles { across, rows: 4 })
+    };
+    overrides.push(("LANES", lanes as f64));
+    params.extend(words(&[multiply.stride, multiply.start, add.stride, add.start]));
+    match linear.store {
+        Some(store) => {
+            let width = context
+                .graph
+                .caches()
+                .iter()
+                .find(|cache| cache.site == store.site)
+                .map_or(0, |cache| cache.kv_heads * cache.head_width);
+            params.extend(words(&[width, store.keys, store.values]));
+        }
+        None => params.extend([0, 0, 0]),
+    }
+    let value = |value: Option<Value>| value.map_or(Operand::Nothing, Operand::Value);
+    Launch {
+        kernel,
+        overrides,
+        params,
+        operands: vec![
+            Operand::Value(linear.x),
+            Operand::Weight(linear.weight),
+            vectors.operand(),
+            value(linear.multiply),
+            value(linear.add),
+            Operand::Value(linear.out),
+        ],
+        cache: linear.store.map(|store| (store.site, store.layer)),
+        grid,
+        extent: context.graph.info(linear.out).extent,
+        lanes,
+    }
+}
+
+/// Enough lanes that four columns each make a head.
+fn attend_lanes(software: bool, head_width: usize) -> Result<usize> {
+    let fewest = if software { 16 } else { 64 };
+    let lanes = head_width.div_ceil(4).next_power_of_two().max(fewest);
+    if lanes > 256 {
+        return Err(Error::limit("columns of a head", "at most 1024", head_width.to_string()));
+    }
+    Ok(lanes)
+}
+
+/// Vectors gathered into one binding.
+#[derive(Default)]
+struct Vectors {
+    weights: Vec<Weight>,
+    length: usize,
+}
+
+impl Vectors {
+    /// Where the vector begins.
+    fn push(&mut self, context: &Context<'_>, weight: Option<Weight>) -> usize {
+        let start = self.length;
+        if let Some(weight) = weight {
+            self.weights.push(weight);
+            self.length += stride(context.graph.weight_info(weight).inner);
+        }
+        start
+    }
+
+    fn operand(self) -> Operand {
+        if self.weights.is_empty() { Operand::Nothing } else { Operand::Vectors(self.weights) }
+    }
+}
+
+fn kind(kind: NormKind) -> f64 {
+    match kind {
+        NormKind::Layer => 1.0,
+        NormKind::Rms => 2.0,
+    }
+}
+
+fn number(activation: Option<Activation>) -> f64 {
+    match activation {
+        None => 0.0,
+        Some(Activation::Relu) => 1.0,
+        Some(Activation::Gelu) => 2.0,
+        Some(Activation::GeluTanh) => 3.0,
+        Some(Activation::QuickGelu) => 4.0,
+        Some(Activation::Silu) => 5.0,
+        Some(Activation::Tanh) => 6.0,
+        Some(Activation::Sigmoid) => 7.0,
+    }
+}

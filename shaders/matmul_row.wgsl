@@ -1,0 +1,254 @@
+// out = scale * x weightᵀ + bias, and what follows, for one row or a few: a lane an output of a row,
+// so that neighbouring lanes read neighbouring words of the weight and all read the same x.
+//
+// Folded in where the graph has them: the norm of x before, the picking of its rows, then activation,
+// product with another value, residual sum, and the storing of keys and values into a cache.
+// No barrier: on software adapters they cost more than each lane's own sum for the norm.
+
+override LANES: u32 = 64;
+override FORMAT: u32 = 0; // 0: f32, 1: f16, 2: bf16, 3: int8
+override NORM: u32 = 0; // 0: none, 1: layer norm, 2: RMS norm
+override BIAS: u32 = 0;
+override ACTIVATION: u32 = 0; // 0: none, 1: relu, 2: gelu, 3: gelu by tanh, 4: quick gelu, 5: silu, 6: tanh, 7: sigmoid
+override MULTIPLY: u32 = 0;
+override ADD: u32 = 0;
+override STORE: u32 = 0;
+override SHIFT: u32 = 0; // columns from a whole four to the first of x, where x is a view
+
+// Words of the play's header.
+const PLAY_ROWS = 0u;
+const PLAY_VARIANTS = 1u;
+const PLAY_PICKED = 2u;
+const PLAY_SLOTS = 9u;
+const PLAY_PICKS = 10u;
+
+struct Params {
+    inputs: u32,
+    outputs: u32,
+    picks: u32, // 0: a row of x each row, 1: x has picked rows, 2: x has all rows, out the picked
+    x_stride: u32, // in vectors of 4
+    x_start: u32, // in vectors of 4
+    stride: u32, // of out
+    scale: f32,
+    bias: u32, // where vectors hold it
+    norm_weight: u32,
+    norm_bias: u32,
+    has_norm_weight: u32,
+    has_norm_bias: u32,
+    epsilon: f32,
+    offset: f32, // added to the norm's weight
+    multiply_stride: u32,
+    multiply_start: u32,
+    add_stride: u32,
+    add_start: u32,
+    store_width: u32, // kv_heads * head_width
+    store_keys: u32, // the first output that is a key
+    store_values: u32, // the first that is a value
+}
+
+struct Shape {
+    variants: u32,
+    kv_heads: u32,
+    slots: u32,
+    head_width: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> play: array<u32>;
+@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>; // [row][x_stride]
+@group(0) @binding(3) var<storage, read> weight: array<u32>; // [inputs / P][outputs], P inputs a word; int8: then [outputs] scales
+@group(0) @binding(4) var<storage, read> vectors: array<f32>;
+@group(0) @binding(5) var<storage, read> multiply: array<f32>; // [row][multiply_stride]
+@group(0) @binding(6) var<storage, read> add: array<f32>; // [row][add_stride]
+@group(0) @binding(7) var<storage, read_write> out: array<f32>; // [row][stride]
+@group(1) @binding(0) var<uniform> shape: Shape;
+@group(1) @binding(1) var<storage, read_write> cache: array<f32>; // [key|value][variant][kv_head][slot][head_width]
+
+// WGSL has no erf. Two polynomials, within 1e-7.
+fn erf(x: f32) -> f32 {
+    let t = min(abs(x), 4.0);
+    let s = t * t;
+    if t > 0.927734375 {
+        var r = fma(-1.72853470e-5, t, 3.83197126e-4);
+        r = fma(r, s, fma(-3.88396438e-3, t, 2.42546219e-2));
+        r = fma(r, t, -1.06777877e-1);
+        r = fma(r, t, -6.34846687e-1);
+        r = fma(r, t, -1.28717512e-1);
+        r = fma(r, t, -t);
+        return sign(x) * (1.0 - exp(r));
+    }
+    var r = fma(-5.96761703e-4, s, 4.99119423e-3);
+    r = fma(r, s, -2.67681349e-2);
+    r = fma(r, s, 1.12819925e-1);
+    r = fma(r, s, -3.76125336e-1);
+    r = fma(r, s, 1.28379166e-1);
+    return fma(r, x, x);
+}
+
+// WGSL's own tanh may be off by 1e-5, and gives NaN for large arguments on some drivers.
+fn hyperbolic_tangent(x: f32) -> f32 {
+    let t = min(abs(x), 10.0);
+    if t > 0.6 {
+        return sign(x) * (1.0 - 2.0 / (exp(2.0 * t) + 1.0));
+    }
+    let s = t * t;
+    var r = fma(1.57394409e-2, s, -5.23025580e-2);
+    r = fma(r, s, 1.33152470e-1);
+    r = fma(r, s, -3.33327681e-1);
+    return fma(r * s, x, x);
+}
+
+// The exponent is clamped: infinity is not for WGSL to hold.
+fn sigmoid(x: f32) -> f32 {
+    return 1.0 / (1.0 + exp(clamp(-x, -80.0, 80.0)));
+}
+
+fn activate(x: f32) -> f32 {
+    switch ACTIVATION {
+        case 1u: { return max(x, 0.0); }
+        case 2u: { return 0.5 * x * (1.0 + erf(x * 0.70710678)); }
+        case 3u: { return 0.5 * x * (1.0 + hyperbolic_tangent(0.79788456 * (x + 0.044715 * x * x * x))); }
+        case 4u: { return x * sigmoid(1.702 * x); }
+        case 5u: { return x * sigmoid(x); }
+        case 6u: { return hyperbolic_tangent(x); }
+        case 7u: { return sigmoid(x); }
+        default: { return x; }
+    }
+}
+// Inputs 4 k .. 4 k + 4 of an output; the weight is padded to whole fours with zeros.
+fn weights(k: u32, output: u32) -> vec4<f32> {
+    let n = params.outputs;
+    switch FORMAT {
+        case 1u: {
+            let at = 2u * k * n + output;
+            return vec4(unpack2x16float(weight[at]), unpack2x16float(weight[at + n]));
+        }
+        case 2u: {
+            let at = 2u * k * n + output;
+            let words = vec2(weight[at], weight[at + n]);
+            let even = words << vec2(16u);
+            let odd = words & vec2(0xffff0000u);
+            return bitcast<vec4<f32>>(vec4(even.x, odd.x, even.y, odd.y));
+        }
+        case 3u: {
+            let word = bitcast<i32>(weight[k * n + output]);
+            return vec4<f32>(vec4<i32>(word << 24u, word << 16u, word << 8u, word) >> vec4(24u));
+        }
+        default: {
+            let at = 4u * k * n + output;
+            return bitcast<vec4<f32>>(vec4(weight[at], weight[at + n], weight[at + 2u * n], weight[at + 3u * n]));
+        }
+    }
+}
+
+// Four inputs from x; behind the last ones lies anything, and meets zeros of the weight.
+fn input(at: u32) -> vec4<f32> {
+    let a = x[at];
+    if SHIFT == 0u {
+        return a;
+    }
+    let b = x[at + 1u];
+    switch SHIFT {
+        case 1u: { return vec4(a.yzw, b.x); }
+        case 2u: { return vec4(a.zw, b.xy); }
+        default: { return vec4(a.w, b.xyz); }
+    }
+}
+
+fn vector(at: u32, k: u32) -> vec4<f32> {
+    let i = at + 4u * k;
+    return vec4(vectors[i], vectors[i + 1u], vectors[i + 2u], vectors[i + 3u]);
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let rows = play[PLAY_ROWS];
+    let picked = play[PLAY_PICKED];
+    let row = group.y;
+    let output = group.x * LANES + lane;
+    if output >= params.outputs {
+        // The last group also clears the padding of the row.
+        if output < params.stride {
+            out[row * params.stride + output] = 0.0;
+        }
+        return;
+    }
+    var x_row = row;
+    if params.picks == 2u {
+        x_row = row / picked * rows + play[play[PLAY_PICKS] + row % picked];
+    }
+    let first = x_row * params.x_stride + params.x_start;
+    let count = (params.inputs + 3u) / 4u;
+
+    // Which of the last four are inputs, and not padding.
+    let rest = vec4(0u, 1u, 2u, 3u) < vec4(params.inputs - 4u * (count - 1u));
+    var mean = 0.0;
+    var factor = 1.0;
+    if NORM != 0u {
+        let n = f32(params.inputs);
+        if NORM == 1u {
+            var sum = vec4(0.0);
+            for (var k = 0u; k + 1u < count; k++) {
+                sum += input(first + k);
+            }
+            sum += select(vec4(0.0), input(first + count - 1u), rest);
+            mean = (sum.x + sum.y + sum.z + sum.w) / n;
+        }
+        var square = vec4(0.0);
+        for (var k = 0u; k + 1u < count; k++) {
+            let d = input(first + k) - mean;
+            square += d * d;
+        }
+        let d = select(vec4(0.0), input(first + count - 1u) - mean, rest);
+        square += d * d;
+        factor = inverseSqrt((square.x + square.y + square.z + square.w) / n + params.epsilon);
+    }
+
+    var sum = vec4(0.0);
+    for (var k = 0u; k < count; k++) {
+        var value = input(first + k);
+        if NORM != 0u {
+            value = (value - mean) * factor;
+            if params.has_norm_weight == 1u {
+                value *= vector(params.norm_weight, k) + params.offset;
+            } else {
+                value *= 1.0 + params.offset;
+            }
+            if params.has_norm_bias == 1u {
+                value += vector(params.norm_bias, k);
+            }
+        }
+        sum += value * weights(k, output);
+    }
+    var result = (sum.x + sum.y + sum.z + sum.w) * params.scale;
+    if FORMAT == 3u {
+        result *= bitcast<f32>(weight[count * params.outputs + output]);
+    }
+    if BIAS == 1u {
+        result += vectors[params.bias + output];
+    }
+    result = activate(result);
+    if MULTIPLY == 1u {
+        result *= multiply[row * params.multiply_stride + params.multiply_start + output];
+    }
+    if ADD == 1u {
+        result += add[row * params.add_stride + params.add_start + output];
+    }
+    out[row * params.stride + output] = result;
+
+    if STORE == 1u {
+        let slot = play[play[PLAY_SLOTS] + row % rows];
+        let half = shape.variants * shape.kv_heads * shape.slots * shape.head_width;
+        var column = output - params.store_keys;
+        var at = 0u;
+        if output >= params.store_values && output < params.store_values + params.store_width {
+            column = output - params.store_values;
+            at = half;
+        }
+        // Below the first key the difference wraps and is no column either.
+        if column < params.store_width {
+            let head = row / rows * shape.kv_heads + column / shape.head_width;
+            cache[at + (head * shape.slots + slot) * shape.head_width + column % shape.head_width] = result;
+        }
+    }
+}

@@ -1,0 +1,445 @@
+//! One play: its numbers in one buffer, its dispatches in one submit, what it brings back in one
+//! readback.
+
+use std::collections::HashMap;
+
+use super::memory::Caches;
+use super::prepare::{Plan, Prepared, heads};
+use super::wait;
+use crate::device::kernels::{header, stride, workgroups};
+use crate::error::{Error, Result};
+use crate::graph::{
+    Candidate, Choice, Counters, Extent, Label, Op, Play, Played, Site, Tap, Value, What,
+};
+
+/// A watch of more than this is refused, with its size.
+const MOST_WATCHED: usize = 16 << 20;
+
+/// Up to so many rows (variants counted) the list of steps for a few rows is faster.
+const FEW_ROWS: usize = 2;
+
+/// Words of a choice before its candidates, and of a candidate: see `sample.wgsl`.
+const CHOICE_WORDS: usize = 4;
+const CANDIDATE_WORDS: usize = 3;
+
+/// How a tap is found again in what was read back.
+enum Found {
+    /// `[variant][head][row][key]` of these unique heads and rows, from this word on.
+    Inside { at: usize, heads: Vec<u32>, rows: Vec<u32> },
+    /// Columns `start ..` of each variant's rows: where each (variant, row) begins.
+    Rows { at: Vec<usize>, start: usize, width: usize },
+}
+
+/// A copy out of a value's memory, after the run that made it.
+struct Copy {
+    run: usize,
+    value: Value,
+    from: u64,
+    to: u64,
+    bytes: u64,
+}
+
+/// Where all goes that one play brings back.
+#[derive(Default)]
+struct Layout {
+    /// Words written by kernels, first.
+    outbox: usize,
+    /// Words in all.
+    total: usize,
+    copies: Vec<Copy>,
+    found: Vec<Found>,
+    /// Records for each attention, by its number.
+    records: HashMap<usize, Vec<Record>>,
+}
+
+/// An attention's instruction to write what is watched: see `attend.wgsl`.
+struct Record {
+    probabilities: bool,
+    at: usize,
+    heads: Vec<u32>,
+    rows: Vec<u32>,
+}
+
+impl Prepared {
+    pub(super) async fn play(&mut self, caches: &Caches, play: &Play<'_>) -> Result<Played> {
+        self.shared.healthy()?;
+        self.check_caches(caches)?;
+        let few = play.slots.len() * play.variants <= FEW_ROWS
+            && play.taps.iter().all(|tap| match self.graph.labelled(tap.label) {
+                Some(value) => self.few.makes(self.graph.root(value).0),
+                None => true,
+            });
+        let (layout, words) = {
+            let plan = if few { &self.few } else { &self.many };
+            let layout = self.layout(plan, play)?;
+            let words = self.pack(plan, play, &layout);
+            (layout, words)
+        };
+        self.room(words.len(), layout.outbox, play.picked.len() * play.variants).await?;
+        let shared = self.shared.clone();
+        shared.queue.write_buffer(&self.memory.play, 0, bytemuck::cast_slice(&words));
+
+        let plan = if few { &self.few } else { &self.many };
+        let bytes = 4 * layout.total as u64;
+        let staging = match (bytes, self.staging.take()) {
+            (0, staging) => staging,
+            (_, Some(staging)) if staging.size() >= bytes => Some(staging),
+            _ => Some(
+                shared
+                    .scoped("readback", || {
+                        shared.device.create_buffer(&wgpu::BufferDescriptor {
+                            label: Some("readback"),
+                            size: bytes.next_power_of_two().max(1024),
+                            usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
+                            mapped_at_creation: false,
+                        })
+                    })
+                    .await?,
+            ),
+        };
+
+        let mut counters = Counters::default();
+        let commands = self.encode(plan, caches, play, &layout, staging.as_ref(), &mut counters)?;
+        shared.queue.submit([commands]);
+        counters.submits = 1;
+        let words: Vec<u32> = match staging {
+            Some(staging) if bytes > 0 => {
+                let words = self.read(&staging, bytes).await?;
+                self.staging = Some(staging);
+                counters.readbacks = 1;
+                words
+            }
+            unread => {
+                self.staging = unread;
+                vec![]
+            }
+        };
+        Ok(Played {
+            choices: self.choices(play, &words),
+            taps: layout
+                .found
+                .iter()
+                .zip(play.taps)
+                .map(|(f, t)| f.read(play, t, &words))
+                .collect(),
+            counters,
+        })
+    }
+
+    /// The first words of the staging buffer, when they are there.
+    async fn read(&self, staging: &wgpu::Buffer, bytes: u64) -> Result<Vec<u32>> {
+        wait::map(&self.shared, staging, bytes).await?;
+        let view = staging.get_mapped_range(..bytes).map_err(|error| {
+            Error::device("readback", "what the GPU computed", error.to_string())
+        })?;
+        let words = bytemuck::pod_collect_to_vec(&view);
+        drop(view);
+        staging.unmap();
+        Ok(words)
+    }
+
+    fn encode(
+        &self,
+        plan: &Plan,
+        caches: &Caches,
+        play: &Play<'_>,
+        layout: &Layout,
+        staging: Option<&wgpu::Buffer>,
+        counters: &mut Counters,
+    ) -> Result<wgpu::CommandBuffer> {
+        let mut encoder = self.shared.device.create_command_encoder(&Default::default());
+        let mut next = 0;
+        while next < plan.runs.len() {
+            // A pass goes on until something is to be copied out before it is overwritten.
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            let mut copied = false;
+            while next < plan.runs.len() && !copied {
+                let run = &plan.runs[next];
+                let rows = match run.launch.extent {
+                    Extent::Rows => play.slots.len(),
+                    Extent::Picked => play.picked.len(),
+                };
+                let sampled = run.launch.kernel.name == "sample";
+                if rows > 0 && !(sampled && play.draws.is_empty()) {
+                    let [x, y, z] = workgroups(&run.launch, rows, play.variants);
+                    if y > 65_535 || x > 65_535 {
+                        let what = format!("rows of `{}`", run.launch.kernel.name);
+                        return Err(Error::limit(what, "65,535 workgroups", y.max(x).to_string()));
+                    }
+                    pass.set_pipeline(&run.pipeline);
+                    pass.set_bind_group(0, run.group.as_ref(), &[]);
+                    if run.launch.kernel.cache {
+                        let group = match run.launch.cache {
+                            Some((site, layer)) => caches.group(site, layer)?,
+                            None => &self.shared.no_cache,
+                        };
+                        pass.set_bind_group(1, group, &[]);
+                    }
+                    pass.dispatch_workgroups(x, y, z);
+                    counters.dispatches += 1;
+                }
+                copied = layout.copies.iter().any(|copy| copy.run == next);
+                next += 1;
+            }
+            drop(pass);
+            let Some(staging) = staging else { continue };
+            for copy in layout.copies.iter().filter(|copy| copy.run + 1 == next) {
+                if let Some((buffer, _)) = self.home(plan, copy.value) {
+                    encoder.copy_buffer_to_buffer(buffer, copy.from, staging, copy.to, copy.bytes);
+                }
+            }
+        }
+        if let (Some(staging), true) = (staging, layout.outbox > 0) {
+            let bytes = 4 * layout.outbox as u64;
+            encoder.copy_buffer_to_buffer(&self.memory.outbox, 0, staging, 0, bytes);
+        }
+        Ok(encoder.finish())
+    }
+
+    /// Decides where everything goes that is to come back.
+    fn layout(&self, plan: &Plan, play: &Play<'_>) -> Result<Layout> {
+        let mut layout = Layout::default();
+        if !play.draws.is_empty() {
+            let each = CHOICE_WORDS + CANDIDATE_WORDS * play.candidates;
+            layout.outbox = play.draws.len() * each;
+        }
+        let unknown = |label: &Label| {
+            let what = format!("watch of {:?}", label.what);
+            let got = format!("{} layer {}", label.site.name(), label.layer);
+            Error::input(what, "something that this graph computes", got)
+        };
+        // What attentions write themselves comes first.
+        let mut found: Vec<Option<Found>> = vec![];
+        for tap in play.taps {
+            if !matches!(tap.label.what, What::Attention | What::Scores) {
+                found.push(None);
+                continue;
+            }
+            let name = (tap.label.site, tap.label.layer);
+            let number = plan.attentions.iter().position(|have| *have == name);
+            let (number, (_, heads)) = number
+                .zip(heads(&self.graph, tap.label.site))
+                .ok_or_else(|| unknown(&tap.label))?;
+            let heads = unique("watched head", &tap.heads, heads)?;
+            let rows = unique("watched row", &tap.rows, play.slots.len())?;
+            let at = layout.outbox;
+            let keys = play.keys[tap.label.site as usize];
+            layout.outbox += play.variants * heads.len() * rows.len() * keys;
+            layout.records.entry(number).or_default().push(Record {
+                probabilities: tap.label.what == What::Attention,
+                at,
+                heads: heads.clone(),
+                rows: rows.clone(),
+            });
+            found.push(Some(Found::Inside { at, heads, rows }));
+        }
+        // Then what is copied from values, each run of rows of a value once.
+        layout.total = layout.outbox;
+        let mut copied: HashMap<(Value, usize, u32, u32), usize> = HashMap::new();
+        for (tap, found) in play.taps.iter().zip(found) {
+            if let Some(found) = found {
+                layout.found.push(found);
+                continue;
+            }
+            let value = self.graph.labelled(tap.label).ok_or_else(|| unknown(&tap.label))?;
+            let (root, start) = self.graph.root(value);
+            let (_, run) = self.home(plan, root).ok_or_else(|| unknown(&tap.label))?;
+            let count = match self.graph.info(root).extent {
+                Extent::Rows => play.slots.len(),
+                Extent::Picked => play.picked.len(),
+            };
+            let stride = stride(self.graph.info(root).width);
+            let rows = unique("watched row", &tap.rows, count)?;
+            let mut at_row = HashMap::new();
+            for variant in 0..play.variants {
+                for (first, last) in stretches(&rows) {
+                    let key = (root, variant, first, last);
+                    let at = *copied.entry(key).or_insert_with(|| {
+                        let at = layout.total;
+                        let words = (last - first + 1) as usize * stride;
+                        layout.copies.push(Copy {
+                            run,
+                            value: root,
+                            from: 4 * ((variant * count + first as usize) * stride) as u64,
+                            to: 4 * at as u64,
+                            bytes: 4 * words as u64,
+                        });
+                        layout.total += words;
+                        at
+                    });
+                    for row in first..=last {
+                        at_row.insert((variant, row), at + (row - first) as usize * stride);
+                    }
+                }
+            }
+            let at = (0..play.variants)
+                .flat_map(|variant| tap.rows.iter().map(move |row| (variant, *row)))
+                .map(|place| at_row[&place])
+                .collect();
+            layout.found.push(Found::Rows { at, start, width: self.graph.info(value).width });
+        }
+        if !play.taps.is_empty() && 4 * layout.total > MOST_WATCHED {
+            let got = format!("{:.1} MB", layout.total as f64 * 4.0 / 1048576.0);
+            return Err(Error::limit("what is watched", "at most 16 MB a play", got));
+        }
+        Ok(layout)
+    }
+
+    /// The play's buffer: see [`header`].
+    fn pack(&self, plan: &Plan, play: &Play<'_>, layout: &Layout) -> Vec<u32> {
+        let rows = play.slots.len();
+        let cells = rows * play.variants;
+        let mut words = vec![0u32; header::LENGTH];
+        words[header::ROWS] = rows as u32;
+        words[header::VARIANTS] = play.variants as u32;
+        words[header::PICKED] = play.picked.len() as u32;
+        words[header::CANDIDATES] = play.candidates as u32;
+        let mut push = |field: usize, numbers: &mut dyn Iterator<Item = u32>| {
+            words[field] = words.len() as u32;
+            words.extend(numbers);
+        };
+        push(header::IDS, &mut play.ids.iter().copied());
+        match play.segments {
+            [] => push(header::SEGMENTS, &mut std::iter::repeat_n(0, cells)),
+            segments => push(header::SEGMENTS, &mut segments.iter().copied()),
+        }
+        push(header::SLOTS, &mut play.slots.iter().copied());
+        push(header::PICKS, &mut play.picked.iter().copied());
+        let streams = play.positions.iter().take(self.streams).flatten();
+        push(header::POSITIONS, &mut streams.copied());
+        push(
+            header::DRAWS,
+            &mut play.draws.iter().flat_map(|draw| {
+                let numbers = [draw.temperature.to_bits(), draw.top_k];
+                numbers.into_iter().chain([draw.top_p.to_bits(), draw.uniform.to_bits()])
+            }),
+        );
+        for site in Site::ALL {
+            let s = site as usize;
+            words[header::KEYS + s] = play.keys[s] as u32;
+            words[header::GATES + s] = header::NONE;
+            let (Some(bits), Some(_)) = (play.masks[s], heads(&self.graph, site)) else { continue };
+            words[header::WORDS + s] = bits.words as u32;
+            words[header::TABLE + s] = words.len() as u32;
+            words.extend(&bits.plane);
+            words[header::PLANES + s] = words.len() as u32;
+            words.extend(&bits.planes);
+            if !play.gates[s].is_empty() {
+                words[header::GATES + s] = words.len() as u32;
+                words.extend(play.gates[s].iter().map(|gate| gate.to_bits()));
+            }
+        }
+        let table = words.len();
+        words[header::WATCH] = table as u32;
+        words.resize(table + plan.attentions.len().max(1), 0);
+        for (number, records) in &layout.records {
+            let list = words.len();
+            words[table + number] = list as u32;
+            words.push(records.len() as u32);
+            words.resize(list + 1 + 6 * records.len(), 0);
+            for (i, record) in records.iter().enumerate() {
+                let (site, _) = plan.attentions[*number];
+                let heads = heads(&self.graph, site).map_or(0, |(_, heads)| heads);
+                let head_table = push_table(&mut words, &record.heads, heads);
+                let row_table = push_table(&mut words, &record.rows, rows);
+                words[list + 1 + 6 * i..][..6].copy_from_slice(&[
+                    record.probabilities as u32,
+                    record.at as u32,
+                    record.heads.len() as u32,
+                    record.rows.len() as u32,
+                    head_table as u32,
+                    row_table as u32,
+                ]);
+            }
+        }
+        words
+    }
+
+    fn choices(&self, play: &Play<'_>, words: &[u32]) -> Vec<Choice> {
+        let vocabulary = self.graph.ops().iter().find_map(|op| match op {
+            Op::Sample { logits } => Some(self.graph.info(*logits).width),
+            _ => None,
+        });
+        let count = play.candidates.min(vocabulary.unwrap_or(0));
+        let each = CHOICE_WORDS + CANDIDATE_WORDS * play.candidates;
+        words
+            .chunks(each)
+            .take(if vocabulary.is_some() { play.draws.len() } else { 0 })
+            .map(|words| Choice {
+                id: words[0],
+                probability: f32::from_bits(words[1]),
+                candidates: words[CHOICE_WORDS..]
+                    .chunks(CANDIDATE_WORDS)
+                    .take(count)
+                    .map(|words| Candidate {
+                        id: words[0],
+                        probability: f32::from_bits(words[1]),
+                        kept: words[2] == 1,
+                    })
+                    .collect(),
+            })
+            .collect()
+    }
+}
+
+impl Found {
+    fn read(&self, play: &Play<'_>, tap: &Tap, words: &[u32]) -> Vec<f32> {
+        let mut floats = vec![];
+        match self {
+            Found::Inside { at, heads, rows } => {
+                let keys = play.keys[tap.label.site as usize];
+                let index = |list: &[u32], wanted: u32| list.binary_search(&wanted).unwrap_or(0);
+                for variant in 0..play.variants {
+                    for head in &tap.heads {
+                        let h = variant * heads.len() + index(heads, *head);
+                        for row in &tap.rows {
+                            let start = at + (h * rows.len() + index(rows, *row)) * keys;
+                            let cells = &words[start..start + keys];
+                            floats.extend(cells.iter().map(|word| f32::from_bits(*word)));
+                        }
+                    }
+                }
+            }
+            Found::Rows { at, start, width } => {
+                for at in at {
+                    let cells = &words[at + start..at + start + width];
+                    floats.extend(cells.iter().map(|word| f32::from_bits(*word)));
+                }
+            }
+        }
+        floats
+    }
+}
+
+/// A list sorted and without repeats, all below `end`.
+fn unique(what: &str, list: &[u32], end: usize) -> Result<Vec<u32>> {
+    if let Some(wrong) = list.iter().find(|number| **number as usize >= end) {
+        return Err(Error::input(what, format!("below {end}"), wrong.to_string()));
+    }
+    let mut list = list.to_vec();
+    list.sort_unstable();
+    list.dedup();
+    Ok(list)
+}
+
+/// First and last of each stretch of neighbours in a sorted list.
+fn stretches(list: &[u32]) -> Vec<(u32, u32)> {
+    let mut stretches: Vec<(u32, u32)> = vec![];
+    for &number in list {
+        match stretches.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => stretches.push((number, number)),
+        }
+    }
+    stretches
+}
+
+/// Appends where each of `count` numbers stands in a list, and returns where that begins.
+fn push_table(words: &mut Vec<u32>, list: &[u32], count: usize) -> usize {
+    let table = words.len();
+    words.resize(table + count, header::NONE);
+    for (index, number) in list.iter().enumerate() {
+        words[table + *number as usize] = index as u32;
+    }
+    table
+}

@@ -1,0 +1,446 @@
+//! A graph made ready: memory for its values, pipelines, parameters and bind groups, once.
+//!
+//! There are two lists of steps (see [`Rows`]): one for a few rows, one for any number. Both share
+//! the values' memory. A value's memory is free again after the last step that reads it, so a model
+//! of any depth needs that of a handful of values; what is watched is copied out right after the step
+//! that makes it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Shared;
+use super::memory::{Caches, Stored, Weights};
+use crate::device::fuse::{Rows, Step, fuse};
+use crate::device::kernels::{self, Context, Launch, Operand, header};
+use crate::error::{Error, Result};
+use crate::graph::{Capacity, Extent, Graph, Index, Op, Site, Value};
+
+/// Picked rows get this much memory at first, if all rows would take more; a play that picks more
+/// makes them grow. (All 1024 rows of logits of GPT-2 are 206 MB.)
+const PICKED_BYTES: usize = 16 << 20;
+
+/// A graph readied for plays up to a capacity.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(super) shared: Arc<Shared>,
+    pub(super) graph: Graph,
+    pub(super) capacity: Capacity,
+    /// For a few rows.
+    pub(super) few: Plan,
+    /// For any number of rows.
+    pub(super) many: Plan,
+    pub(super) memory: Memory,
+    /// Read back from here: kept between plays, grown on demand.
+    pub(super) staging: Option<wgpu::Buffer>,
+    /// Streams of positions that the graph reads.
+    pub(super) streams: usize,
+    params: wgpu::Buffer,
+}
+
+/// Buffers that plays write and read.
+#[derive(Debug)]
+pub(super) struct Memory {
+    slots: Vec<Slot>,
+    pub play: wgpu::Buffer,
+    pub outbox: wgpu::Buffer,
+    /// Picked rows, over all variants, that there is memory for.
+    pub picked: usize,
+}
+
+/// Memory that values take in turn.
+#[derive(Debug)]
+struct Slot {
+    extent: Extent,
+    stride: usize,
+    buffer: Option<wgpu::Buffer>,
+}
+
+/// A list of steps with all they need.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub runs: Vec<Run>,
+    /// Where each value (by its root) lies, and which run makes it.
+    homes: HashMap<Value, Home>,
+    /// The attentions, in the order of their numbers in the watch table.
+    pub attentions: Vec<(Site, usize)>,
+}
+
+/// Where a value lies and which run makes it.
+#[derive(Clone, Copy, Debug)]
+struct Home {
+    slot: usize,
+    run: usize,
+}
+
+/// One dispatch.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub launch: Launch,
+    pub pipeline: wgpu::ComputePipeline,
+    pub group: Option<wgpu::BindGroup>,
+    layout: wgpu::BindGroupLayout,
+    bound: Vec<Bound>,
+    /// Where its parameters begin.
+    params: u64,
+}
+
+/// A binding, resolved as far as it never changes.
+#[derive(Debug)]
+enum Bound {
+    Slot(usize),
+    Buffer(wgpu::Buffer),
+    Outbox,
+}
+
+impl Prepared {
+    pub(super) async fn new(
+        shared: &Arc<Shared>,
+        weights: &Weights,
+        graph: &Graph,
+        capacity: Capacity,
+    ) -> Result<Prepared> {
+        shared.healthy()?;
+        weights.settled().await?;
+        let stored = graph
+            .weights()
+            .iter()
+            .map(|info| weights.get(&info.name, info.out, info.inner))
+            .collect::<Result<Vec<_>>>()?;
+        let mut prepared =
+            shared.scoped("prepared graph", || build(shared, &stored, graph, capacity)).await??;
+        let play = estimate(graph, capacity, prepared.streams);
+        let rows = capacity.rows * capacity.variants;
+        let widest = widest_picked(&prepared.memory.slots);
+        let picked = (PICKED_BYTES / (4 * widest)).clamp(capacity.variants.min(rows), rows.max(1));
+        prepared.room(play, 4096, picked).await?;
+        shared.healthy()?;
+        Ok(prepared)
+    }
+
+    /// Makes sure that there is memory for a play of so many words, an outbox of so many and so many
+    /// picked rows; only where there is not, buffers are made anew and bound again.
+    pub(super) async fn room(&mut self, play: usize, outbox: usize, picked: usize) -> Result<()> {
+        let memory = &self.memory;
+        let bound = self.many.runs.iter().all(|run| run.group.is_some());
+        let fits = memory.play.size() >= 4 * play as u64
+            && memory.outbox.size() >= 4 * outbox as u64
+            && memory.picked >= picked;
+        if bound && fits {
+            return Ok(());
+        }
+        let shared = self.shared.clone();
+        shared.scoped("memory of a prepared graph", || self.grow(play, outbox, picked)).await?
+    }
+
+    fn grow(&mut self, play: usize, outbox: usize, picked: usize) -> Result<()> {
+        let (shared, memory) = (&self.shared, &mut self.memory);
+        let copy = wgpu::BufferUsages::COPY_SRC;
+        if memory.play.size() < 4 * play as u64 {
+            let bytes = 4 * play.next_power_of_two() as u64;
+            memory.play = shared.storage("play", bytes, wgpu::BufferUsages::COPY_DST)?;
+        }
+        if memory.outbox.size() < 4 * outbox as u64 {
+            let bytes = 4 * outbox.next_power_of_two() as u64;
+            memory.outbox = shared.storage("outbox", bytes, copy)?;
+        }
+        let rows = self.capacity.rows * self.capacity.variants;
+        let grown = picked > memory.picked;
+        memory.picked = memory.picked.max(picked);
+        for slot in &mut memory.slots {
+            let count = match slot.extent {
+                Extent::Rows if slot.buffer.is_none() => rows,
+                Extent::Picked if slot.buffer.is_none() || grown => memory.picked,
+                _ => continue,
+            };
+            let what = format!("values of {count} rows");
+            let bytes = 4 * (count * slot.stride) as u64;
+            slot.buffer = Some(shared.storage(&what, bytes, copy)?);
+        }
+        for plan in [&mut self.few, &mut self.many] {
+            for run in &mut plan.runs {
+                run.bind(shared, memory, &self.params);
+            }
+        }
+        Ok(())
+    }
+
+    /// The buffer, and run that makes it, of a value in a plan; none where the plan folds it away.
+    pub(super) fn home(&self, plan: &Plan, root: Value) -> Option<(&wgpu::Buffer, usize)> {
+        let home = plan.homes.get(&root)?;
+        Some((self.memory.slots[home.slot].buffer.as_ref()?, home.run))
+    }
+}
+
+impl Plan {
+    /// Whether a value is written at all.
+    pub(super) fn makes(&self, root: Value) -> bool {
+        self.homes.contains_key(&root)
+    }
+}
+
+impl Run {
+    fn bind(&mut self, shared: &Shared, memory: &Memory, params: &wgpu::Buffer) {
+        let uniform = wgpu::BufferBinding {
+            buffer: params,
+            offset: self.params,
+            size: std::num::NonZeroU64::new(params_size(&self.launch)),
+        };
+        let mut resources =
+            vec![wgpu::BindingResource::Buffer(uniform), memory.play.as_entire_binding()];
+        for bound in &self.bound {
+            let buffer = match bound {
+                Bound::Slot(slot) => match &memory.slots[*slot].buffer {
+                    Some(buffer) => buffer,
+                    None => &shared.nothing,
+                },
+                Bound::Buffer(buffer) => buffer,
+                Bound::Outbox => &memory.outbox,
+            };
+            resources.push(buffer.as_entire_binding());
+        }
+        let entries: Vec<_> = resources
+            .into_iter()
+            .enumerate()
+            .map(|(binding, resource)| wgpu::BindGroupEntry { binding: binding as u32, resource })
+            .collect();
+        self.group = Some(shared.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(self.launch.kernel.name),
+            layout: &self.layout,
+            entries: &entries,
+        }));
+    }
+}
+
+/// Everything but the memory whose size may grow.
+fn build(
+    shared: &Arc<Shared>,
+    stored: &[&Stored],
+    graph: &Graph,
+    capacity: Capacity,
+) -> Result<Prepared> {
+    let mut slots = vec![];
+    let mut params = vec![];
+    let few = plan(shared, stored, graph, Rows::Few, &mut slots, &mut params)?;
+    let many = plan(shared, stored, graph, Rows::Many, &mut slots, &mut params)?;
+    let uniform = shared.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("parameters"),
+        size: (params.len() as u64 * 4).max(16),
+        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    shared.queue.write_buffer(&uniform, 0, bytemuck::cast_slice(&params));
+    let empty = wgpu::BufferUsages::COPY_DST;
+    let memory = Memory {
+        slots,
+        play: shared.storage("play", 0, empty)?,
+        outbox: shared.storage("outbox", 0, wgpu::BufferUsages::COPY_SRC)?,
+        picked: 0,
+    };
+    let streams = streams(graph);
+    Ok(Prepared {
+        shared: shared.clone(),
+        graph: graph.clone(),
+        capacity,
+        few,
+        many,
+        memory,
+        staging: None,
+        streams,
+        params: uniform,
+    })
+}
+
+/// A list of steps with pipelines, parameters and places in memory.
+fn plan(
+    shared: &Shared,
+    stored: &[&Stored],
+    graph: &Graph,
+    rows: Rows,
+    slots: &mut Vec<Slot>,
+    params: &mut Vec<u32>,
+) -> Result<Plan> {
+    let steps = fuse(graph, rows);
+    let homes = place(graph, &steps, slots);
+    let formats: Vec<_> = stored.iter().map(|stored| stored.format).collect();
+    let aligned = shared.limits.min_uniform_buffer_offset_alignment.max(16) as usize / 4;
+    let mut runs = vec![];
+    let mut attentions = vec![];
+    let mut encoder = shared.device.create_command_encoder(&Default::default());
+    for step in &steps {
+        let context = Context {
+            graph,
+            formats: &formats,
+            software: shared.software,
+            rows,
+            attention: attentions.len(),
+        };
+        let launch = kernels::launch(&context, step)?;
+        if let Step::Attend { site, layer, .. } = step {
+            attentions.push((*site, *layer));
+        }
+        let bound = launch
+            .operands
+            .iter()
+            .map(|operand| {
+                Ok(match operand {
+                    Operand::Value(value) => Bound::Slot(homes[&graph.root(*value).0].slot),
+                    Operand::Weight(weight) => {
+                        Bound::Buffer(stored[weight.0 as usize].buffer.clone())
+                    }
+                    Operand::Vectors(vectors) => {
+                        let parts: Vec<_> =
+                            vectors.iter().map(|weight| stored[weight.0 as usize]).collect();
+                        Bound::Buffer(join(shared, &mut encoder, &parts)?)
+                    }
+                    Operand::Outbox => Bound::Outbox,
+                    Operand::Nothing => Bound::Buffer(shared.nothing.clone()),
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let start = params.len();
+        params.extend(&launch.params);
+        params.resize((start + params_size(&launch) as usize / 4).next_multiple_of(aligned), 0);
+        runs.push(Run {
+            pipeline: shared.pipeline(launch.kernel, &launch.overrides),
+            layout: shared.shader(launch.kernel).bindings,
+            group: None,
+            bound,
+            params: 4 * start as u64,
+            launch,
+        });
+    }
+    shared.queue.submit([encoder.finish()]);
+    Ok(Plan { runs, homes, attentions })
+}
+
+/// Bytes of a launch's uniform.
+fn params_size(launch: &Launch) -> u64 {
+    (4 * launch.params.len() as u64).next_multiple_of(16)
+}
+
+/// Vectors copied one after the other.
+fn join(
+    shared: &Shared,
+    encoder: &mut wgpu::CommandEncoder,
+    parts: &[&Stored],
+) -> Result<wgpu::Buffer> {
+    if let [only] = parts {
+        return Ok(only.buffer.clone());
+    }
+    let bytes = |stored: &Stored| 4 * kernels::stride(stored.inner) as u64;
+    let total = parts.iter().map(|part| bytes(part)).sum();
+    let joined = shared.storage("vectors", total, wgpu::BufferUsages::COPY_DST)?;
+    let mut at = 0;
+    for part in parts {
+        encoder.copy_buffer_to_buffer(&part.buffer, 0, &joined, at, bytes(part));
+        at += bytes(part);
+    }
+    Ok(joined)
+}
+
+/// Gives each value a slot from its making to its last reading.
+fn place(graph: &Graph, steps: &[Step], slots: &mut Vec<Slot>) -> HashMap<Value, Home> {
+    let mut last_read: HashMap<Value, usize> = HashMap::new();
+    for (index, step) in steps.iter().enumerate() {
+        for read in step.reads() {
+            last_read.insert(graph.root(read).0, index);
+        }
+    }
+    let mut homes: HashMap<Value, Home> = HashMap::new();
+    let mut free: Vec<usize> = (0..slots.len()).collect();
+    for (index, step) in steps.iter().enumerate() {
+        if let Some(out) = step.writes() {
+            let info = graph.info(out);
+            let stride = kernels::stride(info.width);
+            // Of the free ones the smallest that is large enough, else the largest.
+            let best =
+                free.iter().copied().filter(|slot| slots[*slot].extent == info.extent).min_by_key(
+                    |slot| {
+                        let have = slots[*slot].stride;
+                        (have < stride, if have < stride { usize::MAX - have } else { have })
+                    },
+                );
+            let slot = best.unwrap_or_else(|| {
+                slots.push(Slot { extent: info.extent, stride, buffer: None });
+                slots.len() - 1
+            });
+            slots[slot].stride = slots[slot].stride.max(stride);
+            free.retain(|other| *other != slot);
+            homes.insert(out, Home { slot, run: index });
+        }
+        let mut done: Vec<Value> = step.reads().iter().map(|read| graph.root(*read).0).collect();
+        done.extend(step.writes());
+        done.sort_by_key(|value| value.0);
+        done.dedup();
+        for value in done {
+            if last_read.get(&value).is_none_or(|last| *last <= index)
+                && let Some(home) = homes.get(&value)
+                && !free.contains(&home.slot)
+            {
+                free.push(home.slot);
+            }
+        }
+    }
+    homes
+}
+
+fn widest_picked(slots: &[Slot]) -> usize {
+    let strides = slots.iter().filter(|slot| slot.extent == Extent::Picked);
+    strides.map(|slot| slot.stride).max().unwrap_or(1)
+}
+
+/// Streams of positions that a graph reads.
+fn streams(graph: &Graph) -> usize {
+    let most = graph.ops().iter().map(|op| match op {
+        Op::Embed { lookups, .. } => lookups
+            .iter()
+            .map(|lookup| match lookup.index {
+                Index::Position(stream) => stream + 1,
+                Index::Token | Index::Segment => 0,
+            })
+            .max()
+            .unwrap_or(0),
+        Op::Rotate { rotation, .. } => rotation.stream + 1,
+        _ => 0,
+    });
+    most.max().unwrap_or(0)
+}
+
+/// Words of a play at capacity, with one plane of mask a variant.
+fn estimate(graph: &Graph, capacity: Capacity, streams: usize) -> usize {
+    let (rows, variants) = (capacity.rows, capacity.variants);
+    let mut words = header::LENGTH + rows * (2 * variants + streams + 2 + 4 * variants);
+    for cache in graph.caches() {
+        let heads = graph.attention(cache.site, 0).map_or(0, |op| match op {
+            Op::Attend { heads, .. } => heads.heads,
+            _ => 0,
+        });
+        words += 2 * variants * cache.layers * heads;
+        words += variants * rows * capacity.keys[cache.site as usize].div_ceil(32);
+    }
+    words
+}
+
+/// What a graph attends with at a site: layers of its cache and query heads.
+pub(super) fn heads(graph: &Graph, site: Site) -> Option<(usize, usize)> {
+    let layers = graph.caches().iter().find(|cache| cache.site == site)?.layers;
+    graph.ops().iter().find_map(|op| match op {
+        Op::Attend { site: s, heads, .. } if *s == site => Some((layers, heads.heads)),
+        _ => None,
+    })
+}
+
+impl Prepared {
+    /// Refuses caches that are not of this graph's shape.
+    pub(super) fn check_caches(&self, caches: &Caches) -> Result<()> {
+        caches.fits(&self.shared, self.graph.caches())?;
+        let sites = self.graph.caches().iter().map(|cache| cache.site as usize);
+        let short = sites.clone().any(|site| caches.slots[site] < self.capacity.keys[site]);
+        if short || (sites.count() > 0 && caches.variants < self.capacity.variants) {
+            let show = |keys, variants| format!("{variants} variants of {keys:?} keys");
+            let expected = show(self.capacity.keys, self.capacity.variants);
+            return Err(Error::device("caches", expected, show(caches.slots, caches.variants)));
+        }
+        Ok(())
+    }
+}
