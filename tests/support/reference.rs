@@ -24,7 +24,7 @@ pub struct Reference<'a> {
     graph: &'a Graph,
     weights: HashMap<&'a str, Vec<f64>>,
     /// (site, layer, key or value, variant, slot) -> `[kv_heads * head_width]`.
-    cache: HashMap<(usize, usize, usize, usize, usize), Vec<f64>>,
+    pub cache: HashMap<(usize, usize, usize, usize, usize), Vec<f64>>,
 }
 
 /// What a device must bring back.

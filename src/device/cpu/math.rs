@@ -120,3 +120,31 @@ pub fn activate(activation: Activation, x: &[f32], to: &mut [f32]) {
         Activation::Sigmoid => map(x, to, sigmoid),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Distance in units in the last place of the right answer.
+    fn ulps(got: f32, right: f64) -> f64 {
+        let unit = f32::from_bits((right as f32).to_bits() + 1) - right as f32;
+        (f64::from(got) - right).abs() / f64::from(unit)
+    }
+
+    #[test]
+    fn exp_is_right_to_two_units_in_the_last_place() {
+        for step in -86_000..=88_000 {
+            let x = step as f32 / 1000.0;
+            let got = exp(f32x4::splat(x)).to_array()[2];
+            assert!(ulps(got, f64::from(x).exp()) <= 2.0, "exp({x}) = {got}");
+        }
+    }
+
+    #[test]
+    fn exp_of_the_ends() {
+        let ends = [f32::NEG_INFINITY, -1e30, f32::INFINITY, 1e30];
+        assert_eq!(exp(f32x4::new(ends)).to_array(), [0.0, 0.0, f32::INFINITY, f32::INFINITY]);
+        let [nan, one, low, high] = exp(f32x4::new([f32::NAN, 0.0, -87.5, 88.7])).to_array();
+        assert!(nan.is_nan() && one == 1.0 && low == 0.0 && high.is_finite() && high > 3.3e38);
+    }
+}
