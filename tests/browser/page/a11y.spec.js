@@ -1,13 +1,25 @@
 /** What axe finds wrong for people who see, hear or move differently. */
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test } from '@playwright/test';
+import { done, open } from '../machines.js';
 
-for (const colorScheme of ['light', 'dark']) {
-  test(`axe finds nothing in the ${colorScheme} page`, async ({ page }) => {
-    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    await page.goto('/');
-    await expect(page.locator('html')).toHaveAttribute('data-ready', /.*/, { timeout: 60_000 });
-    const { violations } = await new AxeBuilder({ page }).analyze();
-    expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(' ')).join(', ')}`)).toEqual([]);
-  });
+/** Each finding with the elements that it speaks of, so that a failure can be acted on. */
+async function findings(page) {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  return violations.map(({ id, help, nodes }) => `${id} (${help}): ${nodes.map((node) => node.target.join(' ')).join(', ')}`);
+}
+
+for (const theme of ['light', 'dark']) {
+  for (const lang of ['en', 'zh']) {
+    test(`axe finds nothing in the ${theme} page (${lang})`, async ({ page }) => {
+      await page.emulateMedia({ reducedMotion: 'reduce' });
+      await open(page, `lang=${lang}&theme=${theme}&device=cpu`);
+      await done(page);
+      await page.keyboard.press('g');
+      expect(await findings(page)).toEqual([]);
+      await page.keyboard.press('h');
+      await expect(page.locator('#help-dialog')).toBeVisible();
+      expect(await findings(page)).toEqual([]);
+    });
+  }
 }

@@ -1,25 +1,172 @@
-/** The page as a person finds it. */
+/** The page as a person uses it, with the real models. */
 import { expect, test } from '@playwright/test';
-import { foreign, watch } from '../watch.js';
+import { ARCHITECTURES, answer, chips, done, machine, open, phase } from '../machines.js';
+import { watch } from '../watch.js';
 
-const ready = (page) => expect(page.locator('html')).toHaveAttribute('data-ready', /.*/, { timeout: 60_000 });
+/** WebGPU is asked for by name where there is one: it is software here, and would not be chosen. */
+const device = () => (test.info().project.name === 'webgpu' ? 'device=webgpu' : 'device=cpu');
 
-test('opens without an error', async ({ page }) => {
-  const seen = await watch(page);
-  await page.goto('/');
-  await ready(page);
-  await expect(page).toHaveTitle(/Unmasked/);
-  await expect(page.locator('h1')).toHaveCount(1);
+let seen;
+
+test.beforeEach(async ({ page }) => {
+  seen = await watch(page);
+});
+
+test.afterEach(() => {
   expect(seen.errors).toEqual([]);
 });
 
-test('a whole run asks nobody else for anything', async ({ page, baseURL }) => {
-  const seen = await watch(page);
-  await page.goto('/');
-  await ready(page);
-  await page.locator('body').press('g');
-  await expect.poll(() => seen.requests.filter((url) => url.endsWith('model.safetensors')).length).toBeGreaterThan(0);
-  await page.waitForTimeout(5_000);
-  expect(foreign(seen.requests, new URL(baseURL).origin)).toEqual([]);
-  expect(seen.errors).toEqual([]);
+test('four machines read one sentence and answer it', async ({ page }) => {
+  await open(page, `lang=en&${device()}`);
+  await expect(page).toHaveTitle(/Unmasked/);
+  await expect(page.locator('#static')).toHaveCount(0);
+  await done(page);
+  await page.keyboard.press('g');
+  for (const architecture of ARCHITECTURES) {
+    const element = machine(page, architecture);
+    await expect(element.getByRole('heading')).toBeVisible();
+    await expect(element.locator('.chip[data-state="source"]').first()).toBeVisible();
+    expect(await answer(element), architecture).not.toHaveLength(0);
+    expect((await chips(element)).join(' '), architecture).not.toContain('�');
+    await expect(element.locator('.candidate').first()).toBeVisible();
+  }
+  const badge = page.locator('.badge');
+  await expect(badge).toHaveAttribute('data-backend', device() === 'device=webgpu' ? 'gpu' : 'cpu');
+});
+
+test('every key does what the help says', async ({ page }) => {
+  await open(page, `lang=en&on=causal&${device()}`);
+  await done(page);
+  const position = () => machine(page, 'causal').evaluate((demo) => demo.position);
+  await page.keyboard.press('g');
+  const end = await position();
+  expect(end).toBeGreaterThan(1);
+  for (const [key, expected] of [['r', 0], ['ArrowRight', 1], ['n', 2], ['ArrowLeft', 1]]) {
+    await page.keyboard.press(key);
+    expect(await position(), key).toBe(expected);
+  }
+  await page.keyboard.press(' ');
+  await expect.poll(position).toBeGreaterThan(1);
+  await page.keyboard.press(' ');
+  await page.keyboard.press('h');
+  await expect(page.locator('#help-dialog')).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(page.locator('#help-dialog')).toBeHidden();
+});
+
+test('switching the language keeps the run and fetches nothing', async ({ page }) => {
+  await open(page, `lang=en&${device()}`);
+  await done(page);
+  await page.keyboard.press('g');
+  const before = await Promise.all(ARCHITECTURES.map((architecture) => chips(machine(page, architecture))));
+  const requests = seen.requests.length;
+  await page.keyboard.press('l');
+  await expect(page.locator('html')).toHaveAttribute('lang', 'zh-Hans');
+  await expect(page.locator('h1')).toContainText(/\p{Script=Han}/u);
+  expect(await Promise.all(ARCHITECTURES.map((architecture) => chips(machine(page, architecture))))).toEqual(before);
+  expect(seen.requests.length).toBe(requests);
+});
+
+for (const architecture of ['causal', 'prefix', 'encoder-decoder']) {
+  test(`${architecture}: a pressed candidate is forced and the run goes on from there`, async ({ page }) => {
+    await open(page, `lang=en&on=${architecture}&${device()}`);
+    await done(page);
+    const element = machine(page, architecture);
+    await page.keyboard.press('r');
+    const candidate = element.locator('.candidate:not([data-chosen="true"])').nth(1);
+    const id = Number(await candidate.getAttribute('data-id'));
+    await candidate.click();
+    await done(page);
+    expect((await answer(element))[0]).toBe(id);
+  });
+}
+
+test('the encoder fills the word that was pressed', async ({ page }) => {
+  await open(page, `lang=en&on=encoder&text=${encodeURIComponent('The cat is in the garden.')}&${device()}`);
+  await done(page);
+  const element = machine(page, 'encoder');
+  await page.keyboard.press('r');
+  const before = await element.evaluate((demo) => [...demo.blanked]);
+  await element.locator('.chip', { hasText: /^cat$/ }).click();
+  await expect.poll(() => element.evaluate((demo) => [...demo.blanked])).not.toEqual(before);
+  await done(page);
+  expect(await element.evaluate((demo) => demo.blanked)).toContain(1);
+});
+
+test('another sentence makes another run; none at all is no error', async ({ page }) => {
+  await open(page, `lang=en&on=causal,prefix&${device()}`);
+  await done(page);
+  const sentence = page.locator('#sentence');
+  await sentence.fill('She is reading a book.');
+  await expect.poll(() => chips(machine(page, 'causal')).then((pieces) => pieces.join(' '))).toContain('book');
+  await done(page);
+  await sentence.fill('   ');
+  await expect.poll(() => phase(machine(page, 'prefix'))).toBe('empty');
+  await sentence.fill('Thank you!');
+  await done(page);
+});
+
+test('text is text, whatever it says', async ({ page }) => {
+  const text = '<img src=x onerror=alert(1)> 🙂 \u202E abc </p><script>alert(2)</script>';
+  page.on('dialog', (dialog) => { seen.errors.push(`a dialog: ${dialog.message()}`); dialog.dismiss(); });
+  await open(page, `lang=en&on=causal,encoder&text=${encodeURIComponent(text)}&${device()}`);
+  await done(page);
+  await page.keyboard.press('g');
+  const added = await page.locator('unmasked-demo').evaluateAll((demos) => demos.flatMap((demo) => [...demo.shadowRoot.querySelectorAll('img, script')].length));
+  expect(added).toEqual([0, 0]);
+});
+
+test('only the machines that are on fetch their model', async ({ page }) => {
+  await open(page, `lang=en&on=prefix&${device()}`);
+  await done(page);
+  const weights = () => seen.requests.filter((url) => url.endsWith('model.safetensors'));
+  expect(weights()).toHaveLength(1);
+  await page.locator('#toggles [data-architecture="causal"]').click();
+  await done(page);
+  expect(weights()).toHaveLength(2);
+});
+
+test('a model that cannot be fetched is said in its place, and can be tried again', async ({ page }) => {
+  await page.route('**/en-fr-causal/model.safetensors', (route) => route.abort());
+  await open(page, `lang=en&on=causal,prefix&${device()}`);
+  const element = machine(page, 'causal');
+  await expect.poll(() => phase(element)).toBe('error');
+  await expect(element.locator('.status-detail')).toContainText('model.safetensors');
+  await expect.poll(() => phase(machine(page, 'prefix'))).toBe('done');
+  await page.unroute('**/en-fr-causal/model.safetensors');
+  await element.locator('.retry').click();
+  await done(page);
+  // The browser itself tells the console of the download that the test broke off.
+  seen.errors = seen.errors.filter((text) => !text.includes('ERR_FAILED'));
+});
+
+test('the page never stalls while the models write', async ({ page }) => {
+  await open(page, `lang=en&${device()}`);
+  await done(page);
+  await page.evaluate(() => {
+    window.stalls = [];
+    new PerformanceObserver((list) => window.stalls.push(...list.getEntries().map(({ duration }) => duration))).observe({ type: 'longtask' });
+  });
+  await page.locator('#sentence').fill('We will eat when you come home.');
+  await page.waitForTimeout(500);
+  await done(page);
+  await page.keyboard.press('g');
+  await page.waitForTimeout(500);
+  expect(await page.evaluate(() => window.stalls)).toEqual([]);
+});
+
+for (const width of [360, 768, 1920]) {
+  test(`nothing sticks out at ${width} pixels`, async ({ page }) => {
+    await page.setViewportSize({ width, height: 800 });
+    await open(page, `lang=en&${device()}`);
+    await done(page);
+    await page.keyboard.press('g');
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+  });
+}
+
+test('one element in a bare page works by itself', async ({ page }) => {
+  await page.goto('/examples/plain.html');
+  await done(page);
+  expect(await answer(page.locator('unmasked-demo'))).not.toHaveLength(0);
 });

@@ -1,0 +1,32 @@
+/** The page's machines, as a test waits for them and reads them. */
+import { expect } from '@playwright/test';
+
+export const ARCHITECTURES = ['encoder', 'causal', 'prefix', 'encoder-decoder'];
+
+/** Opens the page; `state` is what stands in its address. */
+export async function open(page, state = '') {
+  await page.goto(`/${state && `#${state}`}`);
+  await expect(page.locator('html')).toHaveAttribute('data-ready', 'true');
+}
+
+/** The element of one architecture. */
+export const machine = (page, architecture) => page.locator(`unmasked-demo[architecture="${architecture}"]`);
+
+/** What a machine is at: idle, loading, empty, running, done, error. */
+export const phase = (element) => element.evaluate((demo) => demo.phase);
+
+/** Waits until every machine of the page has computed its run. One that gave up will not go on: that ends the wait. */
+export async function done(page) {
+  await page.waitForFunction(() => {
+    const demos = [...document.querySelectorAll('unmasked-demo')];
+    return demos.some((demo) => demo.phase === 'error') || (demos.length > 0 && demos.every((demo) => demo.phase === 'done'));
+  }, undefined, { timeout: 90_000 });
+  const phases = await page.locator('unmasked-demo').evaluateAll((demos) => demos.map((demo) => demo.error?.message ?? demo.phase));
+  expect(phases).toEqual(phases.map(() => 'done'));
+}
+
+/** The chips of a machine as they stand on the page. */
+export const chips = (element) => element.locator('.chip .piece').allTextContents();
+
+/** The pieces that the machine wrote or filled in. */
+export const answer = (element) => element.evaluate((demo) => demo.timeline.steps.map((step) => step.chosen));

