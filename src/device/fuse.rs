@@ -365,3 +365,166 @@ impl List<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{CacheInfo, Index, Label, Source, What};
+
+    const SITE: Site = Site::Decoder;
+
+    /// A graph of width 8 in the making.
+    struct Model {
+        graph: Graph,
+        count: usize,
+    }
+
+    impl Model {
+        fn new() -> Model {
+            let mut graph = Graph::new();
+            graph.cache(CacheInfo { site: SITE, layers: 2, kv_heads: 2, head_width: 4 }).unwrap();
+            Model { graph, count: 0 }
+        }
+
+        fn weight(&mut self, out: usize, inner: usize) -> Weight {
+            self.count += 1;
+            let name = format!("weight {}", self.count);
+            self.graph.weight(&name, out, inner, Source::Stored(vec![name.clone()])).unwrap()
+        }
+
+        fn embed(&mut self) -> Value {
+            let table = self.weight(16, 8);
+            let lookup = Lookup { table, index: Index::Token, scale: 1.0 };
+            self.graph.embed(vec![lookup]).unwrap()
+        }
+
+        fn norm(&mut self, x: Value) -> Value {
+            let width = self.graph.info(x).width;
+            let weight = Some(self.weight(1, width));
+            self.graph.norm(x, NormKind::Layer, 1, 1e-5, 0.0, weight, None).unwrap()
+        }
+
+        fn linear(&mut self, x: Value, out: usize) -> Value {
+            let weight = self.weight(out, self.graph.info(x).width);
+            let bias = Some(self.weight(1, out));
+            self.graph.matmul(x, weight, bias, 1.0).unwrap()
+        }
+
+        fn attend(&mut self, qkv: Value, layer: usize) -> Value {
+            let view = |graph: &mut Graph, part: usize| graph.columns(qkv, part * 8, 8).unwrap();
+            let [queries, keys, values] = [0, 1, 2].map(|part| view(&mut self.graph, part));
+            self.graph.label(What::Keys, SITE, layer, keys);
+            self.graph.store(keys, values, SITE, layer).unwrap();
+            let heads = Heads { heads: 2, kv_heads: 2, head_width: 4, scale: 0.5 };
+            self.graph.attend(queries, SITE, layer, heads, None).unwrap()
+        }
+
+        /// The quartet's pre-norm block.
+        fn block(&mut self, x: Value, layer: usize) -> Value {
+            let normed = self.norm(x);
+            let qkv = self.linear(normed, 24);
+            let attended = self.attend(qkv, layer);
+            let attended = self.linear(attended, 8);
+            let x = self.graph.add(x, attended).unwrap();
+            let normed = self.norm(x);
+            let up = self.linear(normed, 32);
+            let up = self.graph.activate(up, Activation::Gelu);
+            let fed = self.linear(up, 8);
+            let x = self.graph.add(x, fed).unwrap();
+            self.graph.label(What::Hidden, SITE, layer + 1, x);
+            x
+        }
+    }
+
+    #[test]
+    fn a_pre_norm_decoder_takes_five_steps_a_layer_and_three() {
+        let mut model = Model::new();
+        let mut x = model.embed();
+        for layer in 0..2 {
+            x = model.block(x, layer);
+        }
+        let picked = model.graph.pick(x);
+        let state = model.norm(picked);
+        let logits = model.linear(state, 16);
+        model.graph.label(What::Logits, SITE, 0, logits);
+        model.graph.sample(logits).unwrap();
+
+        let few = fuse(&model.graph, Rows::Few);
+        assert_eq!(few.len(), 2 * 5 + 3, "{few:#?}");
+        let Step::Linear(qkv) = &few[1] else { panic!("{:?}", few[1]) };
+        assert!(qkv.norm.is_some());
+        let stored = Stored { site: SITE, layer: 0, keys: 8, values: 16 };
+        assert_eq!(qkv.store, Some(stored));
+        let Step::Linear(up) = &few[4] else { panic!("{:?}", few[4]) };
+        assert_eq!(up.activation, Some(Activation::Gelu));
+        let Step::Linear(head) = &few[11] else { panic!("{:?}", few[11]) };
+        assert!(head.picks && head.norm.is_some());
+
+        let many = fuse(&model.graph, Rows::Many);
+        assert_eq!(many.len(), 2 * 7 + 5);
+        assert!(many.iter().all(|step| !matches!(step, Step::Linear(l) if l.norm.is_some())));
+    }
+
+    #[test]
+    fn a_value_that_is_watched_or_read_twice_is_made() {
+        let mut model = Model::new();
+        let x = model.embed();
+        let y = model.linear(x, 8);
+        let z = model.graph.activate(y, Activation::Silu);
+        let label = Label { what: What::Hidden, site: SITE, layer: 0 };
+        model.graph.label(label.what, label.site, label.layer, y);
+        let w = model.linear(z, 8);
+        let a = model.graph.activate(w, Activation::Relu);
+        let b = model.graph.multiply(w, a).unwrap();
+        model.graph.add(b, z).unwrap();
+        let made: Vec<_> =
+            fuse(&model.graph, Rows::Few).iter().filter_map(|step| step.writes()).collect();
+        assert!(made.contains(&y) && made.contains(&w) && made.contains(&z));
+    }
+
+    #[test]
+    fn a_gated_feed_forward_bends_and_multiplies_in_one_step() {
+        let mut model = Model::new();
+        let x = model.embed();
+        let both = model.linear(x, 32);
+        let gate = model.graph.columns(both, 0, 16).unwrap();
+        let up = model.graph.columns(both, 16, 16).unwrap();
+        let open = model.graph.activate(gate, Activation::Silu);
+        let bent = model.graph.multiply(open, up).unwrap();
+        let steps = fuse(&model.graph, Rows::Many);
+        let with = Some((Pair::Multiply, up));
+        let activation = Some(Activation::Silu);
+        assert_eq!(steps[2..], [Step::Combine { a: gate, activation, with, out: bent }]);
+    }
+
+    #[test]
+    fn folded_operands_are_made_before_they_are_read() {
+        let mut model = Model::new();
+        let x = model.embed();
+        let early = model.linear(x, 8);
+        let late = model.linear(x, 8);
+        let late = model.graph.activate(late, Activation::Tanh);
+        // The first matmul waits for the second, which it is added to.
+        model.graph.add(early, late).unwrap();
+        for rows in [Rows::Few, Rows::Many] {
+            let mut made = vec![];
+            for step in fuse(&model.graph, rows) {
+                assert!(step.reads().iter().all(|read| made.contains(read)), "{step:?}");
+                made.extend(step.writes());
+            }
+        }
+    }
+
+    #[test]
+    fn keys_that_are_bent_first_are_stored_alone() {
+        let mut model = Model::new();
+        let x = model.embed();
+        let qkv = model.linear(x, 24);
+        let keys = model.graph.columns(qkv, 8, 8).unwrap();
+        let values = model.graph.columns(qkv, 16, 8).unwrap();
+        let keys = model.norm(keys);
+        model.graph.store(keys, values, SITE, 0).unwrap();
+        let steps = fuse(&model.graph, Rows::Few);
+        assert!(matches!(steps.last(), Some(Step::Store { .. })), "{steps:#?}");
+    }
+}
