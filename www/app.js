@@ -126,6 +126,7 @@ function createDemo(architecture) {
 function used(architecture, detail) {
   if (detail.kind === 'force') { clock.position = detail.position; clockChanged(); }
   if (detail.kind === 'blanks') { change({ blanks: detail.blanks }); }
+  if (detail.kind === 'point') for (const [name, demo] of demos) if (name !== architecture) demo.point(detail.pointed);
   if (detail.kind === 'head') change({ head: detail.head });
   if (detail.kind === 'enlarge') { enlarged = enlarged === architecture ? null : architecture; arrange(); }
 }
@@ -268,7 +269,7 @@ async function readModels() {
 
 function start() {
   byId('static').remove();
-  for (const id of ['bar', 'dock']) setAttribute(byId(id), 'hidden', false);
+  for (const id of ['ask', 'prefs', 'bar', 'dock']) setAttribute(byId(id), 'hidden', false);
   wirePage();
   setLanguage();
   sentence.value = state.text ?? '';

@@ -31,8 +31,8 @@ export function drawMachine(parts, drawn) {
     setAttribute(parts.mask, 'aria-label', t('matrix.label', { name: t(`machine.${architecture}`) }));
     drawMask(parts.mask, frame);
     setText(parts.hint, hintOf(frame));
-    setText(parts.tableButton, t('matrix.table'));
-    setAttribute(parts.tableButton, 'aria-expanded', String(frame.view.table));
+    setAttribute(parts.mask, 'hidden', frame.view.table);
+    setText(parts.tableButton, t(frame.view.table ? 'matrix.cells' : 'matrix.table'));
     setAttributes(parts.tables, { 'aria-label': t('matrix.table'), hidden: !frame.view.table });
     if (frame.view.table) drawTable(parts.tables, frame);
   }

@@ -29,17 +29,17 @@ export function buildSkeleton(root) {
     tokens: make('div', { class: 'strips' }),
     hint: make('p', { class: 'hint' }),
     mask: make('div', { class: 'mask', tabindex: 0, role: 'application' }),
-    tableButton: make('button', { type: 'button', class: 'as-table', 'data-action': 'table', 'aria-expanded': 'false' }),
+    tableButton: make('button', { type: 'button', class: 'as-table', 'data-action': 'table' }),
     tables: make('div', { class: 'tables', tabindex: 0, role: 'region', hidden: true }),
     candidates: make('div', { class: 'candidates' }),
     status: make('div', { class: 'status' }),
     stats: make('p', { class: 'stats' }),
-    controls: make('div', { class: 'controls' }),
+    controls: make('div', { class: 'controls', role: 'group' }),
     say: make('p', { class: 'unseen', role: 'status' }),
   };
   const head = make('header', { class: 'head' }, parts.sign, parts.title, parts.kin, parts.enlarge);
   parts.read = make('section', { class: 'read' }, parts.tokens);
-  parts.look = make('section', { class: 'look' }, parts.mask, make('div', { class: 'under' }, parts.hint, parts.tableButton), parts.tables);
+  parts.look = make('section', { class: 'look' }, parts.mask, parts.tables, make('div', { class: 'under' }, parts.hint, parts.tableButton));
   parts.machine = make('article', { class: 'machine' }, head, parts.about, parts.read, parts.look,
     parts.candidates, parts.status, make('footer', { class: 'foot' }, parts.controls, parts.stats), parts.say);
   root.append(parts.machine);

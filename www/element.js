@@ -12,7 +12,8 @@ import { Clock } from './clock.js';
 import { Machine } from './machine.js';
 import { buildSkeleton, styleSheets, wire } from './element-parts.js';
 import { chooseLanguage, translator } from './i18n/index.js';
-import { drawMachine, sightOf } from './element-draw.js';
+import { drawMachine } from './element-draw.js';
+import { pointedBy, spotFor } from './element-point.js';
 import { resolveModel } from './models.js';
 import { cellAt, layout } from './views/matrix.js';
 import { describeCell, roomOf } from './views/mask.js';
@@ -83,7 +84,7 @@ export class UnmaskedDemo extends HTMLElement {
 
   connectedCallback() {
     if (!this.#parts) this.#build();
-    const seen = new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting)) this.#use(); });
+    const seen = new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting)) this.#use(); }, { rootMargin: '160px' });
     seen.observe(this);
     const sized = new ResizeObserver(() => this.#measure());
     sized.observe(this.#parts.look);
@@ -125,7 +126,7 @@ export class UnmaskedDemo extends HTMLElement {
     this.#parts = buildSkeleton(root);
     wire(this.#parts, {
       pressToken: (position, stack) => this.#pressToken(position, stack),
-      pointToken: (spot) => { this.#view.hover = spot ?? this.#view.pinned; this.#later(); },
+      pointToken: (spot) => this.#pointToken(spot ?? this.#view.pinned),
       pointCell: (x, y) => this.#pointCell(x, y),
       leaveCell: () => { if (this.#view.cell) { this.#view.cell = null; this.#later(); } },
       moveCell: (rows, keys) => this.#moveCell(rows, keys),
@@ -157,7 +158,7 @@ export class UnmaskedDemo extends HTMLElement {
       if (wish === null) { this.#later(); return; }
       const loaded = await this.#machine.load(wish.source, { device: this.device, sizes: wish.sizes });
       if (!loaded || turn !== this.#loads) return;
-      if (!this.text && wish.entry?.examples?.[0]) this.text = wish.entry.examples[0];
+      if (!this.hasAttribute('text') && wish.entry?.examples?.[0]) this.text = wish.entry.examples[0];
       this.#ready();
       clearTimeout(this.#typing);
       await this.#machine.run(settingsOf(this));
@@ -264,7 +265,22 @@ export class UnmaskedDemo extends HTMLElement {
     const { pinned } = this.#view;
     const same = pinned?.position === position && pinned.stack === stack;
     this.#view.pinned = same ? null : { stack, position };
-    this.#view.hover = this.#view.pinned;
+    this.#pointToken(this.#view.pinned);
+  }
+
+  /** A token was pointed at here; other machines may want to point at theirs. */
+  #pointToken(spot) {
+    if (JSON.stringify(spot) === JSON.stringify(this.#view.hover)) return;
+    this.#view.hover = spot;
+    const frame = this.timeline?.frame(this.position);
+    this.#tell('unmasked-use', { kind: 'point', pointed: frame ? pointedBy(frame, spot) : null });
+    this.#later();
+  }
+
+  /** Points at this machine's own token for what was pointed at in another. */
+  point(pointed) {
+    const frame = this.timeline?.frame(this.position);
+    this.#view.hover = frame ? spotFor(frame, pointed) ?? this.#view.pinned : null;
     this.#later();
   }
 
@@ -311,11 +327,6 @@ export class UnmaskedDemo extends HTMLElement {
     this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
   }
 
-  /** What a pointed-at token sees, in words; the page may ask for it too. */
-  sight() {
-    const { frame } = this.#drawn();
-    return frame ? sightOf(frame) : null;
-  }
 }
 
 /** A strip of many tokens scrolls within itself: the lit chip, and the newest, stay in view. */

@@ -92,7 +92,7 @@ async function readFile(url, name, tally, size, signal) {
   }
   if (!response.ok) {
     const error = new FileError(`could not download \`${name}\`: the server answered ${response.status}`,
-      { what: name, expected: 'status 200', got: `status ${response.status}` });
+      { what: name, expected: '200', got: String(response.status) });
     error.status = response.status;
     throw error;
   }

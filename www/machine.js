@@ -86,6 +86,7 @@ export class Machine {
       if (turn !== this.#turn) return;
       const begin = (header) => {
         this.generation += 1;
+        if (this.isEncoder) header.tokens.forEach((token, at) => Object.assign(token, placeOf(this.parts.tokens[at])));
         this.#findCut(settings, header, turn).catch(() => {});
         return new Timeline(header, this.#signs());
       };
@@ -216,14 +217,14 @@ export class Machine {
       mask: settings.mask, gates: settings.gates, watch: WATCH, sourceLength: parts.source_length,
       maxNewTokens: settings.maxNewTokens,
     };
-    this.truncated = parts.truncated;
+    this.parts = parts;
     return { ...this.fillBase, ids: parts.tokens.map((token, at) => (blank.has(at) ? mask : token.id)) };
   }
 
   /** Where the engine cut the sentence: the text that no token covers, to be shown as cut. */
   async #findCut(settings, header, turn) {
     this.cutText = '';
-    if (this.isEncoder) header.truncated = this.truncated;
+    if (this.isEncoder) header.truncated = this.parts.truncated;
     if (!header.truncated) return;
     const parts = await this.engine.tokenize(settings.text, settings.pair);
     if (turn !== this.#turn) return;
@@ -232,6 +233,9 @@ export class Machine {
     this.changed(this);
   }
 }
+
+/** Where a token stands in the sentence: a request by ids alone has lost that. */
+const placeOf = ({ start, end }) => ({ start, end });
 
 /** @param {Settings} settings */
 function generateRequest({ text, pair, sampling, mask, gates, maxNewTokens, candidates }) {

@@ -122,7 +122,7 @@ export class WasmEngine {
     if (request.text?.includes('broken')) fail('mock sentence', 'no trouble', 'trouble');
     const wired = this.architecture === 'encoder-decoder';
     const given = request.targetIds ?? [];
-    const tokens = [...parts.tokens.map(({ id }) => token(id)), ...(wired ? [] : given.map(token))];
+    const tokens = [...parts.tokens.map(({ id, start, end }) => ({ ...token(id), start, end })), ...(wired ? [] : given.map(token))];
     const target = wired ? [token(SPECIAL.bos), ...given.map(token)] : undefined;
     const all = (n) => Array.from({ length: n }, () => true);
     const header = {

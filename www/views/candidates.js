@@ -23,7 +23,7 @@ export function draw(target, frame) {
     if (own) candidates[candidates.length - 1] = own;
   }
   const rows = reuse(list, candidates.length, () => make('button', { type: 'button', class: 'candidate' },
-    make('span', { class: 'piece', dir: 'auto' }), make('span', { class: 'bar' }, make('i')), make('span', { class: 'percent' })));
+    make('span', { class: 'piece', dir: 'auto' }), make('span', { class: 'bar' }, make('i')), make('span', { class: 'percent' }), make('span', { class: 'unseen' })));
   rows.forEach((row, index) => drawCandidate(row, frame, candidates[index]));
   const left = 1 - candidates.reduce((sum, { probability }) => sum + probability, 0);
   setAttribute(rest, 'hidden', candidates.length === 0);
@@ -34,7 +34,7 @@ function drawCandidate(row, frame, candidate) {
   const { view } = frame;
   const special = frame.specials.has(candidate.id);
   const shown = showPiece({ ...candidate, special });
-  const [piece, bar, number] = row.children;
+  const [piece, bar, number, more] = row.children;
   setText(piece, shown.text);
   setAttribute(piece, 'data-kind', shown.kind);
   setAttribute(piece, 'data-continues', !shown.spaceBefore && shown.kind === 'text' && /^[\p{L}\p{N}]/u.test(shown.text));
@@ -44,9 +44,8 @@ function drawCandidate(row, frame, candidate) {
   setAttributes(row, {
     'data-id': candidate.id, 'data-chosen': chosen, 'data-forced': chosen && frame.forced,
     'data-kept': String(candidate.kept ?? true), 'aria-disabled': frame.canForce ? null : 'true',
-    'aria-label': view.t(chosen ? 'candidate.chosen' : candidate.kept === false ? 'candidate.cut' : 'candidate.plain',
-      { piece: shown.text, p: percent(candidate.probability) }),
   });
+  setText(more, chosen ? view.t('candidate.chosen') : candidate.kept === false ? view.t('candidate.cut') : '');
 }
 
 /** Who chooses: the piece at the lit row, or which blank is being filled. */

@@ -13,7 +13,7 @@ import { icon, setIcon } from './icons.js';
 /** @param {Element} target @param {Controls} frame */
 export function draw(target, frame) {
   const { names, t } = frame;
-  setAttributes(target, { role: 'group', 'aria-label': t('clock.label'), hidden: names.length === 0 });
+  setAttributes(target, { 'aria-label': t('clock.label'), hidden: names.length === 0 });
   if (names.length === 0) return;
   button(target, 'restart', frame, 'restart', 'restart', frame.position > 0);
   button(target, 'back', frame, 'step', 'back', frame.position > 0);

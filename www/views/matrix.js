@@ -120,7 +120,7 @@ export function cellPaths(plan, layerOf, head) {
         const top = round(y + row * cell);
         const visible = block.visible(row, key);
         if (visible === false) {
-          hidden += `M${left} ${round(top + cell)}L${round(left + cell)} ${top}`;
+          hidden += hatch(left, top, cell);
         } else if (visible) {
           const square = `M${round(left + inset)} ${round(top + inset)}h${size}v${size}h-${size}z`;
           seen += square;
@@ -131,6 +131,19 @@ export function cellPaths(plan, layerOf, head) {
     }
   }
   return { seen, hidden, levels };
+}
+
+/** Diagonals of one cell, as dense in a large cell as in a small one; they run on into the next cell. */
+function hatch(left, top, cell) {
+  const count = Math.max(1, Math.round(cell / 10));
+  let lines = '';
+  for (let at = 1; at < 2 * count; at += 1) {
+    const along = (at * cell) / count;
+    const over = Math.max(0, along - cell);
+    const reach = Math.min(cell, along);
+    lines += `M${round(left + over)} ${round(top + reach)}L${round(left + reach)} ${round(top + over)}`;
+  }
+  return lines;
 }
 
 const round = (value) => Math.round(value * 100) / 100;

@@ -1,0 +1,34 @@
+/**
+ * A token pointed at in one machine, found again in another: by the characters it spells, or by its place in the
+ * answer. Pure, so that machines with different tokenizers can be matched too.
+ *
+ * @typedef {{ start: number, end: number } | { answer: number } | null} Pointed
+ * @typedef {{ stack: 'encoder'|'decoder', position: number }} Spot
+ */
+
+/** @param {import('./timeline.js').Frame} frame @param {Spot|null} spot @returns {Pointed} */
+export function pointedBy(frame, spot) {
+  if (!spot) return null;
+  const wired = frame.architecture === 'encoder-decoder';
+  const inTarget = wired ? spot.stack === 'decoder' : spot.position >= frame.source.length;
+  if (!inTarget) {
+    const { start, end } = frame.source[spot.position] ?? {};
+    return typeof start === 'number' && typeof end === 'number' ? { start, end } : null;
+  }
+  const at = wired ? spot.position : spot.position - frame.source.length;
+  if (frame.target[at]?.state !== 'answer') return null;
+  return { answer: frame.target.slice(0, at).filter(({ state }) => state === 'answer').length };
+}
+
+/** @param {import('./timeline.js').Frame} frame @param {Pointed} pointed @returns {Spot|null} */
+export function spotFor(frame, pointed) {
+  if (!pointed) return null;
+  const wired = frame.architecture === 'encoder-decoder';
+  const main = frame.architecture === 'encoder' ? 'encoder' : 'decoder';
+  if ('answer' in pointed) {
+    const at = frame.target.map(({ state }, index) => (state === 'answer' ? index : -1)).filter((index) => index >= 0)[pointed.answer];
+    return at === undefined ? null : { stack: main, position: wired ? at : frame.source.length + at };
+  }
+  const at = frame.source.findIndex(({ start, end }) => typeof start === 'number' && start < pointed.end && end > pointed.start);
+  return at < 0 ? null : { stack: wired ? 'encoder' : main, position: at };
+}
