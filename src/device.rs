@@ -97,7 +97,7 @@ pub struct Prepared {
 
 #[derive(Debug)]
 enum Place {
-    Cpu(cpu::Prepared),
+    Cpu(Box<cpu::Prepared>),
     Gpu(Box<gpu::Prepared>),
 }
 
@@ -154,7 +154,7 @@ impl Device {
         check::graph(graph)?;
         let place = match (self, weights) {
             (Device::Cpu(cpu), Weights::Cpu(weights)) => {
-                Place::Cpu(cpu.prepare(weights, graph, capacity)?)
+                Place::Cpu(Box::new(cpu.prepare(weights, graph, capacity)?))
             }
             (Device::Gpu(gpu), Weights::Gpu(weights)) => {
                 Place::Gpu(Box::new(gpu.prepare(weights, graph, capacity).await?))

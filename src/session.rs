@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::graph::{CacheInfo, Capacity, Choice, Draw, Graph, Label, Site, Tap, What};
 use crate::mask::MaskFile;
 use crate::request::{Fill, Gates, Request, Resolved, StackInput, Watch, Watchable, resolve};
-use crate::stream::{Advance, Ask, Playing, Stream, is_per_head, play, watched_labels};
+use crate::stream::{Advance, Ask, Playing, Stage, Stream, is_per_head, play, watched_labels};
 use crate::trace::{
     self, Candidate, Forward, MaskPicture, OutputHeads, Stats, Step, Trace, Watched,
 };
@@ -297,10 +297,8 @@ impl Session {
         };
         let watch = &request.watch;
         let ask = Ask { picked, draws: &[], candidates: 0, watch, heads: &[], memory_version: 0 };
-        let advance = self
-            .encoder
-            .advance(&engine.device, &engine.spec, graph, prepared, &mut ready.caches, input, ask)
-            .await?;
+        let mut stage = stage(engine, graph, prepared, &mut ready.caches);
+        let advance = self.encoder.advance(&mut stage, input, ask).await?;
         if advance.changed {
             self.memory_version += 1;
         }
@@ -332,9 +330,8 @@ impl Session {
         let candidates = request.candidates.unwrap_or(CANDIDATES).min(engine.spec.vocabulary);
         let memory_version = self.memory_version;
         let ask = Ask { picked, draws, candidates, watch, heads, memory_version };
-        let advance = stream
-            .advance(&engine.device, &engine.spec, graph, prepared, &mut ready.caches, input, ask)
-            .await?;
+        let mut stage = stage(engine, graph, prepared, &mut ready.caches);
+        let advance = stream.advance(&mut stage, input, ask).await?;
         let rows = watch.rows.among(input.ids.len(), "row")?;
         let mut watched = Watched::default();
         stream.report(&engine.spec, graph, watch, input, &rows, &mut watched)?;
@@ -545,9 +542,8 @@ async fn sweep_together(
         }
         let playing =
             Playing { rows: &rows, picked: &picked, taps: &taps, draws: &[], candidates: 0 };
-        let played =
-            play(&engine.device, spec, prepared, &mut ready.caches, site, &inputs, &playing)
-                .await?;
+        let mut stage = stage(engine, graph, prepared, &mut ready.caches);
+        let played = play(&mut stage, site, &inputs, &playing).await?;
         stats.dispatches += played.counters.dispatches;
         stats.submits += played.counters.submits;
         stats.readbacks += played.counters.readbacks;
@@ -572,6 +568,15 @@ async fn sweep_together(
         forward.stats = stats;
     }
     Ok(forwards)
+}
+
+fn stage<'a>(
+    engine: &'a Engine,
+    graph: &'a Graph,
+    prepared: &'a mut Prepared,
+    caches: &'a mut Caches,
+) -> Stage<'a> {
+    Stage { device: &engine.device, spec: &engine.spec, graph, prepared, caches }
 }
 
 fn header(engine: &Engine, resolved: &Resolved) -> Trace {
@@ -638,11 +643,9 @@ fn fill_heads(
     picked: usize,
     has_first: bool,
 ) {
-    let rows = |what: What, width: usize| -> Option<Vec<Vec<f32>>> {
-        let data = heads.get(&what)?;
-        (data.len() == picked * width).then(|| data.chunks(width).map(<[f32]>::to_vec).collect())
-    };
-    forward.logits = rows(What::Logits, engine.spec.vocabulary);
+    let width = engine.spec.vocabulary;
+    let logits = heads.get(&What::Logits).filter(|data| data.len() == picked * width);
+    forward.logits = logits.map(|data| data.chunks(width).map(<[f32]>::to_vec).collect());
     let first = |what: What| -> Option<Vec<f32>> {
         let data = heads.get(&what).filter(|_| has_first && picked > 0)?;
         Some(data[..data.len() / picked].to_vec())

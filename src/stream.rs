@@ -29,6 +29,21 @@ pub struct Stream {
     memo_heads: Vec<usize>,
 }
 
+/// What a stack is played on.
+#[derive(Debug)]
+pub struct Stage<'a> {
+    /// The device that everything below lies on.
+    pub device: &'a Device,
+    /// The architecture.
+    pub spec: &'a Spec,
+    /// The stack's graph.
+    pub graph: &'a Graph,
+    /// The same, readied.
+    pub prepared: &'a mut Prepared,
+    /// The session's caches.
+    pub caches: &'a mut Caches,
+}
+
 /// What is asked of an advance.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
@@ -82,14 +97,11 @@ impl Stream {
     /// Brings the cache to `input`, computing what is not held and what is asked for.
     pub async fn advance(
         &mut self,
-        device: &Device,
-        spec: &Spec,
-        graph: &Graph,
-        prepared: &mut Prepared,
-        caches: &mut Caches,
+        stage: &mut Stage<'_>,
         input: &StackInput,
         ask: Ask<'_>,
     ) -> Result<Advance> {
+        let (spec, graph) = (stage.spec, stage.graph);
         let count = input.ids.len();
         let stack = spec.stack(self.site);
         let mut invalid = match &self.held {
@@ -155,10 +167,7 @@ impl Stream {
             }
         }
         let played = play(
-            device,
-            spec,
-            prepared,
-            caches,
+            stage,
             self.site,
             &[input],
             &Playing {
@@ -313,15 +322,12 @@ pub struct Playing<'a> {
 
 /// Plays a stack's graph for the rows of several variants of equal shape.
 pub async fn play(
-    device: &Device,
-    spec: &Spec,
-    prepared: &mut Prepared,
-    caches: &mut Caches,
+    stage: &mut Stage<'_>,
     site: Site,
     variants: &[&StackInput],
     playing: &Playing<'_>,
 ) -> Result<Played> {
-    let stack = spec.stack(site);
+    let stack = stage.spec.stack(site);
     let Some(first) = variants.first() else { return Ok(Played::default()) };
     let rows = playing.rows;
     let of_rows = |all: fn(&StackInput) -> &Vec<u32>| -> Vec<u32> {
@@ -381,7 +387,7 @@ pub async fn play(
         draws: playing.draws,
         candidates: playing.candidates,
     };
-    device.play(prepared, caches, &play).await
+    stage.device.play(stage.prepared, stage.caches, &play).await
 }
 
 /// The labels of a graph that a watch names, in the order of site, what, layer.

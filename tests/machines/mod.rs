@@ -40,6 +40,11 @@ pub fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
+/// wgpu must not be dropped while its thread ends: what a thread shares lives until the process ends.
+fn keep<T>(shared: &Rc<T>) {
+    std::mem::forget(shared.clone());
+}
+
 /// A device of the same kind that engines can share.
 pub fn shared(device: &Device) -> Rc<Device> {
     thread_local! {
@@ -52,6 +57,7 @@ pub fn shared(device: &Device) -> Rc<Device> {
         }
         let choice = if is_cpu(device) { Choice::Cpu } else { Choice::Gpu };
         let fresh = Rc::new(pollster::block_on(Device::open(choice)).expect("it opened before"));
+        keep(&fresh);
         open.push(fresh.clone());
         fresh
     })
@@ -69,6 +75,7 @@ pub fn quartet(architecture: &str, device: &Device) -> Rc<Engine> {
         }
         let engine = Engine::load(files(&folder(architecture)), shared(device)).expect("it loads");
         let engine = Rc::new(engine);
+        keep(&engine);
         loaded.push((key, engine.clone()));
         engine
     })
