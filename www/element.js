@@ -15,7 +15,7 @@ import { chooseLanguage, translator } from './i18n/index.js';
 import { drawMachine } from './element-draw.js';
 import { pointedBy, spotFor } from './element-point.js';
 import { resolveModel } from './models.js';
-import { cellAt, layout } from './views/matrix.js';
+import { cellAt, layout, roomFor } from './views/matrix.js';
 import { describeCell, roomOf } from './views/mask.js';
 import { readScene, settingsOf } from './element-settings.js';
 
@@ -40,6 +40,7 @@ export class UnmaskedDemo extends HTMLElement {
   #typing = 0;
   #loads = 0;
   #generation = 0;
+  #look = '';
   #toldStep = '';
   #toldError = null;
   #view = { width: 320, height: 320, hover: null, pinned: null, cell: null, table: false };
@@ -202,8 +203,12 @@ export class UnmaskedDemo extends HTMLElement {
 
   #draw() {
     const drawn = this.#drawn();
-    drawMachine(this.#parts, drawn);
     const { frame } = drawn;
+    const look = this.#lookOf(drawn);
+    if (look !== this.#look) {
+      this.#look = look;
+      drawMachine(this.#parts, drawn);
+    }
     const told = frame ? `${this.#generation} ${frame.position} ${frame.length} ${frame.chosen} ${frame.ended}` : '';
     if (frame && told !== this.#toldStep && !frame.waiting) {
       this.#toldStep = told;
@@ -211,6 +216,14 @@ export class UnmaskedDemo extends HTMLElement {
       this.#tell('unmasked-step', { position: frame.position, available: this.available, ended: frame.ended, step: this.timeline.steps[frame.position] ?? null });
     }
     this.#tell('unmasked-change', {});
+  }
+
+  /** All that a drawing depends on: while it stays the same (steps arriving that are not shown yet), nothing is drawn. */
+  #lookOf({ frame, machine, controls: { t, ...controls }, ...drawn }) {
+    const { t: words, ...view } = frame?.view ?? {};
+    const shown = frame && [this.#generation, machine.forks, frame.position, frame.waiting, frame.settled, roomFor(frame.length, frame.ended), frame.cutText];
+    return JSON.stringify([machine.phase, machine.progress, machine.error?.message, machine.device, machine.blanked, shown, view, controls,
+      drawn.lang, drawn.missing, drawn.architecture, [...drawn.show], drawn.enlargeable, drawn.enlarged]);
   }
 
   /** Everything the views need, as one plain object. */
@@ -329,13 +342,17 @@ export class UnmaskedDemo extends HTMLElement {
 
 }
 
-/** A strip of many tokens scrolls within itself: the lit chip, and the newest, stay in view. */
+/** A strip of many tokens scrolls within itself: the lit chip stays in view. Asks the observer, who forces no layout. */
 function keepInView(strips) {
-  const lit = strips.querySelector('.chip[data-now]');
-  if (!lit || strips.scrollHeight <= strips.clientHeight) return;
-  const [box, chip] = [strips.getBoundingClientRect(), lit.getBoundingClientRect()];
-  if (chip.bottom > box.bottom - chip.height) strips.scrollTop += chip.bottom - box.bottom + 1.5 * chip.height;
-  else if (chip.top < box.top) strips.scrollTop -= box.top - chip.top + 4;
+  const lit = strips.querySelector('.strip[data-many] .chip[data-now]');
+  if (!lit) return;
+  const once = new IntersectionObserver(([{ boundingClientRect: chip, rootBounds: box }]) => {
+    once.disconnect();
+    if (!box) return;
+    if (chip.bottom > box.bottom) strips.scrollTop += chip.bottom - box.bottom + chip.height;
+    else if (chip.top < box.top) strips.scrollTop -= box.top - chip.top + chip.height;
+  }, { root: strips });
+  once.observe(lit);
 }
 
 /** Every attribute is also a property. */

@@ -32,6 +32,8 @@ export class Machine {
     this.timeline = null;
     /** Counts runs that began anew (not forks), so that whoever shows them can go back to the start. */
     this.generation = 0;
+    /** Counts forced choices: the same position shows other tokens after one. */
+    this.forks = 0;
     this.words = [];
     this.blanked = [];
     this.cutText = '';
@@ -108,6 +110,7 @@ export class Machine {
       : { ...generateRequest(settings), targetIds: fork.answerIds(at + 1), maxNewTokens: Math.max(0, settings.maxNewTokens - at - 1) };
     const over = this.isEncoder ? !request.ids.includes(this.#maskId()) : this.#endsAnswer(candidate.id) || request.maxNewTokens === 0;
     this.timeline = fork;
+    this.forks += 1;
     if (over) {
       fork.end();
       this.#enter('done');

@@ -40,7 +40,7 @@ const methods = {
       if (abort.signal.aborted) wasm.free();
       abort.signal.throwIfAborted();
       engines.set(engine, { wasm, tail: Promise.resolve(), run: null });
-      return { device: wasm.device(), description: wasm.describe() };
+      return { device: await named(wasm.device()), description: wasm.describe() };
     } finally {
       downloads.delete(call);
     }
@@ -116,6 +116,17 @@ async function drain(slot) {
     run.error = error;
     run.ended = true;
   }
+}
+
+/** The compiled engine is not told an adapter's maker by every browser; JavaScript is. */
+async function named(device) {
+  const unnamed = 'unnamed adapter';
+  if (![device.adapter, device.reason].some((text) => text?.includes(unnamed))) return device;
+  const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
+  const { description, vendor, architecture } = adapter?.info ?? {};
+  const name = description || [vendor, architecture].filter(Boolean).join(' ');
+  if (!name) return device;
+  return { ...device, adapter: device.adapter?.replace(unnamed, name), reason: device.reason?.replace(unnamed, name) };
 }
 
 function slotOf(engine) {

@@ -144,7 +144,7 @@ export default {
   'stats.time': '{n} ms',
 
   'badge.gpu': 'WebGPU on {adapter}',
-  'badge.gpu.software': 'WebGPU in software ({adapter})',
+  'badge.gpu.software': 'WebGPU in software, {adapter}',
   'badge.cpu': 'CPU (WebAssembly)',
   'badge.stored': 'a stored run, no engine',
   'badge.why': 'Why?',

@@ -144,7 +144,7 @@ export default {
   'stats.time': '{n} 毫秒',
 
   'badge.gpu': 'WebGPU，{adapter}',
-  'badge.gpu.software': '软件 WebGPU（{adapter}）',
+  'badge.gpu.software': '软件 WebGPU，{adapter}',
   'badge.cpu': 'CPU（WebAssembly）',
   'badge.stored': '已存的运行，不用引擎',
   'badge.why': '为什么？',

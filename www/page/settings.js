@@ -51,7 +51,7 @@ function drawBadge(pop, state, device, t) {
   const [summary, panel] = pop.children;
   setAttributes(pop, { 'data-backend': device?.backend ?? null });
   setText(summary.children[0], badgeText(device, t));
-  setText(summary.children[1], '');
+  setText(summary.children[1], device?.reason ?? '');
   const choice = part(panel, 'set-device', () => make('label', { class: 'chooser' }, make('span'), make('select', { 'data-setting': 'device' })));
   drawChoice(choice, t('settings.device'), ['auto', 'webgpu', 'cpu'].map((name) => [name, t(`settings.device.${name}`)]), state.device);
   setText(part(panel, 'adapter', () => make('p')), device ? device.adapter ?? '' : '');

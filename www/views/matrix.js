@@ -26,7 +26,7 @@ export function estimate(text) {
 }
 
 /** Leaves room for the next few rows so that a growing run does not resize at every step. */
-function roomFor(count, ended) {
+export function roomFor(count, ended) {
   return ended ? count : Math.ceil((count + 1) / 4) * 4;
 }
 
