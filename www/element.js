@@ -261,7 +261,7 @@ export class UnmaskedDemo extends HTMLElement {
   #measure() {
     const width = Math.floor(this.#parts.mask.clientWidth);
     if (width <= 0) return;
-    const share = this.hasAttribute('enlarged') ? 0.78 : this.hasAttribute('aligned') && innerWidth > 1100 ? 0.315 : 0.8;
+    const share = this.hasAttribute('enlarged') ? 0.78 : this.hasAttribute('aligned') && innerWidth >= 1280 ? 0.315 : 0.7;
     const tall = Math.max(230, innerHeight * share);
     Object.assign(this.#view, { width, height: Math.floor(Math.min(width, tall)) });
     this.#later();

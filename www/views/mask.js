@@ -107,7 +107,7 @@ function drawBlockNames(svg, frame, plan, many) {
   const places = [
     { x: encoder.x + encoder.width + 8, y: encoder.y + plan.font, name: 'block.encoder' },
     { x: cross.x, y: under, name: 'block.cross' },
-    { x: decoder.x, y: under, name: 'block.decoder' },
+    { x: decoder.x, y: decoder.y - 5, name: 'block.decoder' },
   ];
   reuse(group, 3, () => makeSvg('text')).forEach((node, at) => {
     const { name, ...place } = places[at];

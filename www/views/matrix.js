@@ -35,7 +35,12 @@ export function roomFor(count, ended) {
  * @param {{ width: number, height: number, bare?: boolean, largest?: number }} room bare: no labels (small multiples)
  * @returns {Layout}
  */
-export function layout(frame, { width, height, bare = false, largest = LARGEST_CELL }) {
+export function layout(frame, room) {
+  const labelled = room.bare ? null : arrange(frame, room, true);
+  return labelled && labelled.cell >= LABEL_CELL ? labelled : arrange(frame, room, false);
+}
+
+function arrange(frame, { width, height, bare = false, largest = LARGEST_CELL }, every) {
   const wired = frame.architecture === 'encoder-decoder';
   const source = labelsOf(frame.source, 'encoder');
   const target = labelsOf(frame.target, 'decoder');
@@ -50,7 +55,6 @@ export function layout(frame, { width, height, bare = false, largest = LARGEST_C
     : [...source, ...target].map((label, at) => ({ ...label, stack, at, index: at }));
 
   const fitting = Math.min(width, height) / (count + 0.6 * gap);
-  const every = !bare && fitting * 0.82 >= LABEL_CELL;
   const font = Math.max(9, Math.min(13.5, fitting * 0.62));
   const longest = names.reduce((most, label) => Math.max(most, estimate(label.text)), 0);
   const margin = bare ? 1 : every ? Math.min(width * 0.3, longest * font + 10) : 12;
