@@ -47,9 +47,13 @@ export class Clock {
     else this.play();
   }
 
-  /** Goes to a position within what can be shown; playing goes on from there. */
+  /**
+   * Goes to a position within what can be shown; playing goes on from there. A forced choice may have put the clock
+   * past what is computed already: it is not thrown back.
+   */
   seek(position) {
-    const next = Math.max(0, Math.min(Math.trunc(position) || 0, this.available()));
+    const most = Math.max(this.available(), this.position);
+    const next = Math.max(0, Math.min(Math.trunc(position) || 0, most));
     if (this.playing) this.#arm();
     if (next === this.position) return;
     this.position = next;

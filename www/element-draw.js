@@ -10,7 +10,7 @@ import { draw as drawMask } from './views/mask.js';
 import { draw as drawStats } from './views/stats.js';
 import { draw as drawStatus } from './views/status.js';
 import { draw as drawTable } from './views/table.js';
-import { draw as drawTokens } from './views/tokens.js';
+import { draw as drawTokens, drawCut } from './views/tokens.js';
 
 /** @param {ReturnType<typeof import('./element-parts.js').buildSkeleton>} parts */
 export function drawMachine(parts, drawn) {
@@ -26,6 +26,7 @@ export function drawMachine(parts, drawn) {
   if (!showing) drawStatus(parts.status, { phase: machine.phase, progress: machine.progress, error: machine.error, missing: drawn.missing, t });
   if (showing && show.has('tokens')) {
     drawTokens(parts.tokens, frame);
+    drawCut(parts.cut, frame);
   }
   if (showing && show.has('mask')) {
     setAttribute(parts.mask, 'aria-label', t('matrix.label', { name: t(`machine.${architecture}`) }));

@@ -27,6 +27,7 @@ export function buildSkeleton(root) {
     enlarge: make('button', { type: 'button', class: 'control enlarge', 'data-action': 'enlarge', hidden: true }, icon('enlarge')),
     about: make('dl', { class: 'about' }),
     tokens: make('div', { class: 'strips' }),
+    cut: make('p', { class: 'cut-line', hidden: true }),
     hint: make('p', { class: 'hint' }),
     mask: make('div', { class: 'mask', tabindex: 0, role: 'application' }),
     tableButton: make('button', { type: 'button', class: 'as-table', 'data-action': 'table' }),
@@ -38,7 +39,7 @@ export function buildSkeleton(root) {
     say: make('p', { class: 'unseen', role: 'status' }),
   };
   const head = make('header', { class: 'head' }, parts.sign, parts.title, parts.kin, parts.enlarge);
-  parts.read = make('section', { class: 'read' }, parts.tokens);
+  parts.read = make('section', { class: 'read' }, parts.tokens, parts.cut);
   parts.look = make('section', { class: 'look' }, parts.mask, parts.tables, make('div', { class: 'under' }, parts.hint, parts.tableButton));
   parts.machine = make('article', { class: 'machine' }, head, parts.about, parts.read, parts.look,
     parts.candidates, parts.status, make('footer', { class: 'foot' }, parts.controls, parts.stats), parts.say);

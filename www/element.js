@@ -344,8 +344,8 @@ export class UnmaskedDemo extends HTMLElement {
 
 /** A strip of many tokens scrolls within itself: the lit chip stays in view. Asks the observer, who forces no layout. */
 function keepInView(strips) {
-  const lit = strips.querySelector('.strip[data-many] .chip[data-now]');
-  if (!lit) return;
+  const lit = strips.querySelector('.chip[data-now]');
+  if (!lit || !strips.querySelector('.strip[data-many]')) return;
   const once = new IntersectionObserver(([{ boundingClientRect: chip, rootBounds: box }]) => {
     once.disconnect();
     if (!box) return;

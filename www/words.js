@@ -37,14 +37,17 @@ export function wordAt(words, at) {
   return words.findIndex((word) => word.tokens.includes(at));
 }
 
-/** A blank to begin with: the last word of some length spelled by one piece, else the longest word. */
+/** More pieces than this are no blank to begin with. */
+const MOST_PIECES = 4;
+
+/** A blank to begin with: the last word of some length spelled by one piece, else the longest of a few pieces. */
 export function defaultBlank(words) {
   const whole = words.map((word, at) => ({ word, at }))
     .filter(({ word, at }) => word.wordLike && at > 0 && word.tokens.length === 1 && [...word.text].length >= 4);
   if (whole.length) return [whole[whole.length - 1].at];
   let best = -1;
   words.forEach((word, at) => {
-    if (word.wordLike && (best < 0 || word.text.length > words[best].text.length)) best = at;
+    if (word.wordLike && word.tokens.length <= MOST_PIECES && (best < 0 || word.text.length > words[best].text.length)) best = at;
   });
-  return best < 0 ? [] : [best];
+  return best < 0 ? words.slice(0, 1).map(() => 0) : [best];
 }

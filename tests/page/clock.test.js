@@ -57,3 +57,13 @@ test('speed shortens the wait', () => {
   clock.setSpeed(4);
   assert.equal(run.wait, slow / 4);
 });
+
+test('a clock put past what is computed waits there', () => {
+  const { clock, run } = setUp({ available: 2, ended: false });
+  clock.position = 3;
+  clock.step();
+  assert.equal(clock.position, 3);
+  run.available = 5;
+  clock.step();
+  assert.equal(clock.position, 4);
+});

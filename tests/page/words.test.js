@@ -29,3 +29,9 @@ test('a token that carries its leading space belongs to its word', () => {
   const words = wordsOf('a cat', tokens([0, 1], [1, 5]));
   assert.deepEqual(words.map(({ tokens: own }) => own), [[0], [1]]);
 });
+
+test('a word of very many pieces is not blanked unasked', () => {
+  const long = 'x'.repeat(10);
+  const words = wordsOf(`${long} ab`, tokens(...Array.from({ length: 10 }, (_, at) => [at, at + 1]), [11, 13]));
+  assert.deepEqual(defaultBlank(words).map((at) => words[at].text), ['ab']);
+});

@@ -48,7 +48,7 @@ function drawFigure(figure, frame, plan, head, many) {
   }).join('');
   setAttribute(svg.querySelector('.edge'), 'd', edges);
   const { current } = frame;
-  setAttribute(svg.querySelector('.now'), 'd', current ? rowPath(plan, current.stack, current.row) : '');
+  setAttributes(svg.querySelector('.now'), { d: current ? rowPath(plan, current.stack, current.row) : '', 'stroke-width': Math.max(1, Math.min(2.25, plan.cell / 4)) });
   const hover = view.cell ? null : view.hover;
   setAttribute(svg.querySelector('.looks'), 'd', hover ? rowPath(plan, hover.stack, hover.position) : '');
   setAttribute(svg.querySelector('.looked-at'), 'd', hover ? keyPath(plan, hover.stack, hover.position) : '');

@@ -6,12 +6,12 @@
  */
 
 import { make, part, reuse, setAttribute, setAttributes, setText, setVariable } from './dom.js';
-import { showPieces } from '../pieces.js';
+import { escapeText, showPieces } from '../pieces.js';
 
 /** Beyond this many, chips are set smaller. */
 const MANY = 28;
 
-/** @param {Element} target @param {Drawn & { cutText: string, canBlank: boolean }} frame */
+/** @param {Element} target @param {Drawn & { canBlank: boolean }} frame */
 export function draw(target, frame) {
   const wired = frame.architecture === 'encoder-decoder';
   const strips = wired
@@ -35,7 +35,7 @@ function drawStrip(node, frame, { stack, tokens, label }, last, named) {
   chips.forEach((chip, at) => drawChip(chip, frame, { token: tokens[at], shown: shown[at], at, stack, tokens, sight, spaced }));
   const hasStop = chips.some((chip) => chip.tabIndex === 0);
   if (!hasStop && chips.length) chips[0].tabIndex = 0;
-  drawTail(node, frame, stack, last);
+  drawTail(node, frame, last);
 }
 
 function drawChip(chip, frame, { token, shown, at, stack, tokens, sight, spaced }) {
@@ -76,19 +76,18 @@ function sightOf(frame, stack) {
   };
 }
 
-/** After the last chip: a slot for the next token, or what was cut. */
-function drawTail(node, frame, stack, last) {
-  const row = part(node, 'tail', () => make('span'));
-  const next = last && frame.architecture !== 'encoder' && !frame.settled;
-  const cut = frame.truncated > 0 && stack !== (frame.architecture === 'encoder-decoder' ? 'decoder' : '');
-  setAttribute(row, 'hidden', !next && !cut);
-  const slot = part(row, 'slot', () => make('span', { 'aria-hidden': 'true' }));
-  setAttribute(slot, 'hidden', !next);
+/** After the last chip: a slot for the next token. */
+function drawTail(node, frame, last) {
+  const slot = part(node, 'slot', () => make('span', { 'aria-hidden': 'true' }));
+  setAttribute(slot, 'hidden', !last || frame.architecture === 'encoder' || frame.settled);
   setAttribute(slot, 'data-waiting', frame.waiting);
-  const rest = part(row, 'cut', () => make('span'));
-  setAttribute(rest, 'hidden', !cut);
-  setText(rest, cut ? frame.view.t('token.cut', { n: frame.truncated }) : '');
-  const words = part(row, 'cut-text', () => make('s', { dir: 'auto' }));
-  setAttribute(words, 'hidden', !cut || frame.cutText === '');
-  setText(words, cut ? frame.cutText : '');
+}
+
+/** What did not fit into the context, struck out under the strips. @param {Element} target */
+export function drawCut(target, { truncated, cutText, view }) {
+  setAttribute(target, 'hidden', truncated === 0);
+  const [count, rest] = [part(target, 'cut', () => make('span')), part(target, 'cut-text', () => make('s', { dir: 'auto' }))];
+  setText(count, truncated ? view.t('token.cut', { n: truncated }) : '');
+  setText(rest, escapeText(cutText));
+  setAttribute(rest, 'title', cutText ? escapeText(cutText) : null);
 }
