@@ -116,6 +116,7 @@ export class Machine {
       this.#enter('done');
       return;
     }
+    this.#enter('running');
     try {
       await this.#collect(turn, request, () => fork);
     } catch (error) {

@@ -1,0 +1,119 @@
+/** The clock and what hangs on it: playing, scrubbing, forcing, and a page's state in its address. */
+import { expect, test } from '@playwright/test';
+import { ARCHITECTURES, answer, done, machine, open } from '../machines.js';
+import { watch } from '../watch.js';
+
+let seen;
+test.beforeEach(async ({ page }) => { seen = await watch(page); });
+test.afterEach(() => { expect(seen.errors).toEqual([]); });
+
+const positions = (page) => page.locator('unmasked-demo').evaluateAll((demos) => demos.map((demo) => demo.position));
+const control = (page, name) => page.locator(`#dock .action-${name}`);
+
+test('one clock moves every machine: play, pause, step, back, scrub, restart', async ({ page }) => {
+  await open(page, 'lang=en&device=cpu&speed=4');
+  await done(page);
+  await control(page, 'play').click();
+  await expect.poll(async () => (await positions(page))[1]).toBeGreaterThan(1);
+  await control(page, 'play').click();
+  const paused = await positions(page);
+  await page.waitForTimeout(600);
+  expect(await positions(page), 'paused').toEqual(paused);
+  await control(page, 'back').click();
+  expect((await positions(page))[1]).toBe(paused[1] - 1);
+  await control(page, 'step').click();
+  expect((await positions(page))[1]).toBe(paused[1]);
+  await page.locator('#dock input[type="range"]').fill('1');
+  expect(new Set(await positions(page))).toEqual(new Set([1]));
+  await control(page, 'restart').click();
+  expect(new Set(await positions(page))).toEqual(new Set([0]));
+});
+
+test('playing stops at the end', async ({ page }) => {
+  await open(page, 'lang=en&device=cpu&on=causal&speed=4');
+  await done(page);
+  await control(page, 'play').click();
+  await expect.poll(() => control(page, 'play').getAttribute('aria-label'), { timeout: 30_000 }).toBe('Play');
+  const element = machine(page, 'causal');
+  expect(await element.evaluate((demo) => [demo.position, demo.timeline.frame(demo.position).settled])).toEqual([await element.evaluate((demo) => demo.available), true]);
+});
+
+test('the state lies in the address and comes back from it', async ({ page }) => {
+  await open(page, 'lang=en&device=cpu&on=causal,prefix&layer=2&head=3&step=2&temperature=0.8&topK=5&seed=9');
+  await done(page);
+  await expect.poll(() => positions(page)).toEqual([2, 2]);
+  const first = await answer(machine(page, 'causal'));
+  await page.keyboard.press('n');
+  await expect.poll(() => page.evaluate(() => location.hash)).toContain('step=3');
+  await page.reload();
+  await done(page);
+  await expect.poll(() => positions(page)).toEqual([3, 3]);
+  expect(await answer(machine(page, 'causal')), 'equal seeds draw equal tokens').toEqual(first);
+  await expect(page.locator('[data-setting="layer"]')).toHaveValue('2');
+  await expect(page.locator('[data-setting="head"]')).toHaveValue('3');
+});
+
+test('an address full of nonsense opens the usual page', async ({ page }) => {
+  await open(page, 'lang=en&device=cpu&on=<script>&layer=9999999&head=-3&temperature=NaN&blanks=999.998&step=99999&text=%E0%A4%A');
+  await done(page);
+  await expect(page.locator('unmasked-demo')).toHaveCount(ARCHITECTURES.length);
+});
+
+test('a forced choice keeps what came before it, and going back shows it', async ({ page }) => {
+  await open(page, 'lang=en&device=cpu&on=prefix&step=2');
+  await done(page);
+  const element = machine(page, 'prefix');
+  const before = await answer(element);
+  const candidate = element.locator('.candidate:not([data-chosen])').nth(0);
+  const id = Number(await candidate.getAttribute('data-id'));
+  await candidate.click();
+  await done(page);
+  expect((await answer(element)).slice(0, 3)).toEqual([...before.slice(0, 2), id]);
+  expect((await positions(page))[0]).toBe(3);
+  await expect(element.locator('.chip[data-forced]')).toHaveCount(1);
+  await page.keyboard.press('ArrowLeft');
+  await expect(element.locator('.candidate[data-forced]')).toHaveAttribute('data-id', String(id));
+});
+
+test('blanks are filled all at once or surest first, and a pressed guess stays', async ({ page }) => {
+  await open(page, `lang=en&device=cpu&on=encoder&blanks=1.4&text=${encodeURIComponent('The cat is in the garden.')}`);
+  await done(page);
+  const element = machine(page, 'encoder');
+  await expect(element.locator('.chip[data-state="blank"]')).toHaveCount(2);
+  expect(await answer(element)).toHaveLength(2);
+  await page.locator('[data-setting="fill"]').selectOption('confidence');
+  await page.waitForTimeout(400);
+  await done(page);
+  const [first] = await element.evaluate((demo) => demo.timeline.steps.map(({ row, candidates }) => ({ row, p: candidates[0].probability })));
+  const other = await element.evaluate((demo) => demo.timeline.steps[0].candidates[1].id);
+  await element.locator(`.candidate[data-id="${other}"]`).click();
+  await done(page);
+  expect(await element.evaluate((demo) => demo.timeline.steps[0].chosen)).toBe(other);
+  expect(await element.evaluate((demo) => demo.timeline.steps[0].row)).toBe(first.row);
+  await page.keyboard.press('g');
+  await expect(element.locator('.chip[data-state="filled"]')).toHaveCount(2);
+});
+
+test('a token pointed at in one machine is found in the others', async ({ page }) => {
+  await open(page, `lang=en&device=cpu&text=${encodeURIComponent('The cat is in the garden.')}`);
+  await done(page);
+  await machine(page, 'causal').locator('.chip', { hasText: /^cat$/ }).hover();
+  for (const architecture of ARCHITECTURES) {
+    const element = machine(page, architecture);
+    await expect(element.locator('.chip[data-sight="self"]')).toHaveText('cat');
+    await expect(element.locator('.hint')).toContainText('“cat” sees');
+  }
+  await expect(machine(page, 'causal').locator('.chip[data-sight="unseen"]')).not.toHaveCount(0);
+  await expect(machine(page, 'encoder').locator('.chip[data-sight="unseen"]')).toHaveCount(0);
+});
+
+test('a longer text than the context is cut, and says so', async ({ page }) => {
+  const text = 'The cat is in the garden and the dog is in the house. '.repeat(12);
+  await open(page, `lang=en&device=cpu&on=causal,encoder&text=${encodeURIComponent(text)}`);
+  await done(page);
+  for (const architecture of ['causal', 'encoder']) {
+    const cut = machine(page, architecture).locator('.cut-line');
+    await expect(cut).toContainText('tokens too many');
+    await expect(cut.locator('s')).not.toBeEmpty();
+  }
+});

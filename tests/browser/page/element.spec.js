@@ -1,0 +1,145 @@
+/** The element by itself, and the engine as other pages use it. */
+import { expect, test } from '@playwright/test';
+import { answer, done, machine, open } from '../machines.js';
+
+const TEXT = 'The cat is in the garden.';
+
+/** A page of somebody else with one element in it. */
+async function host(page, markup) {
+  await page.route('**/host.html', (route) => route.fulfill({
+    contentType: 'text/html',
+    body: `<!doctype html><html lang="en"><title>A host</title><link rel="icon" href="/icon.svg"><script type="module" src="/define.js"></script><body>${markup}</body></html>`,
+  }));
+  await page.goto('/host.html');
+}
+
+test('every attribute is a property, and both steer the run', async ({ page }) => {
+  await host(page, `<unmasked-demo architecture="causal" device="cpu" text="${TEXT}"></unmasked-demo>`);
+  await done(page);
+  const demo = page.locator('unmasked-demo');
+  const first = await answer(demo);
+  await demo.evaluate((element) => { element.text = 'She is reading a book.'; element.head = 2; element.lang = 'zh'; });
+  expect(await demo.getAttribute('text')).toBe('She is reading a book.');
+  await expect(demo.locator('.name')).toHaveText('因果解码器');
+  await expect.poll(() => answer(demo)).not.toEqual(first);
+});
+
+test('ready and step are told; nothing is downloaded before the element is seen', async ({ page }) => {
+  const models = [];
+  page.on('request', (request) => { if (request.url().endsWith('model.safetensors')) models.push(request.url()); });
+  await page.addInitScript(() => {
+    window.told = [];
+    for (const name of ['unmasked-ready', 'unmasked-step', 'unmasked-error']) addEventListener(name, (event) => window.told.push([name, event.detail]));
+  });
+  await host(page, `<p style="height: 4000px">far above</p><unmasked-demo architecture="prefix" device="cpu" text="${TEXT}"></unmasked-demo>`);
+  await page.waitForTimeout(1000);
+  expect(models).toEqual([]);
+  await page.locator('unmasked-demo').scrollIntoViewIfNeeded();
+  await done(page);
+  await page.locator('unmasked-demo .action-step').click();
+  await expect.poll(() => page.evaluate(() => window.told.filter(([name]) => name === 'unmasked-step').map(([, { position }]) => position))).toContain(1);
+  const names = await page.evaluate(() => window.told.map(([name]) => name));
+  expect(names[0]).toBe('unmasked-ready');
+  expect(names).not.toContain('unmasked-error');
+});
+
+test('two elements of one model download it once; a removed one gives it back', async ({ page }) => {
+  let models = 0;
+  page.context().on('request', (request) => { if (request.url().endsWith('model.safetensors')) models += 1; });
+  const one = `<unmasked-demo architecture="causal" device="cpu" text="${TEXT}"></unmasked-demo>`;
+  await host(page, one + one.replace(TEXT, 'Thank you!'));
+  await done(page);
+  expect(models).toBe(1);
+  await page.locator('unmasked-demo').first().evaluate((element) => element.remove());
+  await page.locator('unmasked-demo').evaluate((element) => { element.text = 'He is tired.'; });
+  await page.waitForTimeout(400);
+  await done(page);
+  expect(await answer(page.locator('unmasked-demo'))).not.toHaveLength(0);
+});
+
+test('a stored trace plays with no engine and no model', async ({ page }) => {
+  await open(page, `lang=en&device=cpu&on=encoder-decoder&text=${encodeURIComponent(TEXT)}`);
+  await done(page);
+  const element = machine(page, 'encoder-decoder');
+  const trace = await element.evaluate((demo) => JSON.stringify({ ...demo.timeline.header, steps: demo.timeline.steps, scene: { layer: 2 } }));
+  const chosen = await answer(element);
+  const asked = [];
+  await page.route('**/run.json', (route) => route.fulfill({ contentType: 'application/json', body: trace }));
+  page.context().on('request', (request) => asked.push(request.url()));
+  await host(page, '<unmasked-demo trace="/run.json" controls="play step scrub layer head"></unmasked-demo>');
+  await done(page);
+  const demo = page.locator('unmasked-demo');
+  expect(await answer(demo)).toEqual(chosen);
+  await demo.locator('.action-step').click();
+  await expect(demo.locator('.chip[data-state="answer"]')).toHaveCount(1);
+  await expect(demo.locator('.candidate').first()).toHaveAttribute('aria-disabled', 'true');
+  expect(asked.filter((url) => /\.(safetensors|wasm)$/.test(url))).toEqual([]);
+});
+
+test('a broken trace is said in its place', async ({ page }) => {
+  await page.route('**/run.json', (route) => route.fulfill({ contentType: 'application/json', body: '{"steps":' }));
+  await host(page, '<unmasked-demo trace="/run.json"></unmasked-demo>');
+  await expect(page.locator('unmasked-demo .status-detail')).toHaveText('the trace is not JSON');
+});
+
+test('a matrix is a table too, and its cells can be walked', async ({ page }) => {
+  await host(page, `<unmasked-demo architecture="causal" device="cpu" text="${TEXT}"></unmasked-demo>`);
+  await done(page);
+  const demo = page.locator('unmasked-demo');
+  await demo.locator('.mask').focus();
+  await page.keyboard.press('ArrowRight');
+  await page.keyboard.press('ArrowRight');
+  await expect(demo.locator('.tooltip')).toBeVisible();
+  await expect(demo.locator('.unseen[role="status"]')).toContainText(/looks at|may not see/);
+  await page.keyboard.press('Escape');
+  await expect(demo.locator('.tooltip')).toBeHidden();
+  await demo.locator('.as-table').click();
+  const rows = await demo.locator('tbody tr').evaluateAll((lines) => lines.map((line) => [...line.querySelectorAll('td')].map((cell) => cell.textContent)));
+  rows.forEach((cells, row) => {
+    expect(cells.slice(row + 1).every((cell) => cell === 'hidden'), `row ${row}`).toBe(true);
+    const sum = cells.slice(0, row + 1).reduce((total, cell) => total + Number(cell), 0);
+    expect(sum).toBeCloseTo(1, 1);
+  });
+});
+
+test('the engine by itself: load, describe, tokenize, generate, cancel, free', async ({ page }) => {
+  await page.goto('/icon.svg');
+  await host(page, '');
+  const result = await page.evaluate(async (text) => {
+    const { loadEngine } = await import('/engine.js');
+    const progress = [];
+    const engine = await loadEngine('/models/en-fr-causal/', { device: 'cpu', onProgress: (now) => progress.push(now) });
+    const again = await loadEngine('/models/en-fr-causal', { device: 'cpu' }).catch((error) => error.message);
+    const parts = await engine.tokenize(text);
+    const run = engine.generate({ text, maxNewTokens: 8 });
+    const header = await run.header;
+    const steps = [];
+    for await (const step of run) steps.push(step.chosen);
+    const slow = engine.generate({ text, maxNewTokens: 30 });
+    const other = engine.generate({ text: 'Thank you!', maxNewTokens: 30 });
+    const [left, right] = [[], []];
+    for await (const step of slow) { left.push(step.chosen); if (left.length === 2) for await (const one of other) right.push(one.chosen); }
+    const alone = [];
+    for await (const step of engine.generate({ text: 'Thank you!', maxNewTokens: 30 })) alone.push(step.chosen);
+    const stop = new AbortController();
+    const aborted = engine.generate({ text, maxNewTokens: 30, signal: stop.signal });
+    let name = '';
+    try { for await (const step of aborted) stop.abort(step); } catch (error) { name = error.name; }
+    const bad = await engine.forward({ ids: [999_999] }).catch((error) => [error.name, error.message, error.what, error.expected, error.got]);
+    engine.free();
+    const freed = await engine.tokenize(text).catch((error) => error.message);
+    const hub = await loadEngine('hub:a/b').catch((error) => error.message);
+    again.free?.();
+    return { architecture: engine.describe().architecture, loaded: progress.at(-1).loaded, tokens: parts.tokens.length, length: header.source_length, steps, left, right, alone, name, bad, freed, hub };
+  }, TEXT);
+  expect(result.architecture).toBe('causal');
+  expect(result.loaded).toBeGreaterThan(1e6);
+  expect(result.length).toBe(result.tokens);
+  expect(result.left.slice(0, result.steps.length), 'a run interrupted by another goes on unchanged').toEqual(result.steps);
+  expect(result.right, 'and the other is not disturbed').toEqual(result.alone);
+  expect(result.name).toBe('AbortError');
+  expect(result.bad[0]).toBe('EngineError');
+  expect(result.bad.slice(2).every(Boolean), result.bad.join(' | ')).toBe(true);
+  expect(result.freed).toContain('freed');
+  expect(result.hub).toContain('hub:a/b');
+});
