@@ -17,11 +17,12 @@ export const phase = (element) => element.evaluate((demo) => demo.phase);
 
 /** Waits until every machine of the page has computed its run. One that gave up will not go on: that ends the wait. */
 export async function done(page) {
-  await page.waitForFunction(() => {
+  const settled = await page.waitForFunction(() => {
     const demos = [...document.querySelectorAll('unmasked-demo')];
-    return demos.some((demo) => demo.phase === 'error') || (demos.length > 0 && demos.every((demo) => demo.phase === 'done'));
+    const over = demos.some((demo) => demo.phase === 'error') || (demos.length > 0 && demos.every((demo) => demo.phase === 'done'));
+    return over && demos.map((demo) => demo.error?.message ?? demo.phase);
   }, undefined, { timeout: 90_000 });
-  const phases = await page.locator('unmasked-demo').evaluateAll((demos) => demos.map((demo) => demo.error?.message ?? demo.phase));
+  const phases = await settled.jsonValue();
   expect(phases).toEqual(phases.map(() => 'done'));
 }
 

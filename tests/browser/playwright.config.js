@@ -43,7 +43,8 @@ export default defineConfig({
     reuseExistingServer: true,
   },
   projects: [
-    { name: 'webgpu', use: chromium('--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader') },
+    // The engine's tests, and those of the page that are marked: the others would only be slower here.
+    { name: 'webgpu', grep: /engine\/|@gpu/, use: chromium('--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader') },
     { name: 'no-webgpu', use: chromium('--disable-gpu') },
   ],
 });

@@ -3,7 +3,7 @@ import { expect, test } from '@playwright/test';
 import { done, machine, open } from '../machines.js';
 import { foreign, watch } from '../watch.js';
 
-test('a whole run asks nobody else for anything and breaks no rule', async ({ page, baseURL }) => {
+test('a whole run asks nobody else for anything and breaks no rule', { tag: '@gpu' }, async ({ page, baseURL }) => {
   const seen = await watch(page);
   await open(page, 'lang=en');
   await done(page);
