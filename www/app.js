@@ -8,7 +8,7 @@ import { Clock } from './clock.js';
 import { chooseLanguage, translator } from './i18n/index.js';
 import { familyOf, modelList } from './models.js';
 import { joinPieces, showPiece } from './pieces.js';
-import { drawCredits, drawExamples, drawToggles, examplesOf } from './page/furniture.js';
+import { drawCredits, drawExamples, drawToggles, examplesOf, pairsOf } from './page/furniture.js';
 import { drawHelp, toggleHelp } from './page/help.js';
 import { wireKeyboard } from './page/keyboard.js';
 import { announcer } from './page/say.js';
@@ -100,6 +100,7 @@ function arrange() {
       text: models.length || state.text !== null ? text : null, family: familyNow() || null,
       layer: state.layer || null, head: state.head || null, device: state.device, lang,
       temperature: state.temperature || null, topk: state.topK || null, topp: state.topP, seed: state.seed,
+      pair: architecture === 'encoder' ? state.pair : null,
       fill: state.fill, blanks: architecture === 'encoder' && state.blanks !== null ? state.blanks.join(' ') : null,
       enlarged: only === architecture, aligned: only === null, enlargeable: wanted.length > 1,
     });
@@ -196,7 +197,7 @@ function setTheme() {
 }
 
 function drawModels() {
-  drawExamples(examples, examplesOf(models, familyNow()), textNow(), t);
+  drawExamples(examples, examplesOf(models, familyNow()), pairsOf(models, familyNow()), t);
   drawCredits(credits, models, t);
 }
 
@@ -224,12 +225,15 @@ function wirePage() {
   byId('lang').addEventListener('click', actions.language);
   byId('theme').addEventListener('click', () => change({ theme: nextOf(THEMES, state.theme) }));
   byId('help').addEventListener('click', actions.help);
-  sentence.addEventListener('input', () => change({ text: cleanText(sentence.value), blanks: null }));
+  sentence.addEventListener('input', () => change({ text: cleanText(sentence.value), pair: null, blanks: null }));
   examples.addEventListener('change', () => {
-    if (examples.value === '') return;
-    sentence.value = examples.value;
-    change({ text: examples.value, blanks: null });
+    const [kind, at] = examples.value.split(' ');
+    const pair = kind === 'pair' ? pairsOf(models, familyNow())[at] : null;
+    const text = pair?.source ?? examplesOf(models, familyNow())[at];
     examples.value = '';
+    if (text === undefined) return;
+    sentence.value = text;
+    change({ text, pair: pair?.target ?? null, blanks: null });
   });
   toggles.addEventListener('click', (event) => {
     const architecture = event.target.closest('.toggle')?.dataset.architecture;

@@ -70,7 +70,13 @@ function drawAbout(target, { t, show, architecture }) {
 function hintOf(frame) {
   const said = sightOf(frame);
   if (said) return frame.view.t('sight.token', said);
+  if (frame.verdict) return verdictOf(frame);
   return frame.canBlank ? frame.view.t('hint.blank') : '';
+}
+
+/** The pair head's answer, with the logits behind it. */
+function verdictOf({ verdict: { no, yes }, view: { t } }) {
+  return t(yes > no ? 'pair.yes' : 'pair.no', { yes: yes.toFixed(1), no: no.toFixed(1) });
 }
 
 /** How many tokens the pointed-at token sees, and how many see it, over all grids of its stack. */

@@ -222,7 +222,7 @@ export class UnmaskedDemo extends HTMLElement {
   #lookOf({ frame, machine, controls: { t, ...controls }, ...drawn }) {
     const { t: words, ...view } = frame?.view ?? {};
     const shown = frame && [this.#generation, machine.forks, frame.position, frame.waiting, frame.settled, roomFor(frame.length, frame.ended), frame.cutText];
-    return JSON.stringify([machine.phase, machine.progress, machine.error?.message, machine.device, machine.blanked, shown, view, controls,
+    return JSON.stringify([machine.phase, machine.progress, machine.error?.message, machine.device, machine.blanked, machine.verdict, shown, view, controls,
       drawn.lang, drawn.missing, drawn.architecture, [...drawn.show], drawn.enlargeable, drawn.enlarged]);
   }
 
@@ -242,7 +242,7 @@ export class UnmaskedDemo extends HTMLElement {
     const view = { ...this.#view, layer, head, t };
     const frame = base && ['running', 'done'].includes(machine.phase) ? {
       ...base, heads, view, cutText: machine.cutText, canForce: machine.canRun,
-      canBlank: machine.canRun && machine.isEncoder, most: this.hasAttribute('enlarged') ? 10 : 5,
+      canBlank: machine.canRun && machine.isEncoder, verdict: machine.verdict, most: this.hasAttribute('enlarged') ? 10 : 5,
       specials: timeline.signs.specials ?? new Set(),
     } : null;
     return {

@@ -12,6 +12,8 @@ import { Timeline } from './timeline.js';
 import { defaultBlank, wordAt, wordsOf } from './words.js';
 
 const WATCH = { layers: 'all', heads: 'all', rows: 'all', what: ['attention'] };
+/** The least that a pass can be asked for, where only the pair head's answer is wanted. */
+const VERDICT = { layers: [0], heads: [0], rows: [0], what: ['attention'] };
 
 export class Machine {
   #turn = 0;
@@ -37,6 +39,8 @@ export class Machine {
     this.words = [];
     this.blanked = [];
     this.cutText = '';
+    /** What the pair head says of two sentences: logits of no and yes. */
+    this.verdict = null;
   }
 
   get isEncoder() { return this.engine?.describe().architecture === 'encoder'; }
@@ -78,6 +82,7 @@ export class Machine {
     if (!this.engine) return;
     this.settings = settings;
     const turn = this.#newTurn();
+    this.verdict = null;
     if (settings.text.trim() === '') {
       this.timeline = null;
       this.#enter('empty');
@@ -88,12 +93,13 @@ export class Machine {
       if (turn !== this.#turn) return;
       const begin = (header) => {
         this.generation += 1;
-        if (this.isEncoder) header.tokens.forEach((token, at) => Object.assign(token, placeOf(this.parts.tokens[at])));
+        if (this.isEncoder) header.tokens.forEach((token, at) => Object.assign(token, placeOf((settings.pair ? firstSentence(this.parts.tokens) : this.parts.tokens)[at])));
         this.#findCut(settings, header, turn).catch(() => {});
         return new Timeline(header, this.#signs());
       };
       if (this.isEncoder && this.blanked.length === 0) await this.#readOnly(turn, request, begin);
       else await this.#collect(turn, request, begin);
+      if (turn === this.#turn) await this.#compare(settings, turn);
     } catch (error) {
       if (turn === this.#turn) this.fail(error);
     }
@@ -211,7 +217,7 @@ export class Machine {
   /** Tokenises, swaps the blanked words' pieces for [MASK] and asks for them. */
   async #fillRequest(settings) {
     const parts = await this.engine.tokenize(settings.text, settings.pair);
-    this.words = wordsOf(settings.text, parts.tokens);
+    this.words = wordsOf(settings.text, settings.pair ? firstSentence(parts.tokens) : parts.tokens);
     const wanted = settings.blanks?.filter((word) => word < this.words.length) ?? defaultBlank(this.words);
     this.blanked = wanted;
     const blank = new Set(wanted.flatMap((word) => this.words[word].tokens));
@@ -225,6 +231,16 @@ export class Machine {
     return { ...this.fillBase, ids: parts.tokens.map((token, at) => (blank.has(at) ? mask : token.id)) };
   }
 
+  /** Two sentences: the pair head, where the model has one, says whether they belong together. */
+  async #compare({ text, pair }, turn) {
+    if (!pair || !this.engine.describe().output_heads.includes('pair')) return;
+    const trace = await this.engine.forward({ text, pair, watch: VERDICT });
+    const [no, yes] = trace.forward?.heads?.pair ?? [];
+    if (turn !== this.#turn || yes === undefined) return;
+    this.verdict = { no, yes };
+    this.changed(this);
+  }
+
   /** Where the engine cut the sentence: the text that no token covers, to be shown as cut. */
   async #findCut(settings, header, turn) {
     this.cutText = '';
@@ -236,6 +252,12 @@ export class Machine {
     this.cutText = settings.text.slice(end).trim();
     this.changed(this);
   }
+}
+
+/** Of a pair only the first sentence's tokens have their place in the text; the second sentence counts its own. */
+function firstSentence(tokens) {
+  const end = tokens.findIndex((token, at) => token.special && at > 0);
+  return tokens.map((token, at) => (at < end ? token : { ...token, start: null, end: null }));
 }
 
 /** Where a token stands in the sentence: a request by ids alone has lost that. */

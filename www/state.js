@@ -10,6 +10,7 @@ export const LONGEST_TEXT = 2000;
 /**
  * @typedef {object} PageState
  * @property {string|null} text   the sentence; null = the first example
+ * @property {string|null} pair   a second sentence for the encoder to compare; null = none
  * @property {string[]|null} on   architectures switched on; null = the page's choice
  * @property {string} family      which quartet, such as 'en-fr'; '' = the first
  * @property {number} layer       1-based; 0 = the page's choice
@@ -30,7 +31,7 @@ export const LONGEST_TEXT = 2000;
 /** @returns {PageState} */
 export function defaults() {
   return {
-    text: null, on: null, family: '', layer: 0, head: 0, temperature: 0, topK: 0, topP: 1, seed: 1,
+    text: null, pair: null, on: null, family: '', layer: 0, head: 0, temperature: 0, topK: 0, topP: 1, seed: 1,
     fill: 'parallel', blanks: null, device: 'auto', lang: '', theme: 'auto', step: 0, speed: 1,
   };
 }
@@ -47,6 +48,7 @@ const oneOf = (...names) => (text) => (names.includes(text) ? text : undefined);
 
 const FIELDS = {
   text: (text) => cleanText(text),
+  pair: (text) => cleanText(text) || undefined,
   on: (text) => {
     const names = ARCHITECTURES.filter((name) => text.split(',').includes(name));
     return names.length || text === 'none' ? names : undefined;

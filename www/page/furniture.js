@@ -23,12 +23,28 @@ export function examplesOf(models, family) {
   return [...new Set((own.length ? own : models).flatMap((model) => model.examples ?? []))].slice(0, 40);
 }
 
-/** @param {HTMLSelectElement} select */
-export function drawExamples(select, examples, text, t) {
-  const options = [['', t('page.examples')], ...examples.map((example) => [example, example])];
-  reuse(select, options.length, () => make('option')).forEach((option, at) => {
-    setAttribute(option, 'value', options[at][0]);
-    setText(option, options[at][1]);
+/** Pairs of sentences for an encoder to compare. @returns {Array<{ source: string, target: string }>} */
+export function pairsOf(models, family) {
+  return models.filter((model) => familyOf(model) === family).flatMap((model) => model.pairs ?? []).slice(0, 20);
+}
+
+/**
+ * Sentences, then pairs for the encoder; an option's value is its kind and place.
+ * @param {HTMLSelectElement} select
+ */
+export function drawExamples(select, examples, pairs, t) {
+  const options = [['', t('page.examples')], ...examples.map((example, at) => [`text ${at}`, example])];
+  const group = part(select, 'pairs', () => make('optgroup'));
+  reuse(select, options.length + 1, () => make('option'));
+  if (select.lastElementChild !== group) select.append(group);
+  options.forEach(([value, text], at) => {
+    setAttribute(select.children[at], 'value', value);
+    setText(select.children[at], text);
+  });
+  setAttributes(group, { label: t('page.pairs'), hidden: pairs.length === 0 });
+  reuse(group, pairs.length, () => make('option')).forEach((option, at) => {
+    setAttribute(option, 'value', `pair ${at}`);
+    setText(option, `${pairs[at].source} | ${pairs[at].target}`);
   });
   setAttribute(select.parentElement, 'hidden', examples.length === 0);
   if (select.value !== '') select.value = '';
