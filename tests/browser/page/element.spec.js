@@ -102,6 +102,45 @@ test('a matrix is a table too, and its cells can be walked', async ({ page }) =>
   });
 });
 
+test('a worker that dies is replaced when it is next needed', async ({ page }) => {
+  await host(page, `<unmasked-demo architecture="causal" device="cpu" text="${TEXT}"></unmasked-demo>`);
+  await done(page);
+  const demo = page.locator('unmasked-demo');
+  const before = await answer(demo);
+  const [worker] = page.workers();
+  const gone = worker.waitForEvent('close');
+  await worker.evaluate(() => postMessage({ fatal: { message: 'made up by a test' } }));
+  await gone;
+  await demo.evaluate((element) => { element.text = 'Thank you!'; });
+  await expect.poll(() => answer(demo)).not.toEqual(before);
+  await demo.evaluate((element, text) => { element.text = text; }, TEXT);
+  await expect.poll(() => answer(demo)).toEqual(before);
+});
+
+test('a worker that dies in the middle of a run says so, and can be tried again', async ({ page }) => {
+  await page.route('**/en-fr-causal/model.safetensors', async (route) => {
+    await page.waitForTimeout(500);
+    await page.workers()[0].evaluate(() => postMessage({ fatal: { message: 'made up by a test' } })).catch(() => {});
+    await route.abort().catch(() => {});
+  }, { times: 1 });
+  await host(page, `<unmasked-demo architecture="causal" device="cpu" text="${TEXT}"></unmasked-demo>`);
+  const demo = page.locator('unmasked-demo');
+  await expect(demo.locator('.status-detail')).toContainText('made up by a test');
+  await demo.locator('.retry').click();
+  await done(page);
+});
+
+test('two sentences: the pair head gives its verdict, and only the first sentence has blanks', async ({ page }) => {
+  await host(page, `<unmasked-demo architecture="encoder" device="cpu" text="${TEXT}" pair="Le chat est dans le jardin."></unmasked-demo>`);
+  await done(page);
+  const demo = page.locator('unmasked-demo');
+  await expect(demo.locator('.hint')).toContainText('The pair head:');
+  await expect(demo.locator('.chip[data-state="blank"]')).not.toHaveCount(0);
+  const blanked = await demo.evaluate((element) => element.blanked);
+  await demo.locator('.chip', { hasText: /^chat$/ }).click();
+  expect(await demo.evaluate((element) => element.blanked)).toEqual(blanked);
+});
+
 test('the engine by itself: load, describe, tokenize, generate, cancel, free', async ({ page }) => {
   await page.goto('/icon.svg');
   await host(page, '');
