@@ -439,8 +439,11 @@ fn hidden_keys() -> Vec<Case> {
 
 // ---- refusals --------------------------------------------------------------------------------
 
-/// Plays that do not fit, and how the refusal begins.
-fn wrong_plays() -> Vec<(&'static str, fn(&mut Given))> {
+/// How a refusal begins, and what spoils a play so.
+type WrongPlay = (&'static str, fn(&mut Given));
+
+/// Plays that do not fit.
+fn wrong_plays() -> Vec<WrongPlay> {
     let site = SITE as usize;
     assert_eq!(site, 1);
     vec![
