@@ -5,19 +5,22 @@
 //! bit for bit, on how many rows are computed with it.
 
 use half::{bf16, f16};
-use wide::f32x4;
+use wide::{f32x4, i32x4};
 
 use super::Rows;
 use crate::device::Matrix;
 use crate::error::{Error, Result};
 
 /// Columns that are loaded, widened and padded together.
-const CHUNK: usize = 8;
+const CHUNK: usize = 16;
 
-/// Eight numbers as they are computed with.
-type Wide = [f32x4; 2];
+/// A chunk as it is computed with.
+type Wide = [f32x4; 4];
 
-/// Eight neighbouring weights of one row, packed as they are stored.
+/// Sixteen neighbouring weights of one row, packed.
+///
+/// Packed formats keep column `4 b + lane` in part `b` of the lane's words, so that shifts alone
+/// bring every weight into its lane.
 trait Chunk: Copy {
     fn widen(self) -> Wide;
 
@@ -38,9 +41,15 @@ impl Chunk for Wide {
     }
 }
 
-/// Half floats, finite.
-#[derive(Clone, Copy, Debug, Default)]
-struct Halves([u16; CHUNK]);
+/// Half floats, finite: two in a word, the earlier in its lower half.
+#[derive(Clone, Copy, Debug)]
+struct Halves([i32x4; 2]);
+
+impl Halves {
+    fn pack(chunk: [f16; CHUNK]) -> Halves {
+        Halves(pack_halves(chunk.map(f16::to_bits)))
+    }
+}
 
 impl Chunk for Halves {
     /// Moves the exponent and the mantissa to their places in an f32, which is then 2^112 too
@@ -48,35 +57,61 @@ impl Chunk for Halves {
     #[inline(always)]
     fn widen(self) -> Wide {
         const SCALE: f32x4 = f32x4::splat(f32::from_bits((127 + 112) << 23));
-        let move_bits =
-            |half: u16| f32::from_bits((((half as i16 as i32) << 13) as u32) & 0x8fff_e000);
-        let [a, b, c, d, e, f, g, h] = self.0.map(move_bits);
-        [f32x4::new([a, b, c, d]) * SCALE, f32x4::new([e, f, g, h]) * SCALE]
+        const SIGN_EXPONENT_MANTISSA: i32x4 = i32x4::splat(0x8fff_e000_u32 as i32);
+        let upper = |words: i32x4| -> f32x4 {
+            let bits = (words >> 3) & SIGN_EXPONENT_MANTISSA;
+            bytemuck::cast::<i32x4, f32x4>(bits) * SCALE
+        };
+        let [a, b] = self.0;
+        [upper(a << 16), upper(a), upper(b << 16), upper(b)]
     }
 }
 
-/// Brain floats: the upper halves of f32.
-#[derive(Clone, Copy, Debug, Default)]
-struct Brains([u16; CHUNK]);
+/// Brain floats, the upper halves of f32: two in a word, the earlier in its lower half.
+#[derive(Clone, Copy, Debug)]
+struct Brains([i32x4; 2]);
+
+impl Brains {
+    fn pack(chunk: [bf16; CHUNK]) -> Brains {
+        Brains(pack_halves(chunk.map(bf16::to_bits)))
+    }
+}
 
 impl Chunk for Brains {
     #[inline(always)]
     fn widen(self) -> Wide {
-        let [a, b, c, d, e, f, g, h] = self.0.map(|brain| f32::from_bits((brain as u32) << 16));
-        [f32x4::new([a, b, c, d]), f32x4::new([e, f, g, h])]
+        const UPPER: i32x4 = i32x4::splat(0xffff_0000_u32 as i32);
+        let [a, b] = self.0;
+        [a << 16, a & UPPER, b << 16, b & UPPER].map(bytemuck::cast)
     }
 }
 
-/// Small integers, without the scale of their row.
-#[derive(Clone, Copy, Debug, Default)]
-struct Bytes([i8; CHUNK]);
+/// Small integers, without the scale of their row: four in a word, the earliest in its lowest byte.
+#[derive(Clone, Copy, Debug)]
+struct Bytes(i32x4);
+
+impl Bytes {
+    fn pack(chunk: [i8; CHUNK]) -> Bytes {
+        let byte = |part: usize, lane: usize| chunk[4 * part + lane];
+        let word = |lane| i32::from_le_bytes(std::array::from_fn(|part| byte(part, lane) as u8));
+        Bytes(i32x4::new(std::array::from_fn(word)))
+    }
+}
 
 impl Chunk for Bytes {
     #[inline(always)]
     fn widen(self) -> Wide {
-        let [a, b, c, d, e, f, g, h] = self.0.map(f32::from);
-        [f32x4::new([a, b, c, d]), f32x4::new([e, f, g, h])]
+        let word = self.0;
+        [word << 24, word << 16, word << 8, word].map(|word| f32x4::from_i32x4(word >> 24))
     }
+}
+
+fn pack_halves(chunk: [u16; CHUNK]) -> [i32x4; 2] {
+    let word = |first: usize, lane: usize| {
+        let (low, high) = (chunk[first + lane], chunk[first + 4 + lane]);
+        (u32::from(low) | u32::from(high) << 16) as i32
+    };
+    [0, 8].map(|first| i32x4::new(std::array::from_fn(|lane| word(first, lane))))
 }
 
 /// A matrix `[out, inner]` in the CPU's memory; rows are padded with zeros to whole chunks.
@@ -113,16 +148,16 @@ impl Table {
         let format = match matrix {
             Matrix::F32(values) => Format::F32(wide(&values, inner)),
             Matrix::F16(values) if values.iter().all(|half| half.is_finite()) => {
-                Format::F16(pad(&values, inner, |chunk| Halves(chunk.map(f16::to_bits))))
+                Format::F16(pad(&values, inner, Halves::pack))
             }
             Matrix::F16(values) => {
                 let values: Vec<f32> = values.iter().map(|half| half.to_f32()).collect();
                 Format::F32(wide(&values, inner))
             }
-            Matrix::Bf16(values) => {
-                Format::Bf16(pad(&values, inner, |chunk| Brains(chunk.map(bf16::to_bits))))
+            Matrix::Bf16(values) => Format::Bf16(pad(&values, inner, Brains::pack)),
+            Matrix::Int8 { values, scales } => {
+                Format::Int8(pad(&values, inner, Bytes::pack), scales)
             }
-            Matrix::Int8 { values, scales } => Format::Int8(pad(&values, inner, Bytes), scales),
         };
         Ok(Table { out, inner, format })
     }
@@ -194,6 +229,7 @@ pub struct Scratch {
 
 /// Outputs computed together for a single row: as many as hide the latency of an addition.
 const OUTPUTS_OF_ONE: usize = 8;
+
 /// Rows and outputs computed together for many rows: as many sums as fit into 16 registers.
 const ROWS: usize = 4;
 const OUTPUTS: usize = 3;
@@ -320,11 +356,11 @@ fn sums<C: Chunk, const R: usize, const O: usize>(
     let weights: [&[C]; O] = std::array::from_fn(|o| &weights[o * chunks..][..chunks]);
     let mut sums = [[f32x4::ZERO; O]; R];
     for chunk in 0..chunks {
-        let wide: [Wide; O] = std::array::from_fn(|o| weights[o][chunk].widen());
-        for half in 0..2 {
-            for (o, wide) in wide.iter().enumerate() {
-                for r in 0..R {
-                    sums[r][o] = wide[half].mul_add(x[r][chunk][half], sums[r][o]);
+        for (o, weights) in weights.iter().enumerate() {
+            let wide = weights[chunk].widen();
+            for (part, weights) in wide.into_iter().enumerate() {
+                for (r, x) in x.iter().enumerate() {
+                    sums[r][o] = weights.mul_add(x[chunk][part], sums[r][o]);
                 }
             }
         }
