@@ -82,18 +82,20 @@ function drawLabels(svg, frame, plan, many) {
   const keyOf = view.cell ? { stack: view.cell.block === 'decoder' || frame.architecture !== 'encoder-decoder' ? frameStack(frame) : 'encoder', position: view.cell.key }
     : view.hover;
   const same = (label, spot) => spot !== null && label.stack === spot.stack && label.index === spot.position;
-  const shown = (labels, spot) => (many || !plan.every ? [] : labels.map((label) => ({ ...label, lit: same(label, spot) })));
   const isNow = (label) => current !== null && label.stack === current.stack && label.index === current.row;
   const write = (node, label, attributes) => {
     setAttributes(node, { ...attributes, 'font-size': plan.font, 'data-lit': label.lit, 'data-special': label.special, 'data-now': isNow(label) });
     setText(node, label.text);
   };
+  const shown = (labels, spot) => (many ? [] : labels.map((label) => ({ ...label, lit: same(label, spot) }))
+    .filter((label) => plan.every || label.lit));
   const rows = shown(plan.rowLabels, rowOf);
   reuse(svg.querySelector('.row-labels'), rows.length, () => makeSvg('text', { 'text-anchor': 'end', 'dominant-baseline': 'central' }))
     .forEach((node, at) => write(node, rows[at], { x: plan.left - 6, y: rows[at].at }));
   const keys = shown(plan.keyLabels, keyOf);
   reuse(svg.querySelector('.key-labels'), keys.length, () => makeSvg('text', { 'dominant-baseline': 'central' }))
-    .forEach((node, at) => write(node, keys[at], { transform: `translate(${keys[at].at} ${plan.top - 6}) rotate(-90)` }));
+    .forEach((node, at) => write(node, keys[at], plan.every ? { transform: `translate(${keys[at].at} ${plan.top - 6}) rotate(-90)`, 'text-anchor': null }
+      : { transform: `translate(${keys[at].at} ${plan.top / 2})`, 'text-anchor': 'middle' }));
 }
 
 const frameStack = (frame) => (frame.architecture === 'encoder' ? 'encoder' : 'decoder');

@@ -15,7 +15,9 @@ import { shorten, showPieces } from '../pieces.js';
 
 export const LEVELS = 16;
 const LARGEST_CELL = 44;
-const LABEL_CELL = 8.5;
+const LABEL_CELL = 8;
+/** Where only a few labels are drawn (the lit row, what is pointed at), they are this large. */
+const FEW_FONT = 11;
 const LONGEST_LABEL = 11;
 
 /** Width of a label in ems, near enough to leave room for it. */
@@ -55,26 +57,27 @@ function arrange(frame, { width, height, bare = false, largest = LARGEST_CELL },
     : [...source, ...target].map((label, at) => ({ ...label, stack, at, index: at }));
 
   const fitting = Math.min(width, height) / (count + 0.6 * gap);
-  const font = Math.max(9, Math.min(13.5, fitting * 0.62));
+  const font = every || bare ? Math.max(9, Math.min(13.5, fitting * 0.62)) : FEW_FONT;
   const longest = names.reduce((most, label) => Math.max(most, estimate(label.text)), 0);
-  const margin = bare ? 1 : every ? Math.min(width * 0.3, longest * font + 10) : 12;
+  const left = bare ? 1 : Math.min(width * 0.3, longest * font + 10);
+  const top = bare ? 1 : every ? left : FEW_FONT + 6;
   const foot = bare || !wired ? 2 : font + 8;
-  const free = Math.min((width - margin - 2) / (count + 0.6 * gap), (height - margin - foot) / (count + 0.6 * gap), largest);
+  const free = Math.min((width - left - 2) / (count + 0.6 * gap), (height - top - foot) / (count + 0.6 * gap), largest);
   const cell = free >= 7 ? Math.floor(free) : Math.max(2, Math.floor(free * 10) / 10);
   const space = wired ? Math.max(4, Math.round(cell * 0.6)) : 0;
   const offset = first ? first * cell + space : 0;
 
   const place = (block, x, y, blockRows, blockKeys) => ({ block, x, y, width: blockKeys * cell, height: blockRows * cell });
   const blocks = wired
-    ? [place(frame.blocks[0], margin, margin, first, first), place(frame.blocks[1], margin, margin + offset, rows, first),
-      place(frame.blocks[2], margin + offset, margin + offset, rows, rows)]
-    : [place(main, margin, margin, rows, rows)];
-  const middle = (label) => margin + label.at * cell + cell / 2 + (wired && label.stack === 'decoder' ? space : 0);
+    ? [place(frame.blocks[0], left, top, first, first), place(frame.blocks[1], left, top + offset, rows, first),
+      place(frame.blocks[2], left + offset, top + offset, rows, rows)]
+    : [place(main, left, top, rows, rows)];
+  const middle = (label) => label.at * cell + cell / 2 + (wired && label.stack === 'decoder' ? space : 0);
   const held = names.filter((label) => label.at < count && (label.stack === 'encoder' || label.index < main.rows));
-  const labels = held.map((label) => ({ ...label, at: middle(label) }));
+  const along = (start) => held.map((label) => ({ ...label, at: start + middle(label) }));
   return {
-    cell, left: margin, top: margin, font, every, blocks, rowLabels: labels, keyLabels: labels,
-    width: margin + offset + rows * cell + 2, height: margin + offset + rows * cell + foot,
+    cell, left, top, font, every, blocks, rowLabels: along(top), keyLabels: along(left),
+    width: left + offset + rows * cell + 2, height: top + offset + rows * cell + foot,
   };
 }
 
