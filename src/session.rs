@@ -3,21 +3,26 @@
 //! A [`Session`] owns the caches. Whatever a request shares with the one before is not computed
 //! again: that is how forcing a token, stepping back and painting a cell stay quick.
 
+mod record;
+mod sweep;
+
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use web_time::Instant;
 
 use crate::device::{Caches, Prepared};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::graph::{CacheInfo, Capacity, Choice, Draw, Graph, Label, Site, Tap, What};
-use crate::mask::MaskFile;
-use crate::request::{Fill, Gates, Request, Resolved, StackInput, Watch, Watchable, resolve};
-use crate::stream::{Advance, Ask, Playing, Stage, Stream, is_per_head, play, watched_labels};
-use crate::trace::{
-    self, Candidate, Forward, MaskPicture, OutputHeads, Stats, Step, Trace, Watched,
-};
+use crate::graph::{CacheInfo, Capacity, Draw, Graph, Site, What};
+use crate::mask::Mask;
+use crate::request::{Fill, Request, Resolved, Select, StackInput, Watch, Watchable, resolve};
+use crate::stream::{Advance, Ask, Stage, Stream, keys_of, mask_of};
+use crate::trace::{Forward, MaskPicture, Stats, Step, Trace, Watched};
+
+use record::{add, fill_heads, header, merge, new_step, text, timed};
+use sweep::sweep_together;
+
+pub use sweep::Variant;
 
 /// Candidates that come with a step where the request does not say.
 const CANDIDATES: usize = 10;
@@ -55,44 +60,6 @@ struct Run {
     /// Steps already known: blanks filled in one pass.
     waiting: Vec<Step>,
     ended: bool,
-}
-
-/// A what-if: what it changes of the request.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct Variant {
-    /// Another text.
-    pub text: Option<String>,
-    /// Other ids.
-    pub ids: Option<Vec<u32>>,
-    /// Another answer so far.
-    pub target_ids: Option<Vec<u32>>,
-    /// Other masks.
-    pub mask: Option<MaskFile>,
-    /// Other gates.
-    pub gates: Option<Gates>,
-}
-
-impl Variant {
-    fn of(&self, request: &Request) -> Request {
-        let mut request = request.clone();
-        if let Some(text) = &self.text {
-            (request.text, request.ids) = (Some(text.clone()), None);
-        }
-        if let Some(ids) = &self.ids {
-            (request.text, request.pair, request.ids) = (None, None, Some(ids.clone()));
-        }
-        if let Some(target_ids) = &self.target_ids {
-            request.target_ids = target_ids.clone();
-        }
-        if let Some(mask) = &self.mask {
-            request.mask = mask.clone();
-        }
-        if let Some(gates) = &self.gates {
-            request.gates = gates.clone();
-        }
-        request
-    }
 }
 
 impl Default for Session {
@@ -225,16 +192,16 @@ impl Session {
             };
             let Some(input) = input else { continue };
             let stack = spec.stack(site);
-            let mask = crate::stream::mask_of(site, input);
-            let keys = crate::stream::keys_of(site, input);
+            let mask = mask_of(site, input);
+            let keys = keys_of(site, input);
             let trained = spec.architecture.rule(site, resolved.source_length);
             let rows = input.ids.len();
             let layer = request.watch.layers.among(stack.layers, "layer")?;
             let head = request.watch.heads.among(stack.heads, "head")?;
             let (layer, head) = (layer.first().copied(), head.first().copied());
-            let plain: crate::mask::Mask = trained.clone().into();
+            let plain: Mask = trained.clone().into();
             let all: Vec<usize> = (0..rows).collect();
-            let bits = |mask: &crate::mask::Mask| mask.bits(&all, keys, stack.layers, stack.heads);
+            let bits = |mask: &Mask| mask.bits(&all, keys, stack.layers, stack.heads);
             pictures.insert(
                 site.name(),
                 MaskPicture {
@@ -355,13 +322,11 @@ impl Session {
         let rows = match run.first {
             true => asked.among(count, "row")?,
             false => match asked {
-                crate::request::Select::All => vec![row],
-                crate::request::Select::These(these) => {
-                    these.into_iter().filter(|asked| *asked == row).collect()
-                }
+                Select::All => vec![row],
+                Select::These(these) => these.into_iter().filter(|asked| *asked == row).collect(),
             },
         };
-        request.watch.rows = crate::request::Select::These(rows.clone());
+        request.watch.rows = Select::These(rows.clone());
         let (advance, watched) =
             self.read_output(engine, &request, &run.resolved, &[row], &draws, &[]).await?;
         let Some(choice) = advance.choices.first() else { return Err(not_ready()) };
@@ -478,98 +443,6 @@ impl Ready {
     }
 }
 
-/// All variants in one play a stack, with caches of their own.
-async fn sweep_together(
-    engine: &Engine,
-    request: &Request,
-    all: &[Resolved],
-) -> Result<Vec<Forward>> {
-    let start = Instant::now();
-    let spec = &engine.spec;
-    let longest = all.iter().map(|resolved| {
-        let rows = |input: &Option<StackInput>| input.as_ref().map_or(0, |i| i.ids.len());
-        rows(&resolved.encoder).max(rows(&resolved.decoder))
-    });
-    let mut ready = Ready::new(engine, longest.max().unwrap_or(1), all.len()).await?;
-    let mut forwards: Vec<Forward> = vec![Forward::default(); all.len()];
-    let mut stats = Stats::default();
-    for (site, graph) in
-        [(Site::Encoder, &engine.transformer.encoder), (Site::Decoder, &engine.transformer.decoder)]
-    {
-        let Some(graph) = graph else { continue };
-        let prepared = match site {
-            Site::Encoder => &mut ready.encoder,
-            _ => &mut ready.decoder,
-        };
-        let Some(prepared) = prepared else { continue };
-        let inputs: Vec<&StackInput> = all
-            .iter()
-            .filter_map(|resolved| match site {
-                Site::Encoder => resolved.encoder.as_ref(),
-                _ => resolved.decoder.as_ref(),
-            })
-            .collect();
-        let rows: Vec<usize> = (0..inputs[0].ids.len()).collect();
-        let shown = request.watch.rows.among(rows.len(), "row")?;
-        let is_output = site == spec.architecture.output_site();
-        let picked: Vec<u32> = match (is_output, request.watch.has(What::Logits)) {
-            (true, true) => shown.iter().map(|row| *row as u32).collect(),
-            (true, false) => vec![0],
-            (false, _) => Vec::new(),
-        };
-        let labels = watched_labels(spec, graph, &request.watch)?;
-        let heads = request.watch.heads.among(spec.stack(site).heads, "head")?;
-        let all_rows: Vec<u32> = rows.iter().map(|row| *row as u32).collect();
-        let mut taps: Vec<Tap> = Vec::new();
-        for label in &labels {
-            let heads = match is_per_head(label.what) {
-                true => heads.iter().map(|head| *head as u32).collect(),
-                false => Vec::new(),
-            };
-            taps.push(Tap { label: *label, heads, rows: all_rows.clone() });
-        }
-        let mut outputs = Vec::new();
-        if is_output {
-            for what in [What::Pair, What::Replaced, What::Classes, What::Logits] {
-                let label = Label { what, site, layer: 0 };
-                let wanted = what != What::Logits || request.watch.has(What::Logits);
-                if wanted && graph.labelled(label).is_some() {
-                    outputs.push(what);
-                    let rows = (0..picked.len() as u32).collect();
-                    taps.push(Tap { label, heads: Vec::new(), rows });
-                }
-            }
-        }
-        let playing =
-            Playing { rows: &rows, picked: &picked, taps: &taps, draws: &[], candidates: 0 };
-        let mut stage = stage(engine, graph, prepared, &mut ready.caches);
-        let played = play(&mut stage, site, &inputs, &playing).await?;
-        stats.dispatches += played.counters.dispatches;
-        stats.submits += played.counters.submits;
-        stats.readbacks += played.counters.readbacks;
-        stats.rows_computed += rows.len() * inputs.len();
-        for (variant, (forward, input)) in forwards.iter_mut().zip(&inputs).enumerate() {
-            let mut stream = Stream::new(site);
-            let part = |data: &[f32]| {
-                let length = data.len() / inputs.len();
-                data[variant * length..(variant + 1) * length].to_vec()
-            };
-            let mut results = played.taps.iter().map(|data| part(data));
-            stream.remember(&labels, &heads, &rows, &mut results);
-            stream.report(spec, graph, &request.watch, input, &shown, &mut forward.watched)?;
-            let others: BTreeMap<What, Vec<f32>> = outputs.iter().copied().zip(results).collect();
-            if is_output {
-                fill_heads(forward, engine, &others, picked.len(), picked.contains(&0));
-            }
-        }
-    }
-    let stats = timed(stats, start);
-    for forward in &mut forwards {
-        forward.stats = stats;
-    }
-    Ok(forwards)
-}
-
 fn stage<'a>(
     engine: &'a Engine,
     graph: &'a Graph,
@@ -577,108 +450,6 @@ fn stage<'a>(
     caches: &'a mut Caches,
 ) -> Stage<'a> {
     Stage { device: &engine.device, spec: &engine.spec, graph, prepared, caches }
-}
-
-fn header(engine: &Engine, resolved: &Resolved) -> Trace {
-    let target = match (&resolved.encoder, &resolved.decoder) {
-        (Some(_), Some(decoder)) => {
-            Some(decoder.ids.iter().map(|id| engine.tokenizer.token(*id)).collect())
-        }
-        _ => None,
-    };
-    Trace {
-        version: trace::VERSION,
-        model: engine.info(),
-        device: engine.device.report().clone(),
-        tokens: resolved.tokens.clone(),
-        source_length: resolved.source_length,
-        truncated: resolved.truncated,
-        target,
-        forward: None,
-        steps: Vec::new(),
-        variants: Vec::new(),
-        text: None,
-    }
-}
-
-/// The answer, or an encoder's whole text. A character whose last bytes are still to come is left out.
-fn text(engine: &Engine, resolved: &Resolved) -> Result<String> {
-    let ids = &resolved.output().ids;
-    let start = if engine.spec.generates() { resolved.answer_start().min(ids.len()) } else { 0 };
-    let text = engine.tokenizer.decode(&ids[start..])?;
-    Ok(text.trim_end_matches('\u{fffd}').to_string())
-}
-
-fn new_step(engine: &Engine, row: usize, choice: &Choice) -> Step {
-    let token = engine.tokenizer.token(choice.id);
-    let candidates = choice.candidates.iter().map(|candidate| {
-        let token = engine.tokenizer.token(candidate.id);
-        Candidate {
-            id: candidate.id,
-            piece: token.piece,
-            space: token.space,
-            probability: candidate.probability,
-            kept: candidate.kept,
-        }
-    });
-    Step {
-        row,
-        chosen: choice.id,
-        piece: token.piece,
-        space: token.space,
-        probability: choice.probability,
-        candidates: candidates.collect(),
-        logits: None,
-        rows: Vec::new(),
-        watched: Watched::default(),
-        ended: None,
-        stats: Stats::default(),
-    }
-}
-
-fn fill_heads(
-    forward: &mut Forward,
-    engine: &Engine,
-    heads: &BTreeMap<What, Vec<f32>>,
-    picked: usize,
-    has_first: bool,
-) {
-    let width = engine.spec.vocabulary;
-    let logits = heads.get(&What::Logits).filter(|data| data.len() == picked * width);
-    forward.logits = logits.map(|data| data.chunks(width).map(<[f32]>::to_vec).collect());
-    let first = |what: What| -> Option<Vec<f32>> {
-        let data = heads.get(&what).filter(|_| has_first && picked > 0)?;
-        Some(data[..data.len() / picked].to_vec())
-    };
-    forward.heads = OutputHeads {
-        pair: first(What::Pair),
-        replaced: heads.get(&What::Replaced).cloned(),
-        classes: first(What::Classes),
-    };
-}
-
-fn merge(into: &mut Watched, from: Watched) {
-    into.layers = into.layers.take().or(from.layers);
-    into.heads = into.heads.take().or(from.heads);
-    into.attention.extend(from.attention);
-    into.scores.extend(from.scores);
-    into.queries.extend(from.queries);
-    into.hidden.extend(from.hidden);
-    into.mask.extend(from.mask);
-    for (to, from) in [(&mut into.keys, from.keys), (&mut into.values, from.values)] {
-        to.extend(from);
-    }
-}
-
-fn add(total: &mut Stats, stats: Stats) {
-    total.dispatches += stats.dispatches;
-    total.submits += stats.submits;
-    total.readbacks += stats.readbacks;
-    total.rows_computed += stats.rows_computed;
-}
-
-fn timed(stats: Stats, start: Instant) -> Stats {
-    Stats { milliseconds: start.elapsed().as_secs_f64() * 1e3, ..stats }
 }
 
 fn not_ready() -> Error {

@@ -1,0 +1,147 @@
+//! A batch of what-ifs, played together.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use web_time::Instant;
+
+use super::record::{fill_heads, timed};
+use super::{Ready, stage};
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::graph::{Label, Site, Tap, What};
+use crate::mask::MaskFile;
+use crate::request::{Gates, Request, Resolved, StackInput};
+use crate::stream::{Playing, Stream, is_per_head, play, watched_labels};
+use crate::trace::{Forward, Stats};
+
+/// A what-if: what it changes of the request.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Variant {
+    /// Another text.
+    pub text: Option<String>,
+    /// Other ids.
+    pub ids: Option<Vec<u32>>,
+    /// Another answer so far.
+    pub target_ids: Option<Vec<u32>>,
+    /// Other masks.
+    pub mask: Option<MaskFile>,
+    /// Other gates.
+    pub gates: Option<Gates>,
+}
+
+impl Variant {
+    /// The request with what this changes.
+    pub(super) fn of(&self, request: &Request) -> Request {
+        let mut request = request.clone();
+        if let Some(text) = &self.text {
+            (request.text, request.ids) = (Some(text.clone()), None);
+        }
+        if let Some(ids) = &self.ids {
+            (request.text, request.pair, request.ids) = (None, None, Some(ids.clone()));
+        }
+        if let Some(target_ids) = &self.target_ids {
+            request.target_ids = target_ids.clone();
+        }
+        if let Some(mask) = &self.mask {
+            request.mask = mask.clone();
+        }
+        if let Some(gates) = &self.gates {
+            request.gates = gates.clone();
+        }
+        request
+    }
+}
+
+/// All variants in one play a stack, with caches of their own.
+pub(super) async fn sweep_together(
+    engine: &Engine,
+    request: &Request,
+    all: &[Resolved],
+) -> Result<Vec<Forward>> {
+    let start = Instant::now();
+    let spec = &engine.spec;
+    let longest = all.iter().map(|resolved| {
+        let rows = |input: &Option<StackInput>| input.as_ref().map_or(0, |i| i.ids.len());
+        rows(&resolved.encoder).max(rows(&resolved.decoder))
+    });
+    let mut ready = Ready::new(engine, longest.max().unwrap_or(1), all.len()).await?;
+    let mut forwards: Vec<Forward> = vec![Forward::default(); all.len()];
+    let mut stats = Stats::default();
+    for (site, graph) in
+        [(Site::Encoder, &engine.transformer.encoder), (Site::Decoder, &engine.transformer.decoder)]
+    {
+        let Some(graph) = graph else { continue };
+        let prepared = match site {
+            Site::Encoder => &mut ready.encoder,
+            _ => &mut ready.decoder,
+        };
+        let Some(prepared) = prepared else { continue };
+        let inputs: Vec<&StackInput> = all
+            .iter()
+            .filter_map(|resolved| match site {
+                Site::Encoder => resolved.encoder.as_ref(),
+                _ => resolved.decoder.as_ref(),
+            })
+            .collect();
+        let rows: Vec<usize> = (0..inputs[0].ids.len()).collect();
+        let shown = request.watch.rows.among(rows.len(), "row")?;
+        let is_output = site == spec.architecture.output_site();
+        let picked: Vec<u32> = match (is_output, request.watch.has(What::Logits)) {
+            (true, true) => shown.iter().map(|row| *row as u32).collect(),
+            (true, false) => vec![0],
+            (false, _) => Vec::new(),
+        };
+        let labels = watched_labels(spec, graph, &request.watch)?;
+        let heads = request.watch.heads.among(spec.stack(site).heads, "head")?;
+        let all_rows: Vec<u32> = rows.iter().map(|row| *row as u32).collect();
+        let mut taps: Vec<Tap> = Vec::new();
+        for label in &labels {
+            let heads = match is_per_head(label.what) {
+                true => heads.iter().map(|head| *head as u32).collect(),
+                false => Vec::new(),
+            };
+            taps.push(Tap { label: *label, heads, rows: all_rows.clone() });
+        }
+        let mut outputs = Vec::new();
+        if is_output {
+            for what in [What::Pair, What::Replaced, What::Classes, What::Logits] {
+                let label = Label { what, site, layer: 0 };
+                let wanted = what != What::Logits || request.watch.has(What::Logits);
+                if wanted && graph.labelled(label).is_some() {
+                    outputs.push(what);
+                    let rows = (0..picked.len() as u32).collect();
+                    taps.push(Tap { label, heads: Vec::new(), rows });
+                }
+            }
+        }
+        let playing =
+            Playing { rows: &rows, picked: &picked, taps: &taps, draws: &[], candidates: 0 };
+        let mut stage = stage(engine, graph, prepared, &mut ready.caches);
+        let played = play(&mut stage, site, &inputs, &playing).await?;
+        stats.dispatches += played.counters.dispatches;
+        stats.submits += played.counters.submits;
+        stats.readbacks += played.counters.readbacks;
+        stats.rows_computed += rows.len() * inputs.len();
+        for (variant, (forward, input)) in forwards.iter_mut().zip(&inputs).enumerate() {
+            let mut stream = Stream::new(site);
+            let part = |data: &[f32]| {
+                let length = data.len() / inputs.len();
+                data[variant * length..(variant + 1) * length].to_vec()
+            };
+            let mut results = played.taps.iter().map(|data| part(data));
+            stream.remember(&labels, &heads, &rows, &mut results);
+            stream.report(spec, graph, &request.watch, input, &shown, &mut forward.watched)?;
+            let others: BTreeMap<What, Vec<f32>> = outputs.iter().copied().zip(results).collect();
+            if is_output {
+                fill_heads(forward, engine, &others, picked.len(), picked.contains(&0));
+            }
+        }
+    }
+    let stats = timed(stats, start);
+    for forward in &mut forwards {
+        forward.stats = stats;
+    }
+    Ok(forwards)
+}
