@@ -10,7 +10,7 @@ use super::{Shared, lock, refused};
 use crate::device::Matrix;
 use crate::device::kernels::Format;
 use crate::error::{Error, Result};
-use crate::graph::{CacheInfo, Capacity, Site};
+use crate::graph::{CacheInfo, Capacity, Graph, Op, Play, Site};
 
 #[cfg(not(target_arch = "wasm32"))]
 type Outcome = Pin<Box<dyn Future<Output = Option<wgpu::Error>> + Send>>;
@@ -65,7 +65,7 @@ impl Weights {
         };
         if got != out * inner || got == 0 {
             let expected = format!("{out} x {inner} values");
-            return Err(Error::weights(format!("`{name}`"), expected, got.to_string()));
+            return Err(Error::weights(format!("weight `{name}`"), expected, got.to_string()));
         }
         let (format, words) = pack(out, inner, &matrix);
         let bytes: &[u8] = bytemuck::cast_slice(&words);
@@ -104,7 +104,7 @@ impl Weights {
     pub(super) fn get(&self, name: &str, out: usize, inner: usize) -> Result<&Stored> {
         let what = format!("weight `{name}`");
         match self.stored.get(name) {
-            None => Err(Error::weights(what, "uploaded before its graph", "not found")),
+            None => Err(Error::weights(what, format!("[{out}, {inner}]"), "nothing uploaded")),
             Some(stored) if (stored.out, stored.inner) != (out, inner) => {
                 let got = format!("[{}, {}]", stored.out, stored.inner);
                 Err(Error::weights(what, format!("[{out}, {inner}]"), got))
@@ -169,9 +169,9 @@ fn spread(out: usize, inner: usize, per_word: usize, value: impl Fn(usize) -> u3
 pub struct Caches {
     shared: Arc<Shared>,
     /// Slots of each site.
-    pub(super) slots: [usize; 3],
+    slots: [usize; 3],
     /// Variants that they hold.
-    pub(super) variants: usize,
+    variants: usize,
     groups: HashMap<(Site, usize), wgpu::BindGroup>,
     shapes: Vec<CacheInfo>,
 }
@@ -229,15 +229,29 @@ impl Caches {
         })
     }
 
-    /// Whether a graph with these caches can be played over this one.
-    pub(super) fn fits(&self, shared: &Arc<Shared>, shapes: &[CacheInfo]) -> Result<()> {
+    /// Refuses caches of another GPU or another shape than the graph's, or too small for the play.
+    pub(super) fn check(&self, shared: &Arc<Shared>, graph: &Graph, play: &Play<'_>) -> Result<()> {
         if !Arc::ptr_eq(&self.shared, shared) {
             return Err(Error::device("caches", "those of the graph's GPU", "those of another"));
         }
-        for shape in shapes {
-            if !self.shapes.contains(shape) {
-                let expected = format!("{shape:?}");
-                return Err(Error::device("caches", expected, format!("{:?}", self.shapes)));
+        let slots = play.slots.iter().max().map_or(0, |last| *last as usize + 1);
+        for shape in graph.caches() {
+            let what = format!("{} cache", shape.site.name());
+            let Some(have) = self.shapes.iter().find(|have| have.site == shape.site) else {
+                return Err(Error::device(what, format!("{shape:?}"), "none"));
+            };
+            if have != shape {
+                return Err(Error::device(what, format!("{shape:?}"), format!("{have:?}")));
+            }
+            let site = shape.site as usize;
+            let (need, have) = (play.keys[site], self.slots[site]);
+            // A decoder's rows are no slots of the memory that it only reads.
+            let stores = |op: &Op| matches!(op, Op::Store { site, .. } if *site == shape.site);
+            let need = if graph.ops().iter().any(stores) { need.max(slots) } else { need };
+            if have < need || self.variants < play.variants {
+                let show = |slots, variants| format!("{slots} slots of {variants} variants");
+                let got = show(have, self.variants);
+                return Err(Error::device(what, show(need, play.variants), got));
             }
         }
         Ok(())

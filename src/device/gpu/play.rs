@@ -63,7 +63,7 @@ struct Record {
 impl Prepared {
     pub(super) async fn play(&mut self, caches: &Caches, play: &Play<'_>) -> Result<Played> {
         self.shared.healthy()?;
-        self.check_caches(caches)?;
+        caches.check(&self.shared, &self.graph, play)?;
         let few = play.slots.len() * play.variants <= FEW_ROWS
             && play.taps.iter().all(|tap| match self.graph.labelled(tap.label) {
                 Some(value) => self.few.makes(self.graph.root(value).0),

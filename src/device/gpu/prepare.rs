@@ -9,10 +9,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Shared;
-use super::memory::{Caches, Stored, Weights};
+use super::memory::{Stored, Weights};
 use crate::device::fuse::{Rows, Step, fuse};
 use crate::device::kernels::{self, Context, Launch, Operand, header};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::{Capacity, Extent, Graph, Index, Op, Site, Value};
 
 /// Picked rows get this much memory at first, if all rows would take more; a play that picks more
@@ -428,19 +428,4 @@ pub(super) fn heads(graph: &Graph, site: Site) -> Option<(usize, usize)> {
         Op::Attend { site: s, heads, .. } if *s == site => Some((layers, heads.heads)),
         _ => None,
     })
-}
-
-impl Prepared {
-    /// Refuses caches that are not of this graph's shape.
-    pub(super) fn check_caches(&self, caches: &Caches) -> Result<()> {
-        caches.fits(&self.shared, self.graph.caches())?;
-        let sites = self.graph.caches().iter().map(|cache| cache.site as usize);
-        let short = sites.clone().any(|site| caches.slots[site] < self.capacity.keys[site]);
-        if short || (sites.count() > 0 && caches.variants < self.capacity.variants) {
-            let show = |keys, variants| format!("{variants} variants of {keys:?} keys");
-            let expected = show(self.capacity.keys, self.capacity.variants);
-            return Err(Error::device("caches", expected, show(caches.slots, caches.variants)));
-        }
-        Ok(())
-    }
 }
