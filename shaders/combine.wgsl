@@ -32,20 +32,20 @@ fn erf(x: f32) -> f32 {
     let t = min(abs(x), 4.0);
     let s = t * t;
     if t > 0.927734375 {
-        var r = fma(-1.72853470e-5, t, 3.83197126e-4);
-        r = fma(r, s, fma(-3.88396438e-3, t, 2.42546219e-2));
-        r = fma(r, t, -1.06777877e-1);
-        r = fma(r, t, -6.34846687e-1);
-        r = fma(r, t, -1.28717512e-1);
-        r = fma(r, t, -t);
+        var r = -1.72853470e-5 * t + 3.83197126e-4;
+        r = r * s + (-3.88396438e-3 * t + 2.42546219e-2);
+        r = r * t - 1.06777877e-1;
+        r = r * t - 6.34846687e-1;
+        r = r * t - 1.28717512e-1;
+        r = r * t - t;
         return sign(x) * (1.0 - exp(r));
     }
-    var r = fma(-5.96761703e-4, s, 4.99119423e-3);
-    r = fma(r, s, -2.67681349e-2);
-    r = fma(r, s, 1.12819925e-1);
-    r = fma(r, s, -3.76125336e-1);
-    r = fma(r, s, 1.28379166e-1);
-    return fma(r, x, x);
+    var r = -5.96761703e-4 * s + 4.99119423e-3;
+    r = r * s - 2.67681349e-2;
+    r = r * s + 1.12819925e-1;
+    r = r * s - 3.76125336e-1;
+    r = r * s + 1.28379166e-1;
+    return r * x + x;
 }
 
 // WGSL's own tanh may be off by 1e-5, and gives NaN for large arguments on some drivers.
@@ -55,10 +55,10 @@ fn hyperbolic_tangent(x: f32) -> f32 {
         return sign(x) * (1.0 - 2.0 / (exp(2.0 * t) + 1.0));
     }
     let s = t * t;
-    var r = fma(1.57394409e-2, s, -5.23025580e-2);
-    r = fma(r, s, 1.33152470e-1);
-    r = fma(r, s, -3.33327681e-1);
-    return fma(r * s, x, x);
+    var r = 1.57394409e-2 * s - 5.23025580e-2;
+    r = r * s + 1.33152470e-1;
+    r = r * s - 3.33327681e-1;
+    return r * s * x + x;
 }
 
 // The exponent is clamped: infinity is not for WGSL to hold.

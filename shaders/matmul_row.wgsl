@@ -1,5 +1,6 @@
-// out = scale * x weightᵀ + bias, and what follows, for one row or a few: a lane an output of a row,
-// so that neighbouring lanes read neighbouring words of the weight and all read the same x.
+// out = scale * x weightᵀ + bias, and what follows, for one row or a few: a lane makes eight outputs of
+// a row, LANES apart, so that neighbouring lanes read neighbouring words of the weight and all read
+// the same x.
 //
 // Folded in where the graph has them: the norm of x before, the picking of its rows, then activation,
 // product with another value, residual sum, and the storing of keys and values into a cache.
@@ -69,20 +70,20 @@ fn erf(x: f32) -> f32 {
     let t = min(abs(x), 4.0);
     let s = t * t;
     if t > 0.927734375 {
-        var r = fma(-1.72853470e-5, t, 3.83197126e-4);
-        r = fma(r, s, fma(-3.88396438e-3, t, 2.42546219e-2));
-        r = fma(r, t, -1.06777877e-1);
-        r = fma(r, t, -6.34846687e-1);
-        r = fma(r, t, -1.28717512e-1);
-        r = fma(r, t, -t);
+        var r = -1.72853470e-5 * t + 3.83197126e-4;
+        r = r * s + (-3.88396438e-3 * t + 2.42546219e-2);
+        r = r * t - 1.06777877e-1;
+        r = r * t - 6.34846687e-1;
+        r = r * t - 1.28717512e-1;
+        r = r * t - t;
         return sign(x) * (1.0 - exp(r));
     }
-    var r = fma(-5.96761703e-4, s, 4.99119423e-3);
-    r = fma(r, s, -2.67681349e-2);
-    r = fma(r, s, 1.12819925e-1);
-    r = fma(r, s, -3.76125336e-1);
-    r = fma(r, s, 1.28379166e-1);
-    return fma(r, x, x);
+    var r = -5.96761703e-4 * s + 4.99119423e-3;
+    r = r * s - 2.67681349e-2;
+    r = r * s + 1.12819925e-1;
+    r = r * s - 3.76125336e-1;
+    r = r * s + 1.28379166e-1;
+    return r * x + x;
 }
 
 // WGSL's own tanh may be off by 1e-5, and gives NaN for large arguments on some drivers.
@@ -92,10 +93,10 @@ fn hyperbolic_tangent(x: f32) -> f32 {
         return sign(x) * (1.0 - 2.0 / (exp(2.0 * t) + 1.0));
     }
     let s = t * t;
-    var r = fma(1.57394409e-2, s, -5.23025580e-2);
-    r = fma(r, s, 1.33152470e-1);
-    r = fma(r, s, -3.33327681e-1);
-    return fma(r * s, x, x);
+    var r = 1.57394409e-2 * s - 5.23025580e-2;
+    r = r * s + 1.33152470e-1;
+    r = r * s - 3.33327681e-1;
+    return r * s * x + x;
 }
 
 // The exponent is clamped: infinity is not for WGSL to hold.
@@ -115,28 +116,52 @@ fn activate(x: f32) -> f32 {
         default: { return x; }
     }
 }
-// Inputs 4 k .. 4 k + 4 of an output; the weight is padded to whole fours with zeros.
-fn weights(k: u32, output: u32) -> vec4<f32> {
+// The words of four outputs, LANES apart; outputs past the end repeat the last one.
+fn words(base: u32, o: vec4<u32>) -> vec4<u32> {
+    return vec4(weight[base + o.x], weight[base + o.y], weight[base + o.z], weight[base + o.w]);
+}
+
+// Inputs 4 k .. 4 k + 4 (columns) of four outputs (rows of the matrix).
+fn weights(k: u32, o: vec4<u32>) -> mat4x4<f32> {
     let n = params.outputs;
     switch FORMAT {
         case 1u: {
-            let at = 2u * k * n + output;
-            return vec4(unpack2x16float(weight[at]), unpack2x16float(weight[at + n]));
+            let low = words(2u * k * n, o);
+            let high = words(2u * k * n + n, o);
+            return transpose(mat4x4(
+                vec4(unpack2x16float(low.x), unpack2x16float(high.x)),
+                vec4(unpack2x16float(low.y), unpack2x16float(high.y)),
+                vec4(unpack2x16float(low.z), unpack2x16float(high.z)),
+                vec4(unpack2x16float(low.w), unpack2x16float(high.w)),
+            ));
         }
         case 2u: {
-            let at = 2u * k * n + output;
-            let words = vec2(weight[at], weight[at + n]);
-            let even = words << vec2(16u);
-            let odd = words & vec2(0xffff0000u);
-            return bitcast<vec4<f32>>(vec4(even.x, odd.x, even.y, odd.y));
+            let low = words(2u * k * n, o);
+            let high = words(2u * k * n + n, o);
+            return mat4x4(
+                bitcast<vec4<f32>>(low << vec4(16u)),
+                bitcast<vec4<f32>>(low & vec4(0xffff0000u)),
+                bitcast<vec4<f32>>(high << vec4(16u)),
+                bitcast<vec4<f32>>(high & vec4(0xffff0000u)),
+            );
         }
         case 3u: {
-            let word = bitcast<i32>(weight[k * n + output]);
-            return vec4<f32>(vec4<i32>(word << 24u, word << 16u, word << 8u, word) >> vec4(24u));
+            let four = bitcast<vec4<i32>>(words(k * n, o));
+            return mat4x4(
+                vec4<f32>((four << vec4(24u)) >> vec4(24u)),
+                vec4<f32>((four << vec4(16u)) >> vec4(24u)),
+                vec4<f32>((four << vec4(8u)) >> vec4(24u)),
+                vec4<f32>(four >> vec4(24u)),
+            );
         }
         default: {
-            let at = 4u * k * n + output;
-            return bitcast<vec4<f32>>(vec4(weight[at], weight[at + n], weight[at + 2u * n], weight[at + 3u * n]));
+            let base = 4u * k * n;
+            return mat4x4(
+                bitcast<vec4<f32>>(words(base, o)),
+                bitcast<vec4<f32>>(words(base + n, o)),
+                bitcast<vec4<f32>>(words(base + 2u * n, o)),
+                bitcast<vec4<f32>>(words(base + 3u * n, o)),
+            );
         }
     }
 }
@@ -160,12 +185,7 @@ fn vector(at: u32, k: u32) -> vec4<f32> {
     return vec4(vectors[i], vectors[i + 1u], vectors[i + 2u], vectors[i + 3u]);
 }
 
-@compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let rows = play[PLAY_ROWS];
-    let picked = play[PLAY_PICKED];
-    let row = group.y;
-    let output = group.x * LANES + lane;
+fn finish(row: u32, output: u32, sum: f32) {
     if output >= params.outputs {
         // The last group also clears the padding of the row.
         if output < params.stride {
@@ -173,56 +193,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         return;
     }
-    var x_row = row;
-    if params.picks == 2u {
-        x_row = row / picked * rows + play[play[PLAY_PICKS] + row % picked];
-    }
-    let first = x_row * params.x_stride + params.x_start;
-    let count = (params.inputs + 3u) / 4u;
-
-    // Which of the last four are inputs, and not padding.
-    let rest = vec4(0u, 1u, 2u, 3u) < vec4(params.inputs - 4u * (count - 1u));
-    var mean = 0.0;
-    var factor = 1.0;
-    if NORM != 0u {
-        let n = f32(params.inputs);
-        if NORM == 1u {
-            var sum = vec4(0.0);
-            for (var k = 0u; k + 1u < count; k++) {
-                sum += input(first + k);
-            }
-            sum += select(vec4(0.0), input(first + count - 1u), rest);
-            mean = (sum.x + sum.y + sum.z + sum.w) / n;
-        }
-        var square = vec4(0.0);
-        for (var k = 0u; k + 1u < count; k++) {
-            let d = input(first + k) - mean;
-            square += d * d;
-        }
-        let d = select(vec4(0.0), input(first + count - 1u) - mean, rest);
-        square += d * d;
-        factor = inverseSqrt((square.x + square.y + square.z + square.w) / n + params.epsilon);
-    }
-
-    var sum = vec4(0.0);
-    for (var k = 0u; k < count; k++) {
-        var value = input(first + k);
-        if NORM != 0u {
-            value = (value - mean) * factor;
-            if params.has_norm_weight == 1u {
-                value *= vector(params.norm_weight, k) + params.offset;
-            } else {
-                value *= 1.0 + params.offset;
-            }
-            if params.has_norm_bias == 1u {
-                value += vector(params.norm_bias, k);
-            }
-        }
-        sum += value * weights(k, output);
-    }
-    var result = (sum.x + sum.y + sum.z + sum.w) * params.scale;
+    var result = sum * params.scale;
     if FORMAT == 3u {
-        result *= bitcast<f32>(weight[count * params.outputs + output]);
+        result *= bitcast<f32>(weight[(params.inputs + 3u) / 4u * params.outputs + output]);
     }
     if BIAS == 1u {
         result += vectors[params.bias + output];
@@ -237,6 +210,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     out[row * params.stride + output] = result;
 
     if STORE == 1u {
+        let rows = play[PLAY_ROWS];
         let slot = play[play[PLAY_SLOTS] + row % rows];
         let half = shape.variants * shape.kv_heads * shape.slots * shape.head_width;
         var column = output - params.store_keys;
@@ -251,4 +225,75 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             cache[at + (head * shape.slots + slot) * shape.head_width + column % shape.head_width] = result;
         }
     }
+}
+
+fn finish_row(row: u32, o: vec4<u32>, sums: vec4<f32>) {
+    for (var i = 0u; i < 4u; i++) {
+        finish(row, o[i], sums[i]);
+    }
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let row = group.y;
+    let o = vec4(group.x * 8u * LANES + lane) + vec4(0u, 1u, 2u, 3u) * LANES;
+    let p = o + vec4(4u * LANES);
+    if o.x >= params.stride {
+        return;
+    }
+    var x_row = row;
+    if params.picks == 2u {
+        let picked = play[PLAY_PICKED];
+        x_row = row / picked * play[PLAY_ROWS] + play[play[PLAY_PICKS] + row % picked];
+    }
+    let first = x_row * params.x_stride + params.x_start;
+    let c = min(o, vec4(params.outputs - 1u));
+    let d = min(p, vec4(params.outputs - 1u));
+    let count = (params.inputs + 3u) / 4u;
+
+    // Which of the last four are inputs, and not padding.
+    let rest = vec4(0u, 1u, 2u, 3u) < vec4(params.inputs - 4u * (count - 1u));
+    var mean = 0.0;
+    var factor = 1.0;
+    if NORM != 0u {
+        let length = f32(params.inputs);
+        if NORM == 1u {
+            var sum = vec4(0.0);
+            for (var k = 0u; k + 1u < count; k++) {
+                sum += input(first + k);
+            }
+            sum += select(vec4(0.0), input(first + count - 1u), rest);
+            mean = (sum.x + sum.y + sum.z + sum.w) / length;
+        }
+        var square = vec4(0.0);
+        for (var k = 0u; k + 1u < count; k++) {
+            let d = input(first + k) - mean;
+            square += d * d;
+        }
+        let e = select(vec4(0.0), input(first + count - 1u) - mean, rest);
+        square += e * e;
+        let variance = (square.x + square.y + square.z + square.w) / length;
+        factor = inverseSqrt(variance + params.epsilon);
+    }
+
+    var a = vec4(0.0);
+    var b = vec4(0.0);
+    for (var k = 0u; k < count; k++) {
+        var value = input(first + k);
+        if NORM != 0u {
+            value = (value - mean) * factor;
+            if params.has_norm_weight == 1u {
+                value *= vector(params.norm_weight, k) + params.offset;
+            } else {
+                value *= 1.0 + params.offset;
+            }
+            if params.has_norm_bias == 1u {
+                value += vector(params.norm_bias, k);
+            }
+        }
+        a += weights(k, c) * value;
+        b += weights(k, d) * value;
+    }
+    finish_row(row, o, a);
+    finish_row(row, p, b);
 }

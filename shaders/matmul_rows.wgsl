@@ -1,6 +1,7 @@
-// out = scale * x weightᵀ + bias, and what follows, for many rows: an invocation makes 4 rows of 4
+// out = scale * x weightᵀ + bias, and what follows, for many rows: an invocation makes 8 rows of 8
 // outputs in registers, its outputs LANES apart, so that neighbouring lanes read neighbouring words
-// of the weight and all lanes of a workgroup read the same x. No barrier, no workgroup memory.
+// of the weight and all lanes of a workgroup read the same x. No barrier, no workgroup memory: a
+// software adapter's time goes into loads, 48 for 64 sums of four products here.
 //
 // Folded in where the graph has them: the picking of x's rows, then activation, product with
 // another value, residual sum, and the storing of keys and values into a cache.
@@ -62,20 +63,20 @@ fn erf(x: f32) -> f32 {
     let t = min(abs(x), 4.0);
     let s = t * t;
     if t > 0.927734375 {
-        var r = fma(-1.72853470e-5, t, 3.83197126e-4);
-        r = fma(r, s, fma(-3.88396438e-3, t, 2.42546219e-2));
-        r = fma(r, t, -1.06777877e-1);
-        r = fma(r, t, -6.34846687e-1);
-        r = fma(r, t, -1.28717512e-1);
-        r = fma(r, t, -t);
+        var r = -1.72853470e-5 * t + 3.83197126e-4;
+        r = r * s + (-3.88396438e-3 * t + 2.42546219e-2);
+        r = r * t - 1.06777877e-1;
+        r = r * t - 6.34846687e-1;
+        r = r * t - 1.28717512e-1;
+        r = r * t - t;
         return sign(x) * (1.0 - exp(r));
     }
-    var r = fma(-5.96761703e-4, s, 4.99119423e-3);
-    r = fma(r, s, -2.67681349e-2);
-    r = fma(r, s, 1.12819925e-1);
-    r = fma(r, s, -3.76125336e-1);
-    r = fma(r, s, 1.28379166e-1);
-    return fma(r, x, x);
+    var r = -5.96761703e-4 * s + 4.99119423e-3;
+    r = r * s - 2.67681349e-2;
+    r = r * s + 1.12819925e-1;
+    r = r * s - 3.76125336e-1;
+    r = r * s + 1.28379166e-1;
+    return r * x + x;
 }
 
 // WGSL's own tanh may be off by 1e-5, and gives NaN for large arguments on some drivers.
@@ -85,10 +86,10 @@ fn hyperbolic_tangent(x: f32) -> f32 {
         return sign(x) * (1.0 - 2.0 / (exp(2.0 * t) + 1.0));
     }
     let s = t * t;
-    var r = fma(1.57394409e-2, s, -5.23025580e-2);
-    r = fma(r, s, 1.33152470e-1);
-    r = fma(r, s, -3.33327681e-1);
-    return fma(r * s, x, x);
+    var r = 1.57394409e-2 * s - 5.23025580e-2;
+    r = r * s + 1.33152470e-1;
+    r = r * s - 3.33327681e-1;
+    return r * s * x + x;
 }
 
 // The exponent is clamped: infinity is not for WGSL to hold.
@@ -111,6 +112,51 @@ fn activate(x: f32) -> f32 {
 // The words of four outputs, LANES apart; outputs past the end repeat the last one.
 fn words(base: u32, o: vec4<u32>) -> vec4<u32> {
     return vec4(weight[base + o.x], weight[base + o.y], weight[base + o.z], weight[base + o.w]);
+}
+
+// Inputs 4 k .. 4 k + 4 (columns) of four outputs (rows of the matrix).
+fn weights(k: u32, o: vec4<u32>) -> mat4x4<f32> {
+    let n = params.outputs;
+    switch FORMAT {
+        case 1u: {
+            let low = words(2u * k * n, o);
+            let high = words(2u * k * n + n, o);
+            return transpose(mat4x4(
+                vec4(unpack2x16float(low.x), unpack2x16float(high.x)),
+                vec4(unpack2x16float(low.y), unpack2x16float(high.y)),
+                vec4(unpack2x16float(low.z), unpack2x16float(high.z)),
+                vec4(unpack2x16float(low.w), unpack2x16float(high.w)),
+            ));
+        }
+        case 2u: {
+            let low = words(2u * k * n, o);
+            let high = words(2u * k * n + n, o);
+            return mat4x4(
+                bitcast<vec4<f32>>(low << vec4(16u)),
+                bitcast<vec4<f32>>(low & vec4(0xffff0000u)),
+                bitcast<vec4<f32>>(high << vec4(16u)),
+                bitcast<vec4<f32>>(high & vec4(0xffff0000u)),
+            );
+        }
+        case 3u: {
+            let four = bitcast<vec4<i32>>(words(k * n, o));
+            return mat4x4(
+                vec4<f32>((four << vec4(24u)) >> vec4(24u)),
+                vec4<f32>((four << vec4(16u)) >> vec4(24u)),
+                vec4<f32>((four << vec4(8u)) >> vec4(24u)),
+                vec4<f32>(four >> vec4(24u)),
+            );
+        }
+        default: {
+            let base = 4u * k * n;
+            return mat4x4(
+                bitcast<vec4<f32>>(words(base, o)),
+                bitcast<vec4<f32>>(words(base + n, o)),
+                bitcast<vec4<f32>>(words(base + 2u * n, o)),
+                bitcast<vec4<f32>>(words(base + 3u * n, o)),
+            );
+        }
+    }
 }
 
 // Four inputs from x; behind the last ones lies anything, and meets zeros of the weight.
@@ -179,92 +225,114 @@ fn finish(row: u32, output: u32, sum: f32) {
 }
 
 fn finish_row(row: u32, o: vec4<u32>, sums: vec4<f32>) {
-    finish(row, o.x, sums.x);
-    finish(row, o.y, sums.y);
-    finish(row, o.z, sums.z);
-    finish(row, o.w, sums.w);
+    for (var i = 0u; i < 4u; i++) {
+        finish(row, o[i], sums[i]);
+    }
 }
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let all = select(play[PLAY_ROWS], play[PLAY_PICKED], params.picks != 0u) * play[PLAY_VARIANTS];
-    let row = group.y * 4u;
-    let o = vec4(group.x * 4u * LANES + lane) + vec4(0u, 1u, 2u, 3u) * LANES;
+    let row = group.y * 8u;
+    let o = vec4(group.x * 8u * LANES + lane) + vec4(0u, 1u, 2u, 3u) * LANES;
+    let p = o + vec4(4u * LANES);
     if o.x >= params.stride {
         return;
     }
-    // Rows past the end repeat the last one, and are not written.
+    // Rows past the end repeat the last one, outputs past the end too; neither is written.
     let last = all - 1u;
-    var at0 = x_row(row) * params.x_stride + params.x_start;
-    var at1 = x_row(min(row + 1u, last)) * params.x_stride + params.x_start;
-    var at2 = x_row(min(row + 2u, last)) * params.x_stride + params.x_start;
-    var at3 = x_row(min(row + 3u, last)) * params.x_stride + params.x_start;
-    let n = params.outputs;
-    let c = min(o, vec4(n - 1u));
+    let at0 = x_row(min(row + 0u, last)) * params.x_stride + params.x_start;
+    let at1 = x_row(min(row + 1u, last)) * params.x_stride + params.x_start;
+    let at2 = x_row(min(row + 2u, last)) * params.x_stride + params.x_start;
+    let at3 = x_row(min(row + 3u, last)) * params.x_stride + params.x_start;
+    let at4 = x_row(min(row + 4u, last)) * params.x_stride + params.x_start;
+    let at5 = x_row(min(row + 5u, last)) * params.x_stride + params.x_start;
+    let at6 = x_row(min(row + 6u, last)) * params.x_stride + params.x_start;
+    let at7 = x_row(min(row + 7u, last)) * params.x_stride + params.x_start;
+    let c = min(o, vec4(params.outputs - 1u));
+    let d = min(p, vec4(params.outputs - 1u));
     let count = (params.inputs + 3u) / 4u;
 
-    var sum0 = vec4(0.0);
-    var sum1 = vec4(0.0);
-    var sum2 = vec4(0.0);
-    var sum3 = vec4(0.0);
+    var a0 = vec4(0.0);
+    var a1 = vec4(0.0);
+    var a2 = vec4(0.0);
+    var a3 = vec4(0.0);
+    var a4 = vec4(0.0);
+    var a5 = vec4(0.0);
+    var a6 = vec4(0.0);
+    var a7 = vec4(0.0);
+    var b0 = vec4(0.0);
+    var b1 = vec4(0.0);
+    var b2 = vec4(0.0);
+    var b3 = vec4(0.0);
+    var b4 = vec4(0.0);
+    var b5 = vec4(0.0);
+    var b6 = vec4(0.0);
+    var b7 = vec4(0.0);
     for (var k = 0u; k < count; k++) {
-        // w0 .. w3: inputs 4 k .. 4 k + 4 of the four outputs.
-        var w0: vec4<f32>;
-        var w1: vec4<f32>;
-        var w2: vec4<f32>;
-        var w3: vec4<f32>;
-        if FORMAT == 0u {
-            let base = 4u * k * n;
-            w0 = bitcast<vec4<f32>>(words(base, c));
-            w1 = bitcast<vec4<f32>>(words(base + n, c));
-            w2 = bitcast<vec4<f32>>(words(base + 2u * n, c));
-            w3 = bitcast<vec4<f32>>(words(base + 3u * n, c));
-        } else if FORMAT == 3u {
-            let four = bitcast<vec4<i32>>(words(k * n, c));
-            w0 = vec4<f32>((four << vec4(24u)) >> vec4(24u));
-            w1 = vec4<f32>((four << vec4(16u)) >> vec4(24u));
-            w2 = vec4<f32>((four << vec4(8u)) >> vec4(24u));
-            w3 = vec4<f32>(four >> vec4(24u));
-        } else {
-            let low = words(2u * k * n, c);
-            let high = words(2u * k * n + n, c);
-            if FORMAT == 1u {
-                let ax = unpack2x16float(low.x);
-                let ay = unpack2x16float(low.y);
-                let az = unpack2x16float(low.z);
-                let aw = unpack2x16float(low.w);
-                let bx = unpack2x16float(high.x);
-                let by = unpack2x16float(high.y);
-                let bz = unpack2x16float(high.z);
-                let bw = unpack2x16float(high.w);
-                w0 = vec4(ax.x, ay.x, az.x, aw.x);
-                w1 = vec4(ax.y, ay.y, az.y, aw.y);
-                w2 = vec4(bx.x, by.x, bz.x, bw.x);
-                w3 = vec4(bx.y, by.y, bz.y, bw.y);
-            } else {
-                w0 = bitcast<vec4<f32>>(low << vec4(16u));
-                w1 = bitcast<vec4<f32>>(low & vec4(0xffff0000u));
-                w2 = bitcast<vec4<f32>>(high << vec4(16u));
-                w3 = bitcast<vec4<f32>>(high & vec4(0xffff0000u));
-            }
-        }
+        let w = weights(k, c);
+        let v = weights(k, d);
         let x0 = input(at0 + k);
+        a0 += w * x0;
+        b0 += v * x0;
         let x1 = input(at1 + k);
+        a1 += w * x1;
+        b1 += v * x1;
         let x2 = input(at2 + k);
+        a2 += w * x2;
+        b2 += v * x2;
         let x3 = input(at3 + k);
-        sum0 += x0.x * w0 + x0.y * w1 + x0.z * w2 + x0.w * w3;
-        sum1 += x1.x * w0 + x1.y * w1 + x1.z * w2 + x1.w * w3;
-        sum2 += x2.x * w0 + x2.y * w1 + x2.z * w2 + x2.w * w3;
-        sum3 += x3.x * w0 + x3.y * w1 + x3.z * w2 + x3.w * w3;
+        a3 += w * x3;
+        b3 += v * x3;
+        let x4 = input(at4 + k);
+        a4 += w * x4;
+        b4 += v * x4;
+        let x5 = input(at5 + k);
+        a5 += w * x5;
+        b5 += v * x5;
+        let x6 = input(at6 + k);
+        a6 += w * x6;
+        b6 += v * x6;
+        let x7 = input(at7 + k);
+        a7 += w * x7;
+        b7 += v * x7;
     }
-    finish_row(row, o, sum0);
-    if row + 1u <= last {
-        finish_row(row + 1u, o, sum1);
-    }
-    if row + 2u <= last {
-        finish_row(row + 2u, o, sum2);
-    }
-    if row + 3u <= last {
-        finish_row(row + 3u, o, sum3);
+    // Written in a loop: 64 copies of what follows a sum would take long to compile.
+    for (var i = 0u; i < 8u && row + i < all; i++) {
+        var a = a0;
+        var b = b0;
+        switch i {
+            case 1u: {
+                a = a1;
+                b = b1;
+            }
+            case 2u: {
+                a = a2;
+                b = b2;
+            }
+            case 3u: {
+                a = a3;
+                b = b3;
+            }
+            case 4u: {
+                a = a4;
+                b = b4;
+            }
+            case 5u: {
+                a = a5;
+                b = b5;
+            }
+            case 6u: {
+                a = a6;
+                b = b6;
+            }
+            case 7u: {
+                a = a7;
+                b = b7;
+            }
+            default: {}
+        }
+        finish_row(row + i, o, a);
+        finish_row(row + i, p, b);
     }
 }

@@ -590,6 +590,11 @@ fn matmul(context: &Context<'_>, linear: &Linear) -> Launch {
         ("SHIFT", (place.start % 4) as f64),
     ];
     let few = context.rows == super::fuse::Rows::Few;
+    // As few workgroups across as hold all outputs, eight a lane, and no more lanes than they need.
+    let across = outputs.div_ceil(8 * 64);
+    let whole = if context.software { 4 } else { 32 };
+    let lanes = outputs.div_ceil(8 * across).next_multiple_of(whole);
+    let across = out_stride.div_ceil(8 * lanes);
     let (kernel, lanes, grid) = if few {
         let weight = linear.norm.and_then(|norm| norm.weight);
         let bias = linear.norm.and_then(|norm| norm.bias);
@@ -602,15 +607,9 @@ fn matmul(context: &Context<'_>, linear: &Linear) -> Launch {
         params.push(linear.norm.map_or(0.0, |norm| norm.epsilon).to_bits());
         params.push(linear.norm.map_or(0.0, |norm| norm.offset).to_bits());
         overrides.push(("NORM", linear.norm.map_or(0.0, |norm| kind(norm.kind))));
-        let lanes = if context.software { 32 } else { 64 };
-        (&MATMUL_ROW, lanes, Grid::Tiles { across: out_stride.div_ceil(lanes), rows: 1 })
+        (&MATMUL_ROW, lanes, Grid::Tiles { across, rows: 1 })
     } else {
-        // As few workgroups across as hold all outputs, and no more lanes than they need.
-        let across = outputs.div_ceil(4 * 64);
-        let whole = if context.software { 8 } else { 32 };
-        let lanes = outputs.div_ceil(4 * across).next_multiple_of(whole);
-        let across = out_stride.div_ceil(4 * lanes);
-        (&MATMUL_ROWS, lanes, Grid::Tiles { across, rows: 4 })
+        (&MATMUL_ROWS, lanes, Grid::Tiles { across, rows: 8 })
     };
     overrides.push(("LANES", lanes as f64));
     params.extend(words(&[multiply.stride, multiply.start, add.stride, add.start]));
@@ -648,7 +647,7 @@ fn matmul(context: &Context<'_>, linear: &Linear) -> Launch {
 
 /// Enough lanes that four columns each make a head.
 fn attend_lanes(software: bool, head_width: usize) -> Result<usize> {
-    let fewest = if software { 16 } else { 64 };
+    let fewest = if software { 8 } else { 64 };
     let lanes = head_width.div_ceil(4).next_power_of_two().max(fewest);
     if lanes > 256 {
         return Err(Error::limit("columns of a head", "at most 1024", head_width.to_string()));
