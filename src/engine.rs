@@ -129,9 +129,10 @@ impl Engine {
             Error::new(Kind::Input, format!("`{name}`"), "in the model folder", "no such file")
         };
         let config = config.ok_or_else(|| missing("config.json"))?;
-        let (spec, family) = family::recognise(&config)?;
+        let (mut spec, family) = family::recognise(&config)?;
         let tokenizer = tokenizer.ok_or_else(|| missing("tokenizer.json"))?;
-        let tokenizer = Tokenizer::open(&tokenizer, spec.vocabulary, spec.special)?;
+        let mut tokenizer = Tokenizer::open(&tokenizer, spec.vocabulary, spec.special)?;
+        tokenizer.complete(&mut spec)?;
         if let Some(index) = index {
             check_index(&index, &weights_files)?;
         }
@@ -177,7 +178,7 @@ impl Engine {
         }
         let output_heads = spec.output_heads.iter().map(|head| match head {
             OutputHead::Pair { .. } => "pair",
-            OutputHead::Replaced => "replaced",
+            OutputHead::Replaced { .. } => "replaced",
             OutputHead::Classes { .. } => "classes",
         });
         Description {
@@ -226,7 +227,8 @@ fn upload(
             continue;
         }
         done.push(&info.name);
-        let matrix = checkpoint.resolve(info, &|name| (family.stored)(spec, name))?;
+        let matrix = checkpoint
+            .resolve(info, &|name| (family.stored)(spec, name, &|theirs| checkpoint.has(theirs)))?;
         weights.upload(&info.name, info.out, info.inner, matrix)?;
     }
     Ok(weights)

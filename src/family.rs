@@ -3,6 +3,21 @@
 //!
 //! To add a family: one file in `family/`, one line in [`FAMILIES`], one folder of golden numbers.
 
+mod albert;
+mod bart;
+mod bert;
+mod distilbert;
+mod electra;
+mod gemma;
+mod gpt2;
+mod gpt_neox;
+mod llama;
+mod names;
+mod qwen;
+mod roberta;
+mod rope;
+mod settings;
+mod t5;
 mod unmasked;
 
 use serde_json::Value as Json;
@@ -18,12 +33,26 @@ pub struct Family {
     pub model_types: &'static [&'static str],
     /// `config.json` -> architecture. Unknown settings are refused by name.
     pub spec: fn(&Json) -> Result<Spec>,
-    /// Our tensor name -> where the checkpoint stores it.
-    pub stored: fn(&Spec, &str) -> Stored,
+    /// Our tensor name -> where the checkpoint stores it; the last argument says which names it has.
+    pub stored: fn(&Spec, &str, &dyn Fn(&str) -> bool) -> Stored,
 }
 
 /// All families that can be opened.
-pub const FAMILIES: &[Family] = &[unmasked::FAMILY];
+pub const FAMILIES: &[Family] = &[
+    unmasked::FAMILY,
+    albert::FAMILY,
+    bart::FAMILY,
+    bert::FAMILY,
+    distilbert::FAMILY,
+    electra::FAMILY,
+    gemma::FAMILY,
+    gpt2::FAMILY,
+    gpt_neox::FAMILY,
+    llama::FAMILY,
+    qwen::FAMILY,
+    roberta::FAMILY,
+    t5::FAMILY,
+];
 
 /// Reads a `config.json` and finds its family.
 pub fn recognise(config: &[u8]) -> Result<(Spec, &'static Family)> {

@@ -6,7 +6,7 @@
 
 use crate::error::Result;
 use crate::graph::{
-    Activation, CacheInfo, Graph, Heads, Index, Lookup, Rotation, Site, Source, Value, Weight, What,
+    CacheInfo, Graph, Heads, Index, Lookup, Rotation, Site, Source, Value, Weight, What,
 };
 use crate::spec::{LedgerLine, Norm, Order, OutputHead, Positions, Spec, Stack};
 
@@ -260,7 +260,7 @@ impl Recorder<'_> {
         self.graph.label(What::Values, site, layer, values);
         self.graph.store(keys, values, site, layer)?;
         let bias = self.attention_bias()?;
-        let attended = self.graph.attend(queries, site, layer, heads(stack), bias)?;
+        let attended = self.graph.attend(queries, site, layer, heads(stack, layer), bias)?;
         self.linear(
             attended,
             &format!("{at}.attention.output"),
@@ -276,7 +276,7 @@ impl Recorder<'_> {
         let queries = self.linear(x, &name, stack.query_width(), stack.biases.query_key_value)?;
         self.cache(Site::Cross)?;
         self.graph.label(What::Queries, Site::Cross, layer, queries);
-        let attended = self.graph.attend(queries, Site::Cross, layer, heads(stack), None)?;
+        let attended = self.graph.attend(queries, Site::Cross, layer, heads(stack, layer), None)?;
         self.linear(
             attended,
             &format!("{at}.cross.output"),
@@ -329,17 +329,17 @@ impl Recorder<'_> {
         let picked = self.graph.pick(x);
         let state = self.final_norm(picked)?;
         for head in &spec.output_heads {
-            let (what, name, outputs, pooled) = match *head {
-                OutputHead::Pair { pooled } => (What::Pair, "output.pair", 2, pooled),
-                OutputHead::Replaced => (What::Replaced, "output.replaced", 1, false),
-                OutputHead::Classes { classes, pooled } => {
-                    (What::Classes, "output.classes", classes, pooled)
+            let (what, name, outputs, pool) = match *head {
+                OutputHead::Pair { pool } => (What::Pair, "output.pair", 2, pool),
+                OutputHead::Replaced { pool } => (What::Replaced, "output.replaced", 1, pool),
+                OutputHead::Classes { classes, pool } => {
+                    (What::Classes, "output.classes", classes, pool)
                 }
             };
             let mut y = state;
-            if pooled {
+            if let Some(activation) = pool {
                 y = self.linear(y, "output.pool", spec.width, true)?;
-                y = self.graph.activate(y, Activation::Tanh);
+                y = self.graph.activate(y, activation);
             }
             let y = self.linear(y, name, outputs, true)?;
             self.graph.label(what, site, 0, y);
@@ -448,11 +448,12 @@ impl Recorder<'_> {
     }
 }
 
-fn heads(stack: &Stack) -> Heads {
+fn heads(stack: &Stack, layer: usize) -> Heads {
+    let depth = if stack.scale_by_depth { layer + 1 } else { 1 };
     Heads {
         heads: stack.heads,
         kv_heads: stack.kv_heads,
         head_width: stack.head_width,
-        scale: stack.scale,
+        scale: stack.scale / depth as f32,
     }
 }

@@ -254,7 +254,10 @@ pub fn resolve(spec: &Spec, tokenizer: &Tokenizer, request: &Request) -> Result<
             };
             let room = room.saturating_sub(reserve);
             let input = tokenizer.input(&spec.template, text, request.pair.as_deref(), room)?;
-            (input.tokens, input.segments, input.truncated)
+            // A model with one segment (RoBERTa) reads both sentences of a pair in it.
+            let last = spec.segments.saturating_sub(1) as u32;
+            let segments = input.segments.iter().map(|segment| *segment.min(&last)).collect();
+            (input.tokens, segments, input.truncated)
         }
         (None, Some(ids)) => {
             if request.pair.is_some() {

@@ -332,7 +332,8 @@ impl Session {
         let Some(choice) = advance.choices.first() else { return Err(not_ready()) };
         run.first = false;
         run.steps_left -= 1;
-        let is_eos = engine.spec.special.eos == Some(choice.id);
+        let is_eos = engine.spec.special.eos == Some(choice.id)
+            || engine.spec.template.ends.contains(&choice.id);
         let ended = if is_eos {
             Some("eos")
         } else if count + 1 > engine.spec.max_positions {

@@ -145,6 +145,8 @@ pub struct Stack {
     pub head_width: usize,
     /// Factor of a score.
     pub scale: f32,
+    /// Scores of block L (from 0) are divided by L + 1 as well (a switch of GPT-2).
+    pub scale_by_depth: bool,
     /// Queries and keys normalised per head before they turn (Qwen3, Gemma3).
     pub query_key_norm: bool,
     /// Inner width of the feed-forward.
@@ -180,23 +182,30 @@ pub struct Head {
     pub transform: Option<Activation>,
 }
 
-/// Other outputs that a checkpoint has, computed from final states.
+/// Other outputs that a checkpoint has, computed from final states. Where there is a `pool`, a linear
+/// layer and this activation come first (BERT's pooler: tanh).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "head")]
 pub enum OutputHead {
     /// Two classes from row 0: do these two belong together?
     Pair {
-        /// A linear layer and tanh come first (BERT's pooler).
-        pooled: bool,
+        /// What comes first.
+        #[serde(skip)]
+        pool: Option<Activation>,
     },
     /// One number a row: was this token replaced? (ELECTRA)
-    Replaced,
+    Replaced {
+        /// What comes first.
+        #[serde(skip)]
+        pool: Option<Activation>,
+    },
     /// Classes from row 0.
     Classes {
         /// How many.
         classes: usize,
-        /// A linear layer and tanh come first.
-        pooled: bool,
+        /// What comes first.
+        #[serde(skip)]
+        pool: Option<Activation>,
     },
 }
 
@@ -237,6 +246,8 @@ pub struct Template {
     pub pair: Vec<Slot>,
     /// What a decoder starts with (encoder-decoder only).
     pub start: Vec<u32>,
+    /// Tokens that end an answer, beside the end of sequence.
+    pub ends: Vec<u32>,
 }
 
 /// An architecture as data.
@@ -308,6 +319,7 @@ impl Stack {
             kv_heads: 0,
             head_width: 0,
             scale: 1.0,
+            scale_by_depth: false,
             query_key_norm: false,
             feed_forward_width: 0,
             activation: Activation::Gelu,
@@ -318,6 +330,23 @@ impl Stack {
             final_norm: false,
             embedding_norm: false,
             biases: Biases { query_key_value: true, attention_output: true, feed_forward: true },
+        }
+    }
+
+    /// Blocks of the plainest kind, to be changed where a family differs: post-norm, LayerNorm,
+    /// learned positions, every bias, keys and values for each head.
+    pub fn plain(layers: usize, heads: usize, head_width: usize, inner: usize) -> Stack {
+        Stack {
+            layers,
+            distinct_layers: layers,
+            heads,
+            kv_heads: heads,
+            head_width,
+            scale: (head_width as f32).sqrt().recip(),
+            feed_forward_width: inner,
+            positions: Positions::Learned { offset: 0, streams: 1 },
+            order: Order::Post,
+            ..Stack::absent()
         }
     }
 
@@ -332,7 +361,36 @@ impl Stack {
     }
 }
 
+impl Head {
+    /// A matrix alone.
+    pub fn plain(tied: bool) -> Head {
+        Head { tied, bias: false, scale: 1.0, transform: None }
+    }
+}
+
 impl Spec {
+    /// A model without stacks, heads and special tokens yet.
+    pub fn plain(family: &str, architecture: Architecture, width: usize) -> Spec {
+        Spec {
+            family: family.into(),
+            architecture,
+            vocabulary: 0,
+            width,
+            embedding_width: width,
+            embedding_scale: 1.0,
+            segments: 0,
+            max_positions: 0,
+            encoder: Stack::absent(),
+            decoder: Stack::absent(),
+            head: None,
+            output_heads: Vec::new(),
+            special: SpecialTokens::default(),
+            template: Template::default(),
+            objective: None,
+            languages: None,
+        }
+    }
+
     /// The stack whose states become logits.
     pub fn output_stack(&self) -> &Stack {
         match self.architecture.output_site() {
@@ -422,7 +480,11 @@ impl Spec {
             Slot::Token(id) => Some(*id),
             _ => None,
         });
-        for id in ids.into_iter().flatten().chain(tokens).chain(self.template.start.iter().copied())
+        for id in ids
+            .into_iter()
+            .flatten()
+            .chain(tokens)
+            .chain(self.template.start.iter().chain(&self.template.ends).copied())
         {
             if id as usize >= self.vocabulary {
                 let expected = format!("below the vocabulary of {}", self.vocabulary);

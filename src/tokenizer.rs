@@ -1,9 +1,11 @@
 //! Text to ids and back, and the pieces that a person reads.
 
-use tokenizers::Tokenizer as Inner;
+use std::collections::BTreeSet;
+
+use tokenizers::{ModelWrapper, Tokenizer as Inner};
 
 use crate::error::{Error, Kind, Result};
-use crate::spec::{Slot, SpecialTokens, Template};
+use crate::spec::{Architecture, Slot, Spec, SpecialTokens, Template};
 use crate::trace::Token;
 
 /// A `tokenizer.json`, opened.
@@ -11,6 +13,20 @@ use crate::trace::Token;
 pub struct Tokenizer {
     inner: Inner,
     special: SpecialTokens,
+    /// Special tokens that the tokenizer itself names.
+    also_special: BTreeSet<u32>,
+    spelling: Spelling,
+}
+
+/// How a tokenizer writes its pieces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Spelling {
+    /// `▁` stands for a space (SentencePiece).
+    Metaspace,
+    /// Each byte is a character of its own, a space is `Ġ` (GPT-2).
+    Bytes,
+    /// Words are pieces; what belongs to the piece before has this prefix (BERT's `##`).
+    Attached(String),
 }
 
 /// A model's input, from text.
@@ -37,7 +53,66 @@ impl Tokenizer {
             let got = format!("{size} tokens");
             return Err(Error::new(Kind::Tokenizer, "`tokenizer.json`", expected, got));
         }
-        Ok(Tokenizer { inner, special })
+        let also_special = inner
+            .get_added_tokens_decoder()
+            .into_iter()
+            .filter_map(|(id, token)| token.special.then_some(id))
+            .collect();
+        let spelling = spelling(&inner);
+        Ok(Tokenizer { inner, special, also_special, spelling })
+    }
+
+    /// Fills in what a config did not say and the tokenizer knows: special ids by their usual names,
+    /// and the template, as the tokenizer itself would put special tokens around a text and a pair.
+    pub fn complete(&mut self, spec: &mut Spec) -> Result<()> {
+        let named = |names: &[&str]| names.iter().find_map(|name| self.inner.token_to_id(name));
+        let s = &mut spec.special;
+        s.mask = s.mask.or_else(|| named(&["[MASK]", "<mask>"]));
+        if spec.architecture == Architecture::Encoder {
+            s.cls = s.cls.or_else(|| named(&["[CLS]", "<s>"]));
+            s.sep = s.sep.or_else(|| named(&["[SEP]", "</s>"]));
+        }
+        s.pad = s.pad.or_else(|| named(&["[PAD]", "<pad>"]));
+        self.special = spec.special;
+        if spec.template.source.is_empty() {
+            spec.template.source = self.around(None)?;
+        }
+        if spec.template.pair.is_empty() && spec.architecture == Architecture::Encoder {
+            let pair = self.around(Some("b"))?;
+            // Without a separator the two would be one text.
+            let between = pair.iter().skip_while(|slot| **slot != Slot::Source).nth(1);
+            if matches!(between, Some(Slot::Token(_))) {
+                spec.template.pair = pair;
+            }
+        }
+        spec.check()
+    }
+
+    /// What the tokenizer puts around a text (and its pair).
+    fn around(&self, pair: Option<&str>) -> Result<Vec<Slot>> {
+        let encoded = match pair {
+            None => self.inner.encode("a", true),
+            Some(pair) => self.inner.encode(("a", pair), true),
+        };
+        let encoded = encoded.map_err(|error| {
+            let got = error.to_string();
+            Error::new(Kind::Tokenizer, "`tokenizer.json`", "a template for a text", got)
+        })?;
+        let mut slots: Vec<Slot> = Vec::new();
+        for (id, sequence) in encoded.get_ids().iter().zip(encoded.get_sequence_ids()) {
+            let slot = match sequence {
+                None => Slot::Token(*id),
+                Some(0) => Slot::Source,
+                Some(_) => Slot::Target,
+            };
+            if matches!(slot, Slot::Token(_)) || slots.last() != Some(&slot) {
+                slots.push(slot);
+            }
+        }
+        if !slots.contains(&Slot::Source) {
+            slots = vec![Slot::Source];
+        }
+        Ok(slots)
     }
 
     /// The tokens of a text, no special ones added.
@@ -48,7 +123,13 @@ impl Tokenizer {
         let mut tokens = Vec::with_capacity(encoding.len());
         for (&id, &(start, end)) in encoding.get_ids().iter().zip(encoding.get_offsets()) {
             let utf16 = |at: usize| text.get(..at).map(|head| head.encode_utf16().count());
-            tokens.push(Token { start: utf16(start), end: utf16(end), ..self.token(id) });
+            let mut token = Token { start: utf16(start), end: utf16(end), ..self.token(id) };
+            if matches!(self.spelling, Spelling::Attached(_)) {
+                // These pieces do not say whether a space stood before them, but the text does.
+                let before = text.get(..start).and_then(|head| head.chars().next_back());
+                token.space = token.space && before.is_some_and(char::is_whitespace);
+            }
+            tokens.push(token);
         }
         Ok(tokens)
     }
@@ -112,12 +193,9 @@ impl Tokenizer {
 
     /// How a token is shown.
     pub fn token(&self, id: u32) -> Token {
-        let raw = self.inner.id_to_token(id).unwrap_or_else(|| format!("<{id}>"));
         let special = self.is_special(id);
-        let (piece, space) = match raw.strip_prefix('▁') {
-            Some(rest) if !special => (rest.to_string(), true),
-            _ => (raw, false),
-        };
+        let raw = self.inner.id_to_token(id).unwrap_or_else(|| format!("<{id}>"));
+        let (piece, space) = if special { (raw, false) } else { self.spelling.piece(raw) };
         Token { id, piece, space, special, start: None, end: None }
     }
 
@@ -131,5 +209,71 @@ impl Tokenizer {
     fn is_special(&self, id: u32) -> bool {
         let s = &self.special;
         [s.pad, s.bos, s.sep, s.eos, s.mask, s.cls].contains(&Some(id))
+            || self.also_special.contains(&id)
     }
+}
+
+/// How a tokenizer writes its pieces, by its model and what its decoder undoes.
+fn spelling(inner: &Inner) -> Spelling {
+    let says = |part: Option<String>| part.is_some_and(|part| part.contains("\"ByteLevel\""));
+    match inner.get_model() {
+        ModelWrapper::WordPiece(model) => {
+            Spelling::Attached(model.continuing_subword_prefix.clone())
+        }
+        ModelWrapper::BPE(_)
+            if says(serde_json::to_string(&inner.get_decoder()).ok())
+                || says(serde_json::to_string(&inner.get_pre_tokenizer()).ok()) =>
+        {
+            Spelling::Bytes
+        }
+        _ => Spelling::Metaspace,
+    }
+}
+
+impl Spelling {
+    /// The text of a piece, and whether a space stands before it.
+    fn piece(&self, raw: String) -> (String, bool) {
+        match self {
+            Spelling::Metaspace => match raw.strip_prefix('▁') {
+                Some(rest) => (rest.to_string(), true),
+                None => (raw, false),
+            },
+            Spelling::Attached(prefix) => match raw.strip_prefix(prefix.as_str()) {
+                Some(rest) if !prefix.is_empty() && !rest.is_empty() => (rest.to_string(), false),
+                _ => (raw, true),
+            },
+            Spelling::Bytes => {
+                let Some(bytes) = raw.chars().map(byte_of).collect::<Option<Vec<u8>>>() else {
+                    return (raw, false);
+                };
+                match bytes.strip_prefix(b" ") {
+                    Some(rest) if !rest.is_empty() => (readable(rest), true),
+                    _ => (readable(&bytes), false),
+                }
+            }
+        }
+    }
+}
+
+/// The byte that a character of a byte-level vocabulary stands for: printable ones stand for
+/// themselves, the others, in order, for the characters from 256 on.
+fn byte_of(character: char) -> Option<u8> {
+    let itself = |byte: u32| matches!(byte, 0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff);
+    let code = character as u32;
+    match code {
+        0..=255 => itself(code).then_some(code as u8),
+        256.. => (0..256).filter(|byte| !itself(*byte)).nth(code as usize - 256).map(|b| b as u8),
+    }
+}
+
+/// Bytes as text; those that are no complete character are shown as `<0xE4>`.
+fn readable(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("<0x{byte:02X}>"));
+        }
+    }
+    text
 }

@@ -5,6 +5,7 @@
 //! (lengths, offsets, overlaps), shapes against the graph, numbers against NaN and infinity.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use bytemuck::pod_collect_to_vec;
 use half::{bf16, f16};
@@ -21,6 +22,17 @@ pub struct Stored {
     pub name: String,
     /// Its layout there.
     pub layout: Layout,
+    /// Where it is a part of a larger tensor, or in another order there: which part.
+    pub part: Option<Part>,
+}
+
+/// Rows (entries of a vector) of a stored tensor, counted along `out` whatever its layout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Rows of the whole stored tensor.
+    pub of: usize,
+    /// The rows that are ours, in our order.
+    pub rows: Vec<Range<usize>>,
 }
 
 /// Layouts of a stored matrix.
@@ -35,7 +47,23 @@ pub enum Layout {
 impl Stored {
     /// The same name, the same layout.
     pub fn plain(name: impl Into<String>) -> Stored {
-        Stored { name: name.into(), layout: Layout::Plain }
+        Stored { name: name.into(), layout: Layout::Plain, part: None }
+    }
+
+    /// Stored `[in, out]`.
+    pub fn transposed(self) -> Stored {
+        Stored { layout: Layout::Transposed, ..self }
+    }
+
+    /// These rows of a tensor that has `of` in all.
+    pub fn rows(self, of: usize, rows: impl IntoIterator<Item = Range<usize>>) -> Stored {
+        Stored { part: Some(Part { of, rows: rows.into_iter().collect() }), ..self }
+    }
+}
+
+impl Part {
+    fn count(&self) -> usize {
+        self.rows.iter().map(Range::len).sum()
     }
 }
 
@@ -139,13 +167,15 @@ impl Checkpoint {
             let stored = stored(name);
             let entry = self.entry(&stored.name)?;
             let (out, inner) = if info.out == 1 {
-                (1, entry.shape.iter().product())
+                let all = entry.shape.iter().product();
+                (1, stored.part.as_ref().map_or(all, Part::count))
             } else {
-                let out = match stored.layout {
+                let all = match stored.layout {
                     Layout::Plain => entry.shape.first(),
                     Layout::Transposed => entry.shape.last(),
                 };
-                (out.copied().unwrap_or(0), info.inner)
+                let all = all.copied().unwrap_or(0);
+                (stored.part.as_ref().map_or(all, Part::count), info.inner)
             };
             total += if info.out == 1 { inner } else { out };
             parts.push(self.matrix(&stored, out, inner)?);
@@ -160,6 +190,22 @@ impl Checkpoint {
 
     /// One stored tensor as `[out, inner]`; a vector is `[1, inner]`.
     fn matrix(&self, stored: &Stored, out: usize, inner: usize) -> Result<Matrix> {
+        let Some(part) = &stored.part else { return self.whole(stored, out, inner) };
+        let is_vector = self.entry(&stored.name)?.shape.len() == 1;
+        let wanted = if is_vector { inner } else { out };
+        if part.count() != wanted || part.rows.iter().any(|rows| rows.end > part.of) {
+            let what = format!("rows of tensor `{}`", stored.name);
+            let got = format!("{:?} of {}", part.rows, part.of);
+            return Err(Error::weights(what, wanted.to_string(), got));
+        }
+        Ok(match is_vector {
+            true => pick_rows(self.whole(stored, 1, part.of)?, 1, &part.rows),
+            false => pick_rows(self.whole(stored, part.of, inner)?, inner, &part.rows),
+        })
+    }
+
+    /// All of one stored tensor as `[out, inner]`.
+    fn whole(&self, stored: &Stored, out: usize, inner: usize) -> Result<Matrix> {
         let entry = self.entry(&stored.name)?;
         let fits = match (entry.shape.as_slice(), stored.layout) {
             ([n], _) => out == 1 && *n == inner,
@@ -231,6 +277,24 @@ fn to_f32(matrix: Matrix) -> Vec<f32> {
             let inner = values.len() / scales.len().max(1);
             let scale = |index: usize| scales[index / inner.max(1)];
             values.iter().enumerate().map(|(i, value)| f32::from(*value) * scale(i)).collect()
+        }
+    }
+}
+
+/// These rows of a matrix `[.., inner]`, one after the other.
+fn pick_rows(matrix: Matrix, inner: usize, rows: &[Range<usize>]) -> Matrix {
+    fn pick<T: Copy>(values: &[T], inner: usize, rows: &[Range<usize>]) -> Vec<T> {
+        rows.iter()
+            .flat_map(|rows| &values[rows.start * inner..rows.end * inner])
+            .copied()
+            .collect()
+    }
+    match matrix {
+        Matrix::F32(values) => Matrix::F32(pick(&values, inner, rows)),
+        Matrix::F16(values) => Matrix::F16(pick(&values, inner, rows)),
+        Matrix::Bf16(values) => Matrix::Bf16(pick(&values, inner, rows)),
+        Matrix::Int8 { values, scales } => {
+            Matrix::Int8 { values: pick(&values, inner, rows), scales: pick(&scales, 1, rows) }
         }
     }
 }

@@ -56,6 +56,7 @@ fn stack(numbers: &mut Numbers, width: usize) -> Stack {
         kv_heads,
         head_width,
         scale: (head_width as f32).sqrt().recip(),
+        scale_by_depth: numbers.below(4) == 0,
         query_key_norm: kind == NormKind::Rms && numbers.below(3) == 0,
         feed_forward_width: width + numbers.below(20),
         activation: pick(
@@ -120,8 +121,11 @@ fn spec(seed: u64) -> Spec {
             transform: None,
         }),
         output_heads: match numbers.below(3) {
-            0 => vec![OutputHead::Pair { pooled: true }],
-            1 => vec![OutputHead::Replaced, OutputHead::Classes { classes: 3, pooled: false }],
+            0 => vec![OutputHead::Pair { pool: Some(Activation::Tanh) }],
+            1 => vec![
+                OutputHead::Replaced { pool: None },
+                OutputHead::Classes { classes: 3, pool: None },
+            ],
             _ => Vec::new(),
         },
         special: SpecialTokens { mask: Some(2), bos: Some(1), ..SpecialTokens::default() },
@@ -129,6 +133,7 @@ fn spec(seed: u64) -> Spec {
             source: vec![Slot::Source],
             pair: Vec::new(),
             start: if architecture == Architecture::EncoderDecoder { vec![1] } else { Vec::new() },
+            ends: Vec::new(),
         },
         objective: None,
         languages: None,

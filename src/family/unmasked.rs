@@ -17,7 +17,7 @@ pub const FAMILY: Family = Family {
     model_types: &["unmasked"],
     spec,
     // Its tensors have our names; only the pair head stands at the top.
-    stored: |_, name| Stored::plain(name.strip_prefix("output.").unwrap_or(name)),
+    stored: |_, name, _| Stored::plain(name.strip_prefix("output.").unwrap_or(name)),
 };
 
 /// Every setting is read; an unknown one is refused by serde with its name.
@@ -178,6 +178,7 @@ fn spec(json: &Json) -> Result<Spec> {
             kv_heads: config.attention_heads,
             head_width: config.width / config.attention_heads,
             scale: ((config.width / config.attention_heads) as f32).sqrt().recip(),
+            scale_by_depth: false,
             query_key_norm: false,
             feed_forward_width: config.feed_forward_width,
             activation: match config.activation {
@@ -228,7 +229,7 @@ fn spec(json: &Json) -> Result<Spec> {
         output_heads: config
             .output_heads
             .iter()
-            .map(|ConfigHead::Pair| OutputHead::Pair { pooled: false })
+            .map(|ConfigHead::Pair| OutputHead::Pair { pool: None })
             .collect(),
         special: SpecialTokens {
             pad: Some(special.pad),
@@ -238,7 +239,12 @@ fn spec(json: &Json) -> Result<Spec> {
             mask: Some(special.mask),
             cls: Some(special.cls),
         },
-        template: Template { source: read, pair: slots(&config.template.pair)?, start },
+        template: Template {
+            source: read,
+            pair: slots(&config.template.pair)?,
+            start,
+            ends: Vec::new(),
+        },
         objective: config.objective.map(|objective| objective.name),
         languages: config.languages.map(|languages| (languages.source, languages.target)),
     })
