@@ -227,8 +227,9 @@ pub struct Scratch {
     panel: Vec<Wide>,
 }
 
-/// Outputs computed together for a single row: as many as hide the latency of an addition.
-const OUTPUTS_OF_ONE: usize = 8;
+/// Outputs computed together for a single row: enough to hide the latency of an addition, few
+/// enough to leave registers for widening.
+const OUTPUTS_OF_ONE: usize = 6;
 
 /// Rows and outputs computed together for many rows: as many sums as fit into 16 registers.
 const ROWS: usize = 4;
@@ -275,18 +276,24 @@ impl Job<'_> {
     fn run<C: Chunk>(&mut self, weights: &[C], scales: Option<&[f32]>, scratch: &mut Scratch) {
         let Scratch { x, panel } = scratch;
         if self.rows < ROWS {
-            let whole = self.outputs - self.outputs % OUTPUTS_OF_ONE;
-            for output in (0..whole).step_by(OUTPUTS_OF_ONE) {
+            let mut output = 0;
+            while output < self.outputs {
+                let left = self.outputs - output;
                 let weights = &weights[output * self.chunks..];
                 for row in 0..self.rows {
-                    self.block::<C, 1, OUTPUTS_OF_ONE>(x, row, weights, output, scales);
+                    match left {
+                        OUTPUTS_OF_ONE.. => {
+                            self.block::<C, 1, OUTPUTS_OF_ONE>(x, row, weights, output, scales);
+                        }
+                        2.. => self.block::<C, 1, 2>(x, row, weights, output, scales),
+                        _ => self.block::<C, 1, 1>(x, row, weights, output, scales),
+                    }
                 }
-            }
-            for output in whole..self.outputs {
-                for row in 0..self.rows {
-                    let weights = &weights[output * self.chunks..];
-                    self.block::<C, 1, 1>(x, row, weights, output, scales);
-                }
+                output += match left {
+                    OUTPUTS_OF_ONE.. => OUTPUTS_OF_ONE,
+                    2.. => 2,
+                    _ => 1,
+                };
             }
             return;
         }
