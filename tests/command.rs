@@ -81,7 +81,10 @@ fn a_trace_has_the_shapes_of_the_contract() {
                 assert_eq!(shape(&forward["attention"]["encoder"]), [layers, heads, 5, 5]);
                 assert_eq!(shape(&forward["heads"]["pair"]), [2]);
                 assert_eq!(shape(&forward["logits"]), [5, vocabulary]);
-                assert_eq!(forward["mask"]["encoder"], json!(["11111", "11111", "11111", "11111", "11111"]));
+                assert_eq!(
+                    forward["mask"]["encoder"],
+                    json!(["11111", "11111", "11111", "11111", "11111"])
+                );
             }
             _ => {
                 assert_eq!(shape(&trace["tokens"]), [7], "the answer so far follows the source");
