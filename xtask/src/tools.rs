@@ -50,7 +50,7 @@ pub fn chromium() -> Option<PathBuf> {
 }
 
 /// Whether a Vulkan driver is installed. Elsewhere than on Linux the system brings Metal or Direct3D.
-pub fn has_gpu_driver() -> bool {
+fn has_gpu_driver() -> bool {
     let named =
         ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"].iter().any(|name| env::var_os(name).is_some());
     let installed = || {

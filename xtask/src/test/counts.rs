@@ -167,7 +167,7 @@ mod tests {
         for line in [
             "running 3 tests",
             "test mask::tests::a ... ok",
-            "test b ... ignored, no adapter",
+            "test b   ... ignored, no adapter",
             "test c ... FAILED",
             "test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s",
             "test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s",
