@@ -3,8 +3,6 @@
 // One invocation a cell of out, padding included (it becomes 0).
 
 override LANES: u32 = 64;
-override ACTIVATION: u32 = 0; // 0: none, 1: relu, 2: gelu, 3: gelu by tanh, 4: quick gelu, 5: silu, 6: tanh, 7: sigmoid
-override WITH: u32 = 0; // 0: nothing, 1: + b, 2: * b
 
 // Words of the play's header.
 const PLAY_ROWS = 0u;
@@ -19,6 +17,8 @@ struct Params {
     b_stride: u32,
     b_start: u32,
     picked: u32, // 1: a row for each picked row
+    activation: u32, // 0: none, 1: relu, 2: gelu, 3: gelu by tanh, 4: quick gelu, 5: silu, 6: tanh, 7: sigmoid
+    pair: u32, // 0: nothing, 1: + b, 2: * b
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -66,8 +66,8 @@ fn sigmoid(x: f32) -> f32 {
     return 1.0 / (1.0 + exp(clamp(-x, -80.0, 80.0)));
 }
 
-fn activate(x: f32) -> f32 {
-    switch ACTIVATION {
+fn activate(x: f32, activation: u32) -> f32 {
+    switch activation {
         case 1u: { return max(x, 0.0); }
         case 2u: { return 0.5 * x * (1.0 + erf(x * 0.70710678)); }
         case 3u: { return 0.5 * x * (1.0 + hyperbolic_tangent(0.79788456 * (x + 0.044715 * x * x * x))); }
@@ -94,11 +94,11 @@ fn main(
     }
     var value = 0.0;
     if column < params.width {
-        value = activate(a[row * params.a_stride + params.a_start + column]);
+        value = activate(a[row * params.a_stride + params.a_start + column], params.activation);
         let at = row * params.b_stride + params.b_start + column;
-        if WITH == 1u {
+        if params.pair == 1u {
             value += b[at];
-        } else if WITH == 2u {
+        } else if params.pair == 2u {
             value *= b[at];
         }
     }

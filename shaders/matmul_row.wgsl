@@ -104,8 +104,8 @@ fn sigmoid(x: f32) -> f32 {
     return 1.0 / (1.0 + exp(clamp(-x, -80.0, 80.0)));
 }
 
-fn activate(x: f32) -> f32 {
-    switch ACTIVATION {
+fn activate(x: f32, activation: u32) -> f32 {
+    switch activation {
         case 1u: { return max(x, 0.0); }
         case 2u: { return 0.5 * x * (1.0 + erf(x * 0.70710678)); }
         case 3u: { return 0.5 * x * (1.0 + hyperbolic_tangent(0.79788456 * (x + 0.044715 * x * x * x))); }
@@ -116,6 +116,7 @@ fn activate(x: f32) -> f32 {
         default: { return x; }
     }
 }
+
 // The words of four outputs, LANES apart; outputs past the end repeat the last one.
 fn words(base: u32, o: vec4<u32>) -> vec4<u32> {
     return vec4(weight[base + o.x], weight[base + o.y], weight[base + o.z], weight[base + o.w]);
@@ -200,7 +201,7 @@ fn finish(row: u32, output: u32, sum: f32) {
     if BIAS == 1u {
         result += vectors[params.bias + output];
     }
-    result = activate(result);
+    result = activate(result, ACTIVATION);
     if MULTIPLY == 1u {
         result *= multiply[row * params.multiply_stride + params.multiply_start + output];
     }
@@ -227,18 +228,13 @@ fn finish(row: u32, output: u32, sum: f32) {
     }
 }
 
-fn finish_row(row: u32, o: vec4<u32>, sums: vec4<f32>) {
-    for (var i = 0u; i < 4u; i++) {
-        finish(row, o[i], sums[i]);
-    }
-}
-
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let row = group.y;
-    let o = vec4(group.x * 8u * LANES + lane) + vec4(0u, 1u, 2u, 3u) * LANES;
+    let first_output = group.x * 8u * LANES + lane;
+    let o = vec4(first_output) + vec4(0u, 1u, 2u, 3u) * LANES;
     let p = o + vec4(4u * LANES);
-    if o.x >= params.stride {
+    if first_output >= params.stride {
         return;
     }
     var x_row = row;
@@ -294,6 +290,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         a += weights(k, c) * value;
         b += weights(k, d) * value;
     }
-    finish_row(row, o, a);
-    finish_row(row, p, b);
+    for (var j = 0u; j < 8u; j++) {
+        finish(row, first_output + j * LANES, select(a[j & 3u], b[j & 3u], j >= 4u));
+    }
 }

@@ -390,6 +390,7 @@ fn attend() -> Vec<Case> {
         ("one_key_head", Shape { heads: 3, kv_heads: 1, head_width: 12, ..SHAPE }),
         ("variants", Shape { variants: 3, ..SHAPE }),
         ("gaps", Shape { rows: [6, 5], gap: 3, ..SHAPE }),
+        ("thousands_of_keys", Shape { rows: [5, 2], gap: 1500, heads: 1, kv_heads: 1, ..SHAPE }),
         ("bias", Shape { rows: [9, 3], bias: true, ..SHAPE }),
         ("gates", Shape { gates: true, variants: 2, ..SHAPE }),
         (

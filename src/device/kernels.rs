@@ -126,7 +126,7 @@ static PICK: Kernel = kernel!(
 );
 static COMBINE: Kernel = kernel!(
     "combine", cache: false,
-    params: ["width", "stride", "a_stride", "a_start", "b_stride", "b_start", "picked"],
+    params: ["width", "stride", "a_stride", "a_start", "b_stride", "b_start", "picked", "activation", "pair"],
     a: Read, b: Read, out: Write
 );
 static NORM: Kernel = kernel!(
@@ -534,14 +534,14 @@ fn combine(
 ) -> Launch {
     let (width, stride) = context.shape(out);
     let (first, second) = (context.place(a), context.place_or_none(with.map(|(_, b)| b)));
-    let with_what = match with {
-        None => 0.0,
-        Some((Pair::Add, _)) => 1.0,
-        Some((Pair::Multiply, _)) => 2.0,
+    let pair = match with {
+        None => 0,
+        Some((Pair::Add, _)) => 1,
+        Some((Pair::Multiply, _)) => 2,
     };
     Launch {
         kernel: &COMBINE,
-        overrides: vec![("ACTIVATION", number(activation)), ("WITH", with_what)],
+        overrides: vec![],
         params: words(&[
             width,
             stride,
@@ -550,6 +550,8 @@ fn combine(
             second.stride,
             second.start,
             context.picked(out),
+            number(activation),
+            pair,
         ]),
         operands: vec![
             Operand::Value(a),
@@ -579,23 +581,24 @@ fn matmul(context: &Context<'_>, linear: &Linear) -> Launch {
     let bias = vectors.push(context, linear.bias);
     let mut params =
         words(&[inputs, outputs, picks, place.stride / 4, place.start / 4, out_stride]);
-    params.extend([linear.scale.to_bits(), bias as u32]);
+    params.push(linear.scale.to_bits());
+    params.push(bias as u32);
+    // What a play does not change is an override, here above all: software adapters run both sides
+    // of a branch that they cannot decide when they compile.
+    let flag = |is: bool| is as u32 as f64;
     let mut overrides = vec![
         ("FORMAT", context.format(linear.weight) as u32 as f64),
-        ("BIAS", linear.bias.is_some() as u32 as f64),
-        ("ACTIVATION", number(linear.activation)),
-        ("MULTIPLY", linear.multiply.is_some() as u32 as f64),
-        ("ADD", linear.add.is_some() as u32 as f64),
-        ("STORE", linear.store.is_some() as u32 as f64),
+        ("BIAS", flag(linear.bias.is_some())),
+        ("ACTIVATION", number(linear.activation) as f64),
+        ("MULTIPLY", flag(linear.multiply.is_some())),
+        ("ADD", flag(linear.add.is_some())),
+        ("STORE", flag(linear.store.is_some())),
         ("SHIFT", (place.start % 4) as f64),
     ];
     let few = context.rows == super::fuse::Rows::Few;
-    // As few workgroups across as hold all outputs, eight a lane, and no more lanes than they need.
-    let across = outputs.div_ceil(8 * 64);
-    let whole = if context.software { 4 } else { 32 };
-    let lanes = outputs.div_ceil(8 * across).next_multiple_of(whole);
+    let lanes = matmul_lanes(context.software, outputs);
     let across = out_stride.div_ceil(8 * lanes);
-    let (kernel, lanes, grid) = if few {
+    let (kernel, grid) = if few {
         let weight = linear.norm.and_then(|norm| norm.weight);
         let bias = linear.norm.and_then(|norm| norm.bias);
         params.extend(words(&[
@@ -607,9 +610,9 @@ fn matmul(context: &Context<'_>, linear: &Linear) -> Launch {
         params.push(linear.norm.map_or(0.0, |norm| norm.epsilon).to_bits());
         params.push(linear.norm.map_or(0.0, |norm| norm.offset).to_bits());
         overrides.push(("NORM", linear.norm.map_or(0.0, |norm| kind(norm.kind))));
-        (&MATMUL_ROW, lanes, Grid::Tiles { across, rows: 1 })
+        (&MATMUL_ROW, Grid::Tiles { across, rows: 1 })
     } else {
-        (&MATMUL_ROWS, lanes, Grid::Tiles { across, rows: 8 })
+        (&MATMUL_ROWS, Grid::Tiles { across, rows: 8 })
     };
     overrides.push(("LANES", lanes as f64));
     params.extend(words(&[multiply.stride, multiply.start, add.stride, add.start]));
@@ -643,6 +646,19 @@ fn matmul(context: &Context<'_>, linear: &Linear) -> Launch {
         extent: context.graph.info(linear.out).extent,
         lanes,
     }
+}
+
+/// Lanes that make eight outputs each.
+fn matmul_lanes(software: bool, outputs: usize) -> usize {
+    if !software {
+        return if outputs > 256 { 64 } else { 32 };
+    }
+    // Idle lanes cost as much as busy ones there: the fewest lanes that leave hardly any idle. (A
+    // model's widths are multiples of one, so that they share pipelines.)
+    let made = |lanes: usize| outputs.next_multiple_of(8 * lanes);
+    let choices = || (16..=64).step_by(4);
+    let least = choices().map(made).min().unwrap_or(outputs);
+    choices().find(|lanes| made(*lanes) * 100 <= least * 103).unwrap_or(64)
 }
 
 /// Enough lanes that four columns each make a head.
@@ -685,15 +701,15 @@ fn kind(kind: NormKind) -> f64 {
     }
 }
 
-fn number(activation: Option<Activation>) -> f64 {
+fn number(activation: Option<Activation>) -> usize {
     match activation {
-        None => 0.0,
-        Some(Activation::Relu) => 1.0,
-        Some(Activation::Gelu) => 2.0,
-        Some(Activation::GeluTanh) => 3.0,
-        Some(Activation::QuickGelu) => 4.0,
-        Some(Activation::Silu) => 5.0,
-        Some(Activation::Tanh) => 6.0,
-        Some(Activation::Sigmoid) => 7.0,
+        None => 0,
+        Some(Activation::Relu) => 1,
+        Some(Activation::Gelu) => 2,
+        Some(Activation::GeluTanh) => 3,
+        Some(Activation::QuickGelu) => 4,
+        Some(Activation::Silu) => 5,
+        Some(Activation::Tanh) => 6,
+        Some(Activation::Sigmoid) => 7,
     }
 }
