@@ -1,23 +1,31 @@
 //! The CPU device: every op in plain Rust, four lanes wide where it is hot, on one thread.
 //!
 //! It is the fallback of the page (WebAssembly SIMD) and the yardstick of the tests. A row's
-//! numbers never depend on the rows computed beside it: see [`matmul`] and [`attend`].
+//! numbers never depend on the rows computed beside it: see `matmul.rs` and
+//! `attend.rs`.
 
 mod attend;
+mod cache;
+mod layout;
 mod math;
 mod matmul;
+mod rows;
 mod sample;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use self::attend::{Attend, attend};
+pub use self::cache::Caches;
+use self::cache::store;
+use self::layout::{lay_out, output_of, vectors_of};
 use self::matmul::{Table, matmul};
+use self::rows::{Rows, norm, pick, rotate};
 use super::{Matrix, Report};
 use crate::error::{Error, Result};
 use crate::graph::{
-    Activation, CacheInfo, Capacity, Counters, Extent, Graph, Index, Lookup, NormKind, Op, Pairing,
-    Play, Played, Rotation, Site, Value, Weight, What,
+    Activation, Capacity, Counters, Extent, Graph, Index, Lookup, Op, Play, Played, Site, Value,
+    Weight, What,
 };
 
 /// The CPU.
@@ -30,21 +38,6 @@ pub struct Cpu {
 #[derive(Debug, Default)]
 pub struct Weights {
     tables: HashMap<String, Arc<Table>>,
-}
-
-/// Keys and values of one session.
-#[derive(Debug)]
-pub struct Caches {
-    sites: Vec<SiteCache>,
-}
-
-/// Keys and values of one site, `[layer][key|value][variant][kv_head][slot][head_width]`.
-#[derive(Debug)]
-struct SiteCache {
-    info: CacheInfo,
-    variants: usize,
-    slots: usize,
-    cells: Vec<f32>,
 }
 
 /// A graph readied for plays.
@@ -69,31 +62,6 @@ struct Scratch {
     sample: sample::Scratch,
     /// A row of a table, or the cosines and sines of a rotation.
     row: Vec<f32>,
-}
-
-/// The rows of a value, or of a view of it.
-#[derive(Clone, Copy)]
-struct Rows<'a> {
-    data: &'a [f32],
-    /// First column.
-    start: usize,
-    /// Columns of this value.
-    width: usize,
-    /// Columns of the value that owns the memory.
-    stride: usize,
-    /// `variants * rows`.
-    count: usize,
-}
-
-impl<'a> Rows<'a> {
-    fn row(&self, row: usize) -> &'a [f32] {
-        &self.data[row * self.stride + self.start..][..self.width]
-    }
-
-    /// All of them one after the other, where nothing lies between.
-    fn iter(self) -> impl Iterator<Item = &'a [f32]> {
-        (0..self.count).map(move |row| self.row(row))
-    }
 }
 
 impl Cpu {
@@ -175,145 +143,6 @@ impl Weights {
         self.tables.insert(name.into(), Arc::new(table));
         Ok(())
     }
-}
-
-impl Caches {
-    /// Caches of these shapes, all zeros.
-    pub fn new(shapes: &[CacheInfo], capacity: Capacity) -> Caches {
-        let cache = |info: &CacheInfo| {
-            let slots = capacity.keys[info.site as usize];
-            let columns = info.kv_heads * info.head_width;
-            let cells = vec![0.0; info.layers * 2 * capacity.variants * columns * slots];
-            SiteCache { info: *info, variants: capacity.variants, slots, cells }
-        };
-        Caches { sites: shapes.iter().map(cache).collect() }
-    }
-
-    /// That these caches have the graph's shapes and room for the play.
-    fn check(&self, graph: &Graph, play: &Play<'_>) -> Result<()> {
-        for info in graph.caches() {
-            let what = format!("{} cache", info.site.name());
-            let last = play.slots.last().map_or(0, |last| *last as usize + 1);
-            let stored = graph
-                .ops()
-                .iter()
-                .any(|op| matches!(op, Op::Store { site, .. } if *site == info.site));
-            let slots = play.keys[info.site as usize].max(if stored { last } else { 0 });
-            let fits = |cache: &SiteCache| {
-                cache.info == *info && play.variants <= cache.variants && slots <= cache.slots
-            };
-            match self.sites.iter().find(|cache| cache.info.site == info.site) {
-                Some(cache) if fits(cache) => {}
-                Some(cache) => {
-                    let expected = format!("{info:?}, {} variants, {slots} slots", play.variants);
-                    let SiteCache { info, variants, slots, .. } = cache;
-                    let got = format!("{info:?}, {variants} variants, {slots} slots");
-                    return Err(Error::limit(what, expected, got));
-                }
-                None => return Err(Error::device(what, format!("{info:?}"), "no such cache")),
-            }
-        }
-        Ok(())
-    }
-
-    /// The cache of a site that [`Caches::check`] has seen.
-    fn site(&mut self, site: Site) -> &mut SiteCache {
-        let cache = self.sites.iter_mut().find(|cache| cache.info.site == site);
-        cache.expect("caches were checked against the graph")
-    }
-}
-
-impl SiteCache {
-    /// Keys of a layer, variant and head, `[slot][head_width]`.
-    fn keys(&self, layer: usize, variant: usize, kv_head: usize) -> &[f32] {
-        &self.cells[self.start(layer, 0, variant, kv_head)..][..self.slots * self.info.head_width]
-    }
-
-    /// Values of a layer, variant and head, `[slot][head_width]`.
-    fn values(&self, layer: usize, variant: usize, kv_head: usize) -> &[f32] {
-        &self.cells[self.start(layer, 1, variant, kv_head)..][..self.slots * self.info.head_width]
-    }
-
-    fn start(&self, layer: usize, part: usize, variant: usize, kv_head: usize) -> usize {
-        let line = (layer * 2 + part) * self.variants + variant;
-        (line * self.info.kv_heads + kv_head) * self.slots * self.info.head_width
-    }
-}
-
-// ---- preparing ----------------------------------------------------------------------------
-
-/// The weights that an op reads as vectors.
-fn vectors_of(op: &Op) -> Vec<Weight> {
-    match op {
-        Op::Norm { weight, bias, .. } => weight.iter().chain(bias).copied().collect(),
-        Op::Matmul { bias, .. } | Op::Attend { bias, .. } => bias.iter().copied().collect(),
-        Op::Rotate { frequencies, .. } => vec![*frequencies],
-        _ => Vec::new(),
-    }
-}
-
-/// What an op reads.
-fn inputs_of(op: &Op) -> Vec<Value> {
-    match op {
-        Op::Embed { .. } => Vec::new(),
-        Op::Pick { x, .. }
-        | Op::Norm { x, .. }
-        | Op::Matmul { x, .. }
-        | Op::Activate { x, .. }
-        | Op::Rotate { x, .. } => vec![*x],
-        Op::Add { a, b, .. } | Op::Multiply { a, b, .. } => vec![*a, *b],
-        Op::Store { keys, values, .. } => vec![*keys, *values],
-        Op::Attend { queries, .. } => vec![*queries],
-        Op::Sample { logits } => vec![*logits],
-    }
-}
-
-/// What an op writes.
-fn output_of(op: &Op) -> Option<Value> {
-    match op {
-        Op::Embed { out, .. }
-        | Op::Pick { out, .. }
-        | Op::Norm { out, .. }
-        | Op::Matmul { out, .. }
-        | Op::Activate { out, .. }
-        | Op::Add { out, .. }
-        | Op::Multiply { out, .. }
-        | Op::Rotate { out, .. }
-        | Op::Attend { out, .. } => Some(*out),
-        Op::Store { .. } | Op::Sample { .. } => None,
-    }
-}
-
-/// Gives each written value a buffer that is free from its op on, until its last reader has run.
-fn lay_out(graph: &Graph) -> (Vec<usize>, usize) {
-    let mut last_use = vec![0; graph.values().len()];
-    for (index, op) in graph.ops().iter().enumerate() {
-        for value in inputs_of(op).into_iter().chain(output_of(op)) {
-            last_use[graph.root(value).0.0 as usize] = index;
-        }
-    }
-    let mut places = vec![usize::MAX; graph.values().len()];
-    let (mut free, mut count) = (Vec::new(), 0);
-    for (index, op) in graph.ops().iter().enumerate() {
-        let out = output_of(op);
-        if let Some(out) = out {
-            places[out.0 as usize] = free.pop().unwrap_or_else(|| {
-                count += 1;
-                count - 1
-            });
-        }
-        let mut done: Vec<usize> = inputs_of(op)
-            .into_iter()
-            .chain(out)
-            .map(|value| graph.root(value).0.0 as usize)
-            .filter(|root| last_use[*root] == index)
-            .map(|root| places[root])
-            .collect();
-        done.sort_unstable();
-        done.dedup();
-        free.extend(done);
-    }
-    (places, count)
 }
 
 // ---- taps ---------------------------------------------------------------------------------
@@ -533,94 +362,5 @@ fn extent(extent: Extent, play: &Play<'_>) -> usize {
     match extent {
         Extent::Rows => play.slots.len(),
         Extent::Picked => play.picked.len(),
-    }
-}
-
-fn pick(x: Rows<'_>, play: &Play<'_>, out: &mut [f32]) {
-    let rows = play.slots.len();
-    let lines = (0..play.variants)
-        .flat_map(|variant| play.picked.iter().map(move |row| variant * rows + *row as usize));
-    for (line, out) in lines.zip(out.chunks_exact_mut(x.width)) {
-        out.copy_from_slice(x.row(line));
-    }
-}
-
-fn norm(
-    x: &[f32],
-    kind: NormKind,
-    epsilon: f32,
-    offset: f32,
-    weight: Option<&[f32]>,
-    bias: Option<&[f32]>,
-    out: &mut [f32],
-) {
-    let width = x.len() as f32;
-    let mean = match kind {
-        NormKind::Layer => math::sum(x, |x| x) / width,
-        NormKind::Rms => 0.0,
-    };
-    let variance = math::sum(x, |x| (x - mean) * (x - mean)) / width;
-    let factor = 1.0 / (variance + epsilon).sqrt();
-    math::map(x, out, |x| (x - mean) * factor);
-    if let Some(weight) = weight {
-        out.iter_mut().zip(weight).for_each(|(out, weight)| *out *= weight + offset);
-    }
-    if let Some(bias) = bias {
-        out.iter_mut().zip(bias).for_each(|(out, bias)| *out += bias);
-    }
-}
-
-/// Angles are formed in f64: an f32 angle of a late position would be off by more than 1e-5.
-fn rotate(
-    x: Rows<'_>,
-    head_width: usize,
-    rotation: &Rotation,
-    frequencies: &[f32],
-    play: &Play<'_>,
-    out: &mut [f32],
-    turns: &mut Vec<f32>,
-) {
-    let half = rotation.dims / 2;
-    let rows = play.slots.len();
-    for (row, position) in play.positions[rotation.stream].iter().enumerate() {
-        turns.clear();
-        for frequency in frequencies {
-            let (sin, cos) = (f64::from(*position) * f64::from(*frequency)).sin_cos();
-            turns.extend([cos as f32, sin as f32]);
-        }
-        for variant in 0..play.variants {
-            let line = variant * rows + row;
-            let out = &mut out[line * x.width..][..x.width];
-            out.copy_from_slice(x.row(line));
-            for head in out.chunks_exact_mut(head_width) {
-                let head = &mut head[rotation.start..][..rotation.dims];
-                for (pair, turn) in turns.as_chunks::<2>().0.iter().enumerate() {
-                    let [cos, sin] = *turn;
-                    let (left, right) = match rotation.pairing {
-                        Pairing::Halves => (pair, pair + half),
-                        Pairing::Neighbours => (2 * pair, 2 * pair + 1),
-                    };
-                    let (a, b) = (head[left], head[right]);
-                    head[left] = a * cos - b * sin;
-                    head[right] = b * cos + a * sin;
-                }
-            }
-        }
-    }
-}
-
-fn store(parts: [Rows<'_>; 2], cache: &mut SiteCache, layer: usize, play: &Play<'_>) {
-    let rows = play.slots.len();
-    let width = cache.info.head_width;
-    for (part, x) in parts.into_iter().enumerate() {
-        for variant in 0..play.variants {
-            for (row, slot) in play.slots.iter().enumerate() {
-                let x = x.row(variant * rows + row);
-                for (kv_head, x) in x.chunks_exact(width).enumerate() {
-                    let start = cache.start(layer, part, variant, kv_head) + *slot as usize * width;
-                    cache.cells[start..start + width].copy_from_slice(x);
-                }
-            }
-        }
     }
 }

@@ -2,8 +2,9 @@
 
 use wide::f32x4;
 
+use super::cache::SiteCache;
 use super::math::{dot, exp};
-use super::{Rows, SiteCache};
+use super::rows::Rows;
 use crate::graph::Heads;
 use crate::mask::Bits;
 

@@ -7,7 +7,7 @@
 use half::{bf16, f16};
 use wide::{f32x4, i32x4};
 
-use super::Rows;
+use super::rows::Rows;
 use crate::device::Matrix;
 use crate::error::{Error, Result};
 

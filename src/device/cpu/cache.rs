@@ -1,0 +1,100 @@
+//! Keys and values as the CPU holds them.
+
+use super::rows::Rows;
+use crate::error::{Error, Result};
+use crate::graph::{CacheInfo, Capacity, Graph, Op, Play, Site};
+
+/// Keys and values of one session.
+#[derive(Debug)]
+pub struct Caches {
+    sites: Vec<SiteCache>,
+}
+
+/// Keys and values of one site, `[layer][key|value][variant][kv_head][slot][head_width]`.
+#[derive(Debug)]
+pub struct SiteCache {
+    info: CacheInfo,
+    variants: usize,
+    slots: usize,
+    cells: Vec<f32>,
+}
+
+impl Caches {
+    /// Caches of these shapes, all zeros.
+    pub fn new(shapes: &[CacheInfo], capacity: Capacity) -> Caches {
+        let cache = |info: &CacheInfo| {
+            let slots = capacity.keys[info.site as usize];
+            let columns = info.kv_heads * info.head_width;
+            let cells = vec![0.0; info.layers * 2 * capacity.variants * columns * slots];
+            SiteCache { info: *info, variants: capacity.variants, slots, cells }
+        };
+        Caches { sites: shapes.iter().map(cache).collect() }
+    }
+
+    /// That these caches have the graph's shapes and room for the play.
+    pub fn check(&self, graph: &Graph, play: &Play<'_>) -> Result<()> {
+        for info in graph.caches() {
+            let what = format!("{} cache", info.site.name());
+            let last = play.slots.last().map_or(0, |last| *last as usize + 1);
+            let stored = graph
+                .ops()
+                .iter()
+                .any(|op| matches!(op, Op::Store { site, .. } if *site == info.site));
+            let slots = play.keys[info.site as usize].max(if stored { last } else { 0 });
+            let fits = |cache: &SiteCache| {
+                cache.info == *info && play.variants <= cache.variants && slots <= cache.slots
+            };
+            match self.sites.iter().find(|cache| cache.info.site == info.site) {
+                Some(cache) if fits(cache) => {}
+                Some(cache) => {
+                    let expected = format!("{info:?}, {} variants, {slots} slots", play.variants);
+                    let SiteCache { info, variants, slots, .. } = cache;
+                    let got = format!("{info:?}, {variants} variants, {slots} slots");
+                    return Err(Error::limit(what, expected, got));
+                }
+                None => return Err(Error::device(what, format!("{info:?}"), "no such cache")),
+            }
+        }
+        Ok(())
+    }
+
+    /// The cache of a site that [`Caches::check`] has seen.
+    pub fn site(&mut self, site: Site) -> &mut SiteCache {
+        let cache = self.sites.iter_mut().find(|cache| cache.info.site == site);
+        cache.expect("caches were checked against the graph")
+    }
+}
+
+impl SiteCache {
+    /// Keys of a layer, variant and head, `[slot][head_width]`.
+    pub fn keys(&self, layer: usize, variant: usize, kv_head: usize) -> &[f32] {
+        &self.cells[self.start(layer, 0, variant, kv_head)..][..self.slots * self.info.head_width]
+    }
+
+    /// Values of a layer, variant and head, `[slot][head_width]`.
+    pub fn values(&self, layer: usize, variant: usize, kv_head: usize) -> &[f32] {
+        &self.cells[self.start(layer, 1, variant, kv_head)..][..self.slots * self.info.head_width]
+    }
+
+    fn start(&self, layer: usize, part: usize, variant: usize, kv_head: usize) -> usize {
+        let line = (layer * 2 + part) * self.variants + variant;
+        (line * self.info.kv_heads + kv_head) * self.slots * self.info.head_width
+    }
+}
+
+/// Puts keys and values into the rows' slots.
+pub fn store(parts: [Rows<'_>; 2], cache: &mut SiteCache, layer: usize, play: &Play<'_>) {
+    let rows = play.slots.len();
+    let width = cache.info.head_width;
+    for (part, x) in parts.into_iter().enumerate() {
+        for variant in 0..play.variants {
+            for (row, slot) in play.slots.iter().enumerate() {
+                let x = x.row(variant * rows + row);
+                for (kv_head, x) in x.chunks_exact(width).enumerate() {
+                    let start = cache.start(layer, part, variant, kv_head) + *slot as usize * width;
+                    cache.cells[start..start + width].copy_from_slice(x);
+                }
+            }
+        }
+    }
+}
