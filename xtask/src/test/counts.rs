@@ -50,6 +50,8 @@ impl Tally {
         } else if let Some((name, outcome)) =
             line.strip_prefix("test ").and_then(|test| test.split_once(" ... "))
         {
+            // Some runners align the outcomes.
+            let name = name.trim_end();
             if let Some(reason) = outcome.strip_prefix("ignored") {
                 self.notes.push(format!("skipped: {name}{reason}"));
             } else if outcome.starts_with("FAILED") {

@@ -28,16 +28,10 @@ pub fn native() -> Result<Tally> {
     let mut cargo = project::cargo();
     cargo.args(["test", "--workspace", "--no-fail-fast"]);
     if is_ci() {
-        // Tests that find no adapter say so and pass on a laptop; here they fail.
+        // Tests that find no adapter are ignored, and counted so, on a laptop; here they fail.
         cargo.env("UNMASKED_REQUIRE_GPU", "1");
     }
-    let mut tally = counted(&mut cargo, Tally::read_cargo_line)?;
-    if !tools::has_gpu_driver() {
-        tally.add(unavailable(
-            "the tests on a graphics adapter: no Vulkan driver (Debian: mesa-vulkan-drivers)",
-        )?);
-    }
-    Ok(tally)
+    counted(&mut cargo, Tally::read_cargo_line)
 }
 
 pub fn shaders() -> Result<Tally> {
