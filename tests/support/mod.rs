@@ -24,17 +24,22 @@ use reference::Reference;
 pub struct Case {
     name: String,
     run: Box<dyn Fn(&Device) + Send + Sync>,
-    cpu_only: bool,
+    only: Option<Choice>,
 }
 
 /// A case of this name.
 pub fn case(name: impl Into<String>, run: impl Fn(&Device) + Send + Sync + 'static) -> Case {
-    Case { name: name.into(), run: Box::new(run), cpu_only: false }
+    Case { name: name.into(), run: Box::new(run), only: None }
 }
 
 /// A case that holds for the CPU alone, by contract.
 pub fn cpu_case(name: impl Into<String>, run: impl Fn(&Device) + Send + Sync + 'static) -> Case {
-    Case { cpu_only: true, ..case(name, run) }
+    Case { only: Some(Choice::Cpu), ..case(name, run) }
+}
+
+/// A case that holds for the GPU alone.
+pub fn gpu_case(name: impl Into<String>, run: impl Fn(&Device) + Send + Sync + 'static) -> Case {
+    Case { only: Some(Choice::Gpu), ..case(name, run) }
 }
 
 /// Runs every case on the CPU and on the GPU. Without an adapter the GPU's are listed as ignored
@@ -56,11 +61,13 @@ pub fn main(cases: Vec<Case>) {
     for case in cases {
         let run = std::sync::Arc::new(case.run);
         let on_cpu = run.clone();
-        trials.push(Trial::test(format!("cpu::{}", case.name), move || {
-            on_cpu(&open(Choice::Cpu).expect("the CPU is always there"));
-            Ok(())
-        }));
-        if !case.cpu_only {
+        if case.only != Some(Choice::Gpu) {
+            trials.push(Trial::test(format!("cpu::{}", case.name), move || {
+                on_cpu(&open(Choice::Cpu).expect("the CPU is always there"));
+                Ok(())
+            }));
+        }
+        if case.only != Some(Choice::Cpu) {
             let trial = Trial::test(format!("gpu::{}", case.name), move || match gpu() {
                 Ok(device) => {
                     run(device);
