@@ -86,6 +86,22 @@ fn bias_of(head: u32, key: u32, slot: u32) -> f32 {
     }
 }
 
+// A query times a key, four columns a turn.
+fn product(q: u32, k: u32, width: u32) -> f32 {
+    var fours = vec4(0.0);
+    var c = 0u;
+    for (; c + 4u <= width; c += 4u) {
+        let a = vec4(queries[q + c], queries[q + c + 1u], queries[q + c + 2u], queries[q + c + 3u]);
+        let b = vec4(cache[k + c], cache[k + c + 1u], cache[k + c + 2u], cache[k + c + 3u]);
+        fours += a * b;
+    }
+    var sum = fours.x + fours.y + fours.z + fours.w;
+    for (; c < width; c++) {
+        sum += queries[q + c] * cache[k + c];
+    }
+    return sum;
+}
+
 // Where a watch record [base, heads, rows, head table, row table] puts this row of this head.
 fn place(record: u32, variant: u32, head: u32, row: u32, keys: u32) -> u32 {
     let h = play[play[record + 4u] + head];
@@ -139,12 +155,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         var saw = false;
         for (var key = start + lane; key < end; key += LANES) {
             if visible(mask, key) {
-                var dot = 0.0;
-                let k = k_first + key * width;
-                for (var c = 0u; c < width; c++) {
-                    dot += queries[q + c] * cache[k + c];
-                }
-                var score = params.scale * dot;
+                var score = params.scale * product(q, k_first + key * width, width);
                 if BIAS == 1u {
                     score += bias_of(head, key, slot);
                 }

@@ -9,6 +9,8 @@
 override LANES: u32 = 64;
 override FORMAT: u32 = 0; // 0: f32, 1: f16, 2: bf16, 3: int8
 override NORM: u32 = 0; // 0: none, 1: layer norm, 2: RMS norm
+override NORM_WEIGHT: u32 = 0;
+override NORM_BIAS: u32 = 0;
 override BIAS: u32 = 0;
 override ACTIVATION: u32 = 0; // 0: none, 1: relu, 2: gelu, 3: gelu by tanh, 4: quick gelu, 5: silu, 6: tanh, 7: sigmoid
 override MULTIPLY: u32 = 0;
@@ -34,8 +36,6 @@ struct Params {
     bias: u32, // where vectors hold it
     norm_weight: u32,
     norm_bias: u32,
-    has_norm_weight: u32,
-    has_norm_bias: u32,
     epsilon: f32,
     offset: f32, // added to the norm's weight
     multiply_stride: u32,
@@ -278,12 +278,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         var value = input(first + k);
         if NORM != 0u {
             value = (value - mean) * factor;
-            if params.has_norm_weight == 1u {
+            if NORM_WEIGHT == 1u {
                 value *= vector(params.norm_weight, k) + params.offset;
             } else {
                 value *= 1.0 + params.offset;
             }
-            if params.has_norm_bias == 1u {
+            if NORM_BIAS == 1u {
                 value += vector(params.norm_bias, k);
             }
         }

@@ -154,7 +154,7 @@ static MATMUL_ROW: Kernel = kernel!(
     "matmul_row", cache: true,
     params: [
         "inputs", "outputs", "picks", "x_stride", "x_start", "stride", "scale", "bias",
-        "norm_weight", "norm_bias", "has_norm_weight", "has_norm_bias", "epsilon", "offset",
+        "norm_weight", "norm_bias", "epsilon", "offset",
         "multiply_stride", "multiply_start", "add_stride", "add_start", "store_width",
         "store_keys", "store_values",
     ],
@@ -601,15 +601,12 @@ fn matmul(context: &Context<'_>, linear: &Linear) -> Launch {
     let (kernel, grid) = if few {
         let weight = linear.norm.and_then(|norm| norm.weight);
         let bias = linear.norm.and_then(|norm| norm.bias);
-        params.extend(words(&[
-            vectors.push(context, weight),
-            vectors.push(context, bias),
-            weight.is_some() as usize,
-            bias.is_some() as usize,
-        ]));
+        params.extend(words(&[vectors.push(context, weight), vectors.push(context, bias)]));
         params.push(linear.norm.map_or(0.0, |norm| norm.epsilon).to_bits());
         params.push(linear.norm.map_or(0.0, |norm| norm.offset).to_bits());
         overrides.push(("NORM", linear.norm.map_or(0.0, |norm| kind(norm.kind))));
+        overrides.push(("NORM_WEIGHT", flag(weight.is_some())));
+        overrides.push(("NORM_BIAS", flag(bias.is_some())));
         (&MATMUL_ROW, Grid::Tiles { across, rows: 1 })
     } else {
         (&MATMUL_ROWS, Grid::Tiles { across, rows: 8 })
