@@ -1,5 +1,6 @@
 //! A model on a device: loaded from the files of its folder, described, ready for sessions.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde::Serialize;
@@ -111,18 +112,19 @@ pub struct Masks {
 }
 
 impl Engine {
-    /// Loads a model folder: `config.json`, `tokenizer.json` and one or more `.safetensors`.
+    /// Loads a model folder: `config.json`, a `tokenizer.json` (or the files that came before it) and
+    /// one or more `.safetensors`.
     pub fn load(files: Vec<(String, Vec<u8>)>, device: Rc<Device>) -> Result<Engine> {
         let mut weights_files = Vec::new();
-        let (mut config, mut tokenizer, mut index) = (None, None, None);
+        let (mut config, mut index) = (None, None);
+        let mut others: Vec<(String, Vec<u8>)> = Vec::new();
         for (name, bytes) in files {
             let base = name.rsplit(['/', '\\']).next().unwrap_or(&name).to_string();
             match base.as_str() {
                 "config.json" => config = Some(bytes),
-                "tokenizer.json" => tokenizer = Some(bytes),
                 "model.safetensors.index.json" => index = Some(bytes),
                 _ if base.ends_with(".safetensors") => weights_files.push((base, bytes)),
-                _ => {}
+                _ => others.push((base, bytes)),
             }
         }
         let missing = |name: &str| {
@@ -130,16 +132,19 @@ impl Engine {
         };
         let config = config.ok_or_else(|| missing("config.json"))?;
         let (mut spec, family) = family::recognise(&config)?;
-        let tokenizer = tokenizer.ok_or_else(|| missing("tokenizer.json"))?;
-        let mut tokenizer = Tokenizer::open(&tokenizer, spec.vocabulary, spec.special)?;
+        let other = |name: &str| {
+            others.iter().find(|(have, _)| have == name).map(|(_, bytes)| bytes.as_slice())
+        };
+        let mut tokenizer = Tokenizer::of_folder(&other, spec.vocabulary, spec.special)?;
         tokenizer.complete(&mut spec)?;
-        if let Some(index) = index {
-            check_index(&index, &weights_files)?;
-        }
+        let index = index.map(|index| read_index(&index, &weights_files)).transpose()?;
         if weights_files.is_empty() {
             return Err(missing("model.safetensors"));
         }
         let checkpoint = Checkpoint::open(weights_files)?;
+        if let Some(index) = index {
+            check_index(&index, &checkpoint)?;
+        }
         let transformer = Transformer::new(&spec)?;
         let weights = upload(&device, &spec, family, &transformer, &checkpoint)?;
         Ok(Engine { device, spec, transformer, tokenizer, weights })
@@ -234,20 +239,37 @@ fn upload(
     Ok(weights)
 }
 
-/// Every shard that the index names must be there.
-fn check_index(index: &[u8], files: &[(String, Vec<u8>)]) -> Result<()> {
+const INDEX: &str = "`model.safetensors.index.json`";
+
+/// Which shard has which tensor.
+type Index = BTreeMap<String, String>;
+
+/// Reads the index; every shard that it names must be there.
+fn read_index(index: &[u8], files: &[(String, Vec<u8>)]) -> Result<Index> {
     #[derive(serde::Deserialize)]
-    struct Index {
-        weight_map: std::collections::BTreeMap<String, String>,
+    struct File {
+        weight_map: Index,
     }
-    let what = "`model.safetensors.index.json`";
-    let index: Index = serde_json::from_slice(index)
-        .map_err(|error| Error::weights(what, "a `weight_map`", error.to_string()))?;
+    let index: File = serde_json::from_slice(index)
+        .map_err(|error| Error::weights(INDEX, "a `weight_map`", error.to_string()))?;
     for shard in index.weight_map.values() {
         if !files.iter().any(|(name, _)| name == shard) {
             let got = format!("no `{}`", shard.escape_debug());
-            return Err(Error::weights(what, "every shard in the folder", got));
+            return Err(Error::weights(INDEX, "every shard in the folder", got));
         }
+    }
+    Ok(index.weight_map)
+}
+
+/// Index and shards must speak of the same tensors: else files of two models lie together.
+fn check_index(index: &Index, checkpoint: &Checkpoint) -> Result<()> {
+    if let Some(tensor) = index.keys().find(|tensor| !checkpoint.has(tensor)) {
+        let got = format!("no tensor `{}` in the shards", tensor.escape_debug());
+        return Err(Error::weights(INDEX, "the tensors of the shards", got));
+    }
+    if let Some(tensor) = checkpoint.names().find(|tensor| !index.contains_key(*tensor)) {
+        let got = format!("no entry for `{}`", tensor.escape_debug());
+        return Err(Error::weights(INDEX, "the tensors of the shards", got));
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Text to ids and back, and the pieces that a person reads.
 
+mod older;
+
 use std::collections::BTreeSet;
 
 use tokenizers::{ModelWrapper, Tokenizer as Inner};
@@ -7,6 +9,8 @@ use tokenizers::{ModelWrapper, Tokenizer as Inner};
 use crate::error::{Error, Kind, Result};
 use crate::spec::{Architecture, Slot, Spec, SpecialTokens, Template};
 use crate::trace::Token;
+
+pub use older::Files;
 
 /// A `tokenizer.json`, opened.
 #[derive(Debug)]
@@ -41,6 +45,24 @@ pub struct Input {
 }
 
 impl Tokenizer {
+    /// Opens what a model folder has: a `tokenizer.json`, or the files that came before it.
+    pub fn of_folder(
+        files: Files<'_>,
+        vocabulary: usize,
+        special: SpecialTokens,
+    ) -> Result<Tokenizer> {
+        if let Some(json) = files("tokenizer.json") {
+            return Tokenizer::open(json, vocabulary, special);
+        }
+        match older::tokenizer_json(files)? {
+            Some(json) => Tokenizer::open(&json, vocabulary, special),
+            None => {
+                let expected = format!("{} in the model folder", older::NAMES);
+                Err(Error::new(Kind::Tokenizer, "tokenizer", expected, "none of them"))
+            }
+        }
+    }
+
     /// Reads a `tokenizer.json` and holds it against the model's vocabulary.
     pub fn open(json: &[u8], vocabulary: usize, special: SpecialTokens) -> Result<Tokenizer> {
         let inner = Inner::from_bytes(json).map_err(|error| {
