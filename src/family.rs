@@ -6,13 +6,16 @@
 mod albert;
 mod bart;
 mod bert;
+mod chatglm;
 mod distilbert;
 mod electra;
 mod gemma;
+mod glm;
 mod gpt2;
 mod gpt_neox;
 mod llama;
 mod names;
+mod palm;
 mod qwen;
 mod roberta;
 mod rope;
@@ -43,12 +46,15 @@ pub const FAMILIES: &[Family] = &[
     albert::FAMILY,
     bart::FAMILY,
     bert::FAMILY,
+    chatglm::FAMILY,
     distilbert::FAMILY,
     electra::FAMILY,
     gemma::FAMILY,
+    glm::FAMILY,
     gpt2::FAMILY,
     gpt_neox::FAMILY,
     llama::FAMILY,
+    palm::FAMILY,
     qwen::FAMILY,
     roberta::FAMILY,
     t5::FAMILY,

@@ -462,6 +462,21 @@ impl Spec {
                     stack.kv_heads.to_string(),
                 ));
             }
+            let cells = match stack.positions {
+                Positions::Sinusoidal => self.embedding_width.saturating_mul(self.max_positions),
+                Positions::Relative { .. } | Positions::Slopes => {
+                    stack.heads.saturating_mul(self.max_positions)
+                }
+                _ => 0,
+            };
+            if cells > 1 << 27 {
+                let expected = format!("at most {} numbers", 1 << 27);
+                return Err(Error::config(
+                    format!("{name} position table"),
+                    expected,
+                    cells.to_string(),
+                ));
+            }
             if !(stack.norm.epsilon > 0.0 && stack.norm.epsilon < 1.0) {
                 let got = stack.norm.epsilon.to_string();
                 return Err(Error::config(format!("{name} norm epsilon"), "between 0 and 1", got));

@@ -24,6 +24,8 @@ pub struct Stored {
     pub layout: Layout,
     /// Where it is a part of a larger tensor, or in another order there: which part.
     pub part: Option<Part>,
+    /// Whether zeros stand for it where the checkpoint leaves it out.
+    pub or_zeros: bool,
 }
 
 /// Rows (entries of a vector) of a stored tensor, counted along `out` whatever its layout.
@@ -47,7 +49,7 @@ pub enum Layout {
 impl Stored {
     /// The same name, the same layout.
     pub fn plain(name: impl Into<String>) -> Stored {
-        Stored { name: name.into(), layout: Layout::Plain, part: None }
+        Stored { name: name.into(), layout: Layout::Plain, part: None, or_zeros: false }
     }
 
     /// Stored `[in, out]`.
@@ -115,6 +117,11 @@ impl Checkpoint {
     /// Whether there is a tensor of this name.
     pub fn has(&self, name: &str) -> bool {
         self.entries.contains_key(name)
+    }
+
+    /// The names of all tensors.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
     }
 
     /// Bytes of all files.
@@ -190,6 +197,9 @@ impl Checkpoint {
 
     /// One stored tensor as `[out, inner]`; a vector is `[1, inner]`.
     fn matrix(&self, stored: &Stored, out: usize, inner: usize) -> Result<Matrix> {
+        if stored.or_zeros && !self.has(&stored.name) {
+            return Ok(Matrix::F32(vec![0.0; out * inner]));
+        }
         let Some(part) = &stored.part else { return self.whole(stored, out, inner) };
         let is_vector = self.entry(&stored.name)?.shape.len() == 1;
         let wanted = if is_vector { inner } else { out };

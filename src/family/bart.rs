@@ -55,6 +55,8 @@ fn spec(json: &Json) -> Result<Spec> {
     let settings = Settings::new(json)?;
     settings.class(&[
         "BartForConditionalGeneration",
+        // Its output matrix is the token table: the model is whole without the head's class.
+        "BartModel",
         "MBartForConditionalGeneration",
         "MarianMTModel",
     ])?;
@@ -69,6 +71,8 @@ fn spec(json: &Json) -> Result<Spec> {
     settings.only("normalize_embedding", !is_marian)?;
     settings.only("static_position_embeddings", is_marian)?;
     settings.only("add_bias_logits", false)?;
+    settings.only("do_blenderbot_90_layernorm", false)?;
+    settings.only("extra_pos_embeddings", 2)?;
     settings.only("share_encoder_decoder_embeddings", true)?;
     let vocabulary = settings.count("vocab_size")?;
     settings.only("decoder_vocab_size", vocabulary)?;
@@ -136,5 +140,6 @@ fn spec(json: &Json) -> Result<Spec> {
 }
 
 fn stored(_: &Spec, name: &str, has: &dyn Fn(&str) -> bool) -> Stored {
-    Stored::plain(find(NAMES, "model.", name, has))
+    // The bias is all zeros in the released models, and some files leave it out.
+    Stored { or_zeros: name == "head.bias", ..Stored::plain(find(NAMES, "model.", name, has)) }
 }

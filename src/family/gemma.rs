@@ -13,7 +13,7 @@ pub const FAMILY: Family = Family { model_types: &["gemma"], spec, stored: llama
 fn spec(json: &Json) -> Result<Spec> {
     let settings = Settings::new(json)?;
     settings.class(&["GemmaForCausalLM"])?;
-    let mut spec = llama::decoder(&settings, "gemma", Some(256))?;
+    let mut spec = llama::decoder(&settings, "gemma", Some(256), 1.0)?;
     settings.only("use_bidirectional_attention", false)?;
     spec.decoder.activation = match settings.word("hidden_activation")? {
         Some(_) => settings.activation("hidden_activation", "gelu_pytorch_tanh")?,

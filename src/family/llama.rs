@@ -26,6 +26,7 @@ const NAMES: &[Row] = &[
     ("decoder.layers.{}.feed_forward.norm", "model.layers.{}.post_attention_layernorm"),
     ("decoder.layers.{}.feed_forward.gate", "model.layers.{}.mlp.gate_proj"),
     ("decoder.layers.{}.feed_forward.up", "model.layers.{}.mlp.up_proj"),
+    ("decoder.layers.{}.feed_forward.gate_up", "model.layers.{}.mlp.gate_up_proj"),
     ("decoder.layers.{}.feed_forward.down", "model.layers.{}.mlp.down_proj"),
     ("decoder.norm", "model.norm"),
     ("head", "lm_head"),
@@ -34,7 +35,7 @@ const NAMES: &[Row] = &[
 fn spec(json: &Json) -> Result<Spec> {
     let settings = Settings::new(json)?;
     settings.class(&["LlamaForCausalLM", "LLaMAForCausalLM"])?;
-    let mut spec = decoder(&settings, "llama", None)?;
+    let mut spec = decoder(&settings, "llama", None, 1.0)?;
     let bias = settings.flag_or("attention_bias", false)?;
     spec.decoder.biases = Biases {
         query_key_value: bias,
@@ -47,11 +48,13 @@ fn spec(json: &Json) -> Result<Spec> {
     Ok(spec)
 }
 
-/// What LLaMA and its descendants share, without biases and head.
+/// What LLaMA and its descendants share, without biases and head. `head_width` and `turns` (the share
+/// of a head's columns that turn) hold where no setting says it.
 pub(super) fn decoder(
     settings: &Settings<'_>,
     family: &str,
     head_width: Option<usize>,
+    turns: f64,
 ) -> Result<Spec> {
     settings.only("is_encoder_decoder", false)?;
     settings.only("is_decoder", false)?;
@@ -64,7 +67,7 @@ pub(super) fn decoder(
     };
     let layers = settings.count("num_hidden_layers")?;
     let plain = Stack::plain(layers, heads, head_width, settings.count("intermediate_size")?);
-    let rope = rope(settings, head_width, 10_000.0, 1.0)?;
+    let rope = rope(settings, head_width, 10_000.0, turns)?;
     let epsilon = settings.number_or("rms_norm_eps", 1e-6)? as f32;
     let (special, ends) = settings.special()?;
     Ok(Spec {

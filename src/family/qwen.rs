@@ -18,7 +18,7 @@ fn spec(json: &Json) -> Result<Spec> {
     let class = settings.class(&["Qwen2ForCausalLM", "Qwen3ForCausalLM"])?;
     let is_third = json["model_type"] == "qwen3" || class == "Qwen3ForCausalLM";
     let (family, head_width) = if is_third { ("qwen3", Some(128)) } else { ("qwen2", None) };
-    let mut spec = llama::decoder(&settings, family, head_width)?;
+    let mut spec = llama::decoder(&settings, family, head_width, 1.0)?;
     settings.only("use_sliding_window", false)?;
     settings.only("use_mrope", false)?;
     settings.only_each("layer_types", "full_attention")?;

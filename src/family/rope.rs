@@ -16,6 +16,9 @@ pub struct Rope {
     pub factor: f32,
 }
 
+/// No head is wider; the frequencies of one must fit in memory before a spec is checked.
+const WIDEST: usize = 4096;
+
 /// Reads the settings. `share` is the part of a head's columns that turn where no setting says it.
 pub fn rope(settings: &Settings<'_>, head_width: usize, theta: f64, share: f64) -> Result<Rope> {
     let mut theta = settings.number_or("rope_theta", theta)?;
@@ -30,8 +33,14 @@ pub fn rope(settings: &Settings<'_>, head_width: usize, theta: f64, share: f64) 
         group.finish(&[])?;
         found = Some(scaling);
     }
-    let dims = (head_width as f64 * share) as usize;
-    if theta.is_nan() || theta <= 1.0 || dims == 0 || dims % 2 == 1 || dims > head_width {
+    let dims = (head_width.min(WIDEST) as f64 * share) as usize;
+    if theta.is_nan()
+        || theta <= 1.0
+        || dims == 0
+        || dims % 2 == 1
+        || dims > head_width
+        || head_width > WIDEST
+    {
         let expected = format!("a base above 1 and an even number of the {head_width} columns");
         let got = format!("base {theta}, {dims} columns");
         return Err(Error::config("setting `rope_parameters`", expected, got));

@@ -82,7 +82,6 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
             "early_stopping",
             "encoder_no_repeat_ngram_size",
             "exponential_decay_length_penalty",
-            "extra_pos_embeddings",
             "forced_eos_token_id",
             "length_penalty",
             "max_length",
@@ -104,7 +103,14 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
     ),
     (
         "names and notes for people and tools",
-        &["finetuning_task", "language", "prefix", "tokenizer_class", "_num_labels"],
+        &[
+            "finetuning_task",
+            "language",
+            "prefix",
+            "tokenizer_class",
+            "transformers.js_config",
+            "_num_labels",
+        ],
     ),
 ];
 
@@ -153,7 +159,7 @@ impl<'a> Settings<'a> {
     /// A count that may be missing.
     pub fn optional_count(&self, name: &str) -> Result<Option<usize>> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        let count = value.as_u64().filter(|count| *count <= 1 << 32);
+        let count = value.as_u64().filter(|count| *count <= 1 << 28);
         count.map(|count| Some(count as usize)).ok_or_else(|| wrong(name, "a count", value))
     }
 

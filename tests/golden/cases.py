@@ -87,6 +87,14 @@ def declare(case):
         **encoder,
     )
 
+    case(
+        "unilm",
+        hf.BertForMaskedLM,
+        hf.BertConfig(vocab_size=48, num_hidden_layers=2, type_vocab_size=6, **small),
+        prefix=5,
+        **{**encoder, "template": pairs[:1]},
+    )
+
     llama = dict(
         hidden_size=30,
         num_attention_heads=6,
@@ -187,6 +195,25 @@ def declare(case):
         **t5,
     )
 
+    case(
+        "mt5",
+        hf.MT5ForConditionalGeneration,
+        hf.MT5Config(
+            vocab_size=46,
+            d_model=18,
+            d_kv=5,
+            d_ff=21,
+            num_layers=1,
+            num_heads=2,
+            feed_forward_proj="gated-silu",
+            decoder_start_token_id=0,
+        ),
+        untie=["lm_head"],
+        rewrite=lambda settings: {**settings, "tie_word_embeddings": False},
+        dtype="bf16",
+        **t5,
+    )
+
     bart = dict(
         d_model=20,
         encoder_layers=1,
@@ -222,6 +249,18 @@ def declare(case):
     )
 
     case(
+        "bart-bare",
+        hf.BartForConditionalGeneration,
+        hf.BartConfig(vocab_size=41, **{**bart, "decoder_layers": 1}),
+        start=[2],
+        zero=["final_logits_bias"],
+        rewrite=lambda settings: {**settings, "architectures": ["BartModel"]},
+        rename=bare,
+        dtype="bf16",
+        **noise,
+    )
+
+    case(
         "roberta",
         hf.RobertaForMaskedLM,
         hf.RobertaConfig(
@@ -241,6 +280,16 @@ def declare(case):
         head="classes",
         dtype="bf16",
     )
+    for name in ("XLMRoberta", "Camembert"):
+        case(
+            name.lower().replace("xlm", "xlm-"),
+            getattr(hf, f"{name}ForMaskedLM"),
+            getattr(hf, f"{name}Config")(
+                vocab_size=41, num_hidden_layers=1, type_vocab_size=1, **small
+            ),
+            kind="encoder",
+            dtype="f16",
+        )
     case(
         "distilbert",
         hf.DistilBertForMaskedLM,
@@ -375,6 +424,17 @@ def declare(case):
         **causal,
     )
     case(
+        "glm",
+        hf.GlmForCausalLM,
+        hf.GlmConfig(
+            vocab_size=47,
+            num_hidden_layers=2,
+            head_dim=12,
+            pad_token_id=0,
+            **{**qwen, "hidden_size": 26},
+        ),
+    )
+    case(
         "mbart",
         hf.MBartForConditionalGeneration,
         hf.MBartConfig(vocab_size=49, scale_embedding=True, decoder_start_token_id=2, **bart),
@@ -405,6 +465,11 @@ def old_names(name):
     """As the first BERT checkpoints have it."""
     name = name.replace("LayerNorm.weight", "LayerNorm.gamma")
     return name.replace("LayerNorm.bias", "LayerNorm.beta")
+
+
+def bare(name):
+    """As a model without its head is stored."""
+    return None if name == "final_logits_bias" else name.removeprefix("model.")
 
 
 def old_rope(settings):

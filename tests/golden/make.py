@@ -31,7 +31,8 @@ def case(name, model, config, **options):
     "pretraining", "classes", "replaced", "none"), dtype, shard (size), tokens (special -> id),
     template (single, pair), segments (whether the pair's second has segment 1), start (ids that a
     decoder starts with), low (smallest id in random inputs), untie (modules whose weight gets numbers
-    of its own), rewrite (config dict -> config dict), rename (tensor name -> tensor name)."""
+    of its own), prefix (every case is read under a prefix mask of so many keys), rewrite (config dict -> config dict), rename (tensor name -> tensor name, or None to
+    leave it out), zero (buffers that are 0)."""
     assert name not in CASES
     CASES[name] = (model, config, options)
 
@@ -99,6 +100,12 @@ def forward(model, options, ids, segments=None, target=None):
         inputs["token_type_ids"] = torch.tensor([segments])
     if options.get("kind") != "encoder":
         inputs["use_cache"] = False
+    if "prefix" in options:
+        count = len(ids)
+        visible = torch.tril(torch.ones(count, count, dtype=torch.bool))
+        visible[:, : options["prefix"]] = True
+        hidden = torch.finfo(torch.float32).min
+        inputs["attention_mask"] = torch.where(visible, 0.0, hidden)[None, None]
     with torch.no_grad():
         return model(**inputs)
 
@@ -106,6 +113,8 @@ def forward(model, options, ids, segments=None, target=None):
 def record(model, options, ids, segments=None, target=None, text=None, pair=None):
     out = forward(model, options, ids, segments, target)
     golden = {"ids": ids}
+    if "prefix" in options:
+        golden["mask"] = f"prefix:{options['prefix']}"
     if text is not None:
         golden.update(text=text, pair=pair)
     kind, head = options.get("kind", "causal"), options.get("head", "logits")
@@ -152,6 +161,8 @@ def build(name):
         owner = model.get_submodule(path)
         owner.weight = torch.nn.Parameter(owner.weight.detach().clone())
     randomise(model, seed)
+    for path in options.get("zero", []):
+        model.get_buffer(path).zero_()
     dtype = DTYPES[options.get("dtype", "f32")]
     # What the file rounds, the reference rounds; what it computes (sines, frequencies) stays f32.
     with torch.no_grad():
@@ -205,7 +216,9 @@ def save(model, folder, options):
 
         file = folder / "model.safetensors"
         tensors = load_file(file)
-        save_file({options["rename"](name): tensor for name, tensor in tensors.items()}, file)
+        renamed = {options["rename"](name): tensor for name, tensor in tensors.items()}
+        renamed.pop(None, None)
+        save_file(renamed, file)
 
 
 if __name__ == "__main__":
