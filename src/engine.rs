@@ -11,7 +11,7 @@ use crate::family::{self, Family};
 use crate::mask::Rule;
 use crate::model::Transformer;
 use crate::spec::{Cost, LedgerLine, OutputHead, Positions, Spec, SpecialTokens};
-use crate::tokenizer::{Input, Tokenizer};
+use crate::tokenizer::{self, Input, Tokenizer};
 use crate::trace::ModelInfo;
 use crate::weights::Checkpoint;
 
@@ -124,7 +124,8 @@ impl Engine {
                 "config.json" => config = Some(bytes),
                 "model.safetensors.index.json" => index = Some(bytes),
                 _ if base.ends_with(".safetensors") => weights_files.push((base, bytes)),
-                _ => others.push((base, bytes)),
+                _ if tokenizer::FILES.contains(&base.as_str()) => others.push((base, bytes)),
+                _ => {}
             }
         }
         let missing = |name: &str| {

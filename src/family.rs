@@ -11,6 +11,7 @@ mod distilbert;
 mod electra;
 mod gemma;
 mod glm;
+mod glm_blank;
 mod gpt2;
 mod gpt_neox;
 mod llama;

@@ -175,6 +175,28 @@ impl Watch {
     }
 }
 
+/// A blank that an answer fills (GLM). Rows of the source stand at their own place, and at 0 within
+/// the answer; rows of the answer stand at the blank's place, and at 1, 2 .. within it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blank {
+    /// Rows of the source.
+    pub source: usize,
+    /// Row of the blank.
+    pub place: usize,
+}
+
+impl Blank {
+    /// The position of a row in a stream.
+    pub fn position(self, row: usize, stream: usize) -> usize {
+        match (row.checked_sub(self.source), stream) {
+            (None, 0) => row,
+            (None, _) => 0,
+            (Some(_), 0) => self.place,
+            (Some(within), _) => within + 1,
+        }
+    }
+}
+
 /// What one stack reads, of one variant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StackInput {
@@ -188,6 +210,8 @@ pub struct StackInput {
     pub cross: Option<Mask>,
     /// Rows of the memory.
     pub memory: usize,
+    /// Where rows have two positions: what is being filled.
+    pub blank: Option<Blank>,
     /// Self-attention's gates `[layer][head]`; empty means 1.
     pub gates: Vec<f32>,
     /// Cross-attention's gates.
@@ -342,6 +366,7 @@ pub fn resolve(spec: &Spec, tokenizer: &Tokenizer, request: &Request) -> Result<
             mask: mask(site)?,
             cross: None,
             memory: 0,
+            blank: None,
             gates: gates(site, given)?,
             cross_gates: Vec::new(),
         })
@@ -361,6 +386,12 @@ pub fn resolve(spec: &Spec, tokenizer: &Tokenizer, request: &Request) -> Result<
             ids
         };
         let mut input = self_input(Site::Decoder, ids, Vec::new(), &request.gates.decoder)?;
+        if spec.decoder.positions.streams() > 1 {
+            let source = &input.ids[..source_length];
+            let is_blank = |id: &u32| spec.template.blanks.contains(id);
+            let place = source.iter().position(is_blank).unwrap_or(source.len().saturating_sub(1));
+            input.blank = Some(Blank { source: source.len(), place });
+        }
         if is_encoder_decoder {
             input.cross = Some(mask(Site::Cross)?);
             input.memory = memory;
@@ -386,7 +417,9 @@ fn target_ids(spec: &Spec, request: &Request) -> Result<Vec<u32>> {
         Architecture::Encoder if !request.target_ids.is_empty() => {
             Err(Error::input("target ids", "a model that generates", "an encoder"))
         }
-        Architecture::EncoderDecoder if !request.target_ids.starts_with(&spec.template.start) => {
+        Architecture::EncoderDecoder | Architecture::Prefix
+            if !request.target_ids.starts_with(&spec.template.start) =>
+        {
             Ok([spec.template.start.as_slice(), &request.target_ids].concat())
         }
         _ => Ok(request.target_ids.clone()),

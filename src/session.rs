@@ -162,7 +162,9 @@ impl Session {
             .map(|request| resolve(&engine.spec, &engine.tokenizer, request))
             .collect::<Result<Vec<Resolved>>>()?;
         let shape = |resolved: &Resolved| {
-            let rows = |input: &Option<StackInput>| input.as_ref().map(|i| (i.ids.len(), i.memory));
+            let rows = |input: &Option<StackInput>| {
+                input.as_ref().map(|i| (i.ids.len(), i.memory, i.blank))
+            };
             (rows(&resolved.encoder), rows(&resolved.decoder))
         };
         let together = all.iter().all(|resolved| shape(resolved) == shape(&all[0]));

@@ -79,6 +79,18 @@ pub enum Positions {
     Slopes,
 }
 
+impl Positions {
+    /// How many positions a row has: two where an answer's rows share the place of their blank and
+    /// count within it (GLM).
+    pub fn streams(&self) -> usize {
+        match self {
+            Positions::Learned { streams, .. } => *streams,
+            Positions::Rotary(rotary) => rotary.parts,
+            _ => 1,
+        }
+    }
+}
+
 /// Rotary positions.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rotary {
@@ -244,8 +256,10 @@ pub struct Template {
     pub source: Vec<Slot>,
     /// What an encoder reads of two sentences: `[CLS] source [SEP] target [SEP]`.
     pub pair: Vec<Slot>,
-    /// What a decoder starts with (encoder-decoder only).
+    /// What an answer starts with: an encoder-decoder's first token, GLM's start of a piece.
     pub start: Vec<u32>,
+    /// Tokens that stand for what the answer is to fill, where a model has several (GLM).
+    pub blanks: Vec<u32>,
     /// Tokens that end an answer, beside the end of sequence.
     pub ends: Vec<u32>,
 }
@@ -495,12 +509,14 @@ impl Spec {
             Slot::Token(id) => Some(*id),
             _ => None,
         });
-        for id in ids
-            .into_iter()
-            .flatten()
-            .chain(tokens)
-            .chain(self.template.start.iter().chain(&self.template.ends).copied())
-        {
+        for id in ids.into_iter().flatten().chain(tokens).chain(
+            self.template
+                .start
+                .iter()
+                .chain(&self.template.ends)
+                .chain(&self.template.blanks)
+                .copied(),
+        ) {
             if id as usize >= self.vocabulary {
                 let expected = format!("below the vocabulary of {}", self.vocabulary);
                 return Err(Error::config("special token id", expected, id.to_string()));

@@ -337,13 +337,17 @@ pub async fn play(
     let ids = of_rows(|input| &input.ids);
     let segments = of_rows(|input| &input.segments);
     let slots: Vec<u32> = rows.iter().map(|row| *row as u32).collect();
-    let (offset, streams) = match &stack.positions {
-        Positions::Learned { offset, streams } => (*offset as u32, *streams),
-        Positions::Rotary(rotary) => (0, rotary.parts),
-        _ => (0, 1),
+    let offset = match &stack.positions {
+        Positions::Learned { offset, .. } => *offset,
+        _ => 0,
     };
-    let positions: Vec<u32> = slots.iter().map(|slot| slot + offset).collect();
-    let positions = vec![positions; streams];
+    let position = |row: &usize, stream: usize| match first.blank {
+        Some(blank) => (blank.position(*row, stream) + offset) as u32,
+        None => (row + offset) as u32,
+    };
+    let positions: Vec<Vec<u32>> = (0..stack.positions.streams())
+        .map(|stream| rows.iter().map(|row| position(row, stream)).collect())
+        .collect();
     let mut keys = [0; 3];
     let mut bits: [Option<Bits>; 3] = [None, None, None];
     let mut gates: [Vec<f32>; 3] = Default::default();
@@ -443,7 +447,9 @@ pub fn mask_of(site: Site, input: &StackInput) -> &crate::mask::Mask {
 fn changed_rows(spec: &Spec, site: Site, held: &StackInput, input: &StackInput) -> BTreeSet<usize> {
     let (before, count) = (held.ids.len(), input.ids.len());
     let common = before.min(count);
-    let gates = |input: &StackInput| (input.gates.clone(), input.cross_gates.clone(), input.memory);
+    let gates = |input: &StackInput| {
+        (input.gates.clone(), input.cross_gates.clone(), input.memory, input.blank)
+    };
     if gates(held) != gates(input) {
         return (0..count).collect();
     }

@@ -12,6 +12,16 @@ use crate::trace::Token;
 
 pub use older::Files;
 
+/// The files of a model folder that a tokenizer is made from.
+pub const FILES: [&str; 6] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+];
+
 /// A `tokenizer.json`, opened.
 #[derive(Debug)]
 pub struct Tokenizer {
@@ -95,6 +105,12 @@ impl Tokenizer {
             s.sep = s.sep.or_else(|| named(&["[SEP]", "</s>"]));
         }
         s.pad = s.pad.or_else(|| named(&["[PAD]", "<pad>"]));
+        if spec.decoder.layers > 0 && spec.decoder.positions.streams() > 1 {
+            let blanks = ["[MASK]", "[sMASK]", "[gMASK]"];
+            spec.template.blanks = blanks.iter().filter_map(|name| named(&[name])).collect();
+            spec.template.start = named(&["<|startofpiece|>", "<sop>"]).into_iter().collect();
+            spec.template.ends.extend(named(&["<|endofpiece|>", "<eop>"]));
+        }
         self.special = spec.special;
         if spec.template.source.is_empty() {
             spec.template.source = self.around(None)?;

@@ -97,6 +97,8 @@ fn spec(json: &Json) -> Result<Spec> {
         })
     };
     let (encoder, decoder) = (stack("encoder")?, stack("decoder")?);
+    // Another name of `encoder_layers`.
+    settings.only("num_hidden_layers", encoder.layers)?;
     let tied = settings.flag_or("tie_word_embeddings", true)?;
     if !tied {
         // The reference ties its embeddings under every value of this setting but one nobody ships.

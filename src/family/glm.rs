@@ -5,16 +5,19 @@
 use serde_json::Value as Json;
 
 use super::settings::Settings;
-use super::{Family, llama};
+use super::{Family, glm_blank, llama};
 use crate::error::Result;
 use crate::graph::Pairing;
 use crate::spec::{Biases, Head, Positions, Spec};
 use crate::weights::Stored;
 
-/// `model_type: "glm"`.
+/// `model_type: "glm"`, a name that the first GLM has as well.
 pub const FAMILY: Family = Family { model_types: &["glm"], spec, stored };
 
 fn spec(json: &Json) -> Result<Spec> {
+    if glm_blank::is(json) {
+        return glm_blank::spec(json);
+    }
     let settings = Settings::new(json)?;
     settings.class(&["GlmForCausalLM"])?;
     let mut spec = llama::decoder(&settings, "glm", Some(128), 0.5)?;
@@ -32,6 +35,9 @@ fn spec(json: &Json) -> Result<Spec> {
 }
 
 fn stored(spec: &Spec, name: &str, has: &dyn Fn(&str) -> bool) -> Stored {
+    if glm_blank::is_spec(spec) {
+        return glm_blank::stored(spec, name, has);
+    }
     let inner = spec.decoder.feed_forward_width;
     let both = |name: &str| name.replace(".gate.", ".gate_up.").replace(".up.", ".gate_up.");
     let stored = llama::stored(spec, &both(name), has);

@@ -243,6 +243,7 @@ fn spec(json: &Json) -> Result<Spec> {
             source: read,
             pair: slots(&config.template.pair)?,
             start,
+            blanks: Vec::new(),
             ends: Vec::new(),
         },
         objective: config.objective.map(|objective| objective.name),

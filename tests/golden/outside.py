@@ -3,8 +3,9 @@ others, run from where they lie:
 
     python tests/golden/outside.py palm DIR      # the package `palm_pytorch` of lucidrains/PaLM-pytorch
     python tests/golden/outside.py chatglm DIR   # modeling_chatglm.py and configuration_chatglm.py of ChatGLM2
+    python tests/golden/outside.py glm DIR       # modeling_glm.py and configuration_glm.py of GLM
 
-DIR holds the folder that is imported (`palm_pytorch/` or `chatglm2/`). Their commits are in `COMMITS`.
+DIR holds the folder that is imported (`palm_pytorch/`, `chatglm2/`, or for GLM the files themselves). Their commits are in `COMMITS`.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ from safetensors.torch import save_file
 
 COMMITS = {
     "palm": "lucidrains/PaLM-pytorch 7164d13d5a831647edb5838544017f387130f987",
+    "glm": "THUDM/glm, copy of yuekaizhang/InstructGLM 70a502b6831b09e4e863fb1a3d54deebafac46ba",
     "chatglm": "THUDM/chatglm2-6b, copy of syjjhl/chatglm2-6b 8fd7fba285f7171d3ae7ea3b35c53b6340501ed1",
 }
 
@@ -47,7 +49,7 @@ def visible(count, prefix):
     return cells
 
 
-def build(name, family, model, settings, run, prefix, dtype="f32", rename=lambda name: name):
+def build(name, family, model, settings, run, prefix, dtype="f32", rename=lambda name: name, tokens=None, blank=None):
     """`run(model, ids, cells)` gives logits `[row][vocabulary]`. `prefix`: "source" where the model
     reads its source both ways, a number for a mask that is asked for, or None."""
     folder = HERE / name
@@ -67,8 +69,8 @@ def build(name, family, model, settings, run, prefix, dtype="f32", rename=lambda
             tensors[rename(key)] = tensor.contiguous()
     save_file({key: tensor.to(DTYPES[dtype]) for key, tensor in tensors.items()}, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(settings, indent=1) + "\n")
-    size = settings.get("num_tokens", settings.get("padded_vocab_size"))
-    words(size, None, None).save(str(folder / "tokenizer.json"), pretty=False)
+    size = next(settings[key] for key in ("num_tokens", "padded_vocab_size", "vocab_size") if key in settings)
+    words(size, tokens, None).save(str(folder / "tokenizer.json"), pretty=False)
 
     generator = torch.Generator().manual_seed(seed + 1)
 
@@ -83,6 +85,11 @@ def build(name, family, model, settings, run, prefix, dtype="f32", rename=lambda
     for count, answer in ((shortest, 0), (7, 3), (9, 0)):
         ids = torch.randint(5, size, (count,), generator=generator).tolist()
         target = torch.randint(5, size, (answer,), generator=generator).tolist()
+        if blank is not None:
+            # One of the source's tokens is the blank; the answer starts with its own token.
+            ids[len(ids) // 2] = blank
+            target = [tokens["<|startofpiece|>"], *target]
+            run.source = ids
         opened = {"source": count, None: 0}.get(prefix, prefix)
         so_far = ids + target
         logits, attention = forward(so_far, visible(len(so_far), opened))
@@ -120,6 +127,37 @@ def palm():
         settings = {"model_type": "palm", **shape, "max_seq_len": 40, "eos_token_id": 2}
         settings["mask"] = "prefix" if prefix else "causal"
         build(name, "palm", module.PaLM(**shape), settings, run, prefix, dtype)
+
+
+def glm():
+    configuration = importlib.import_module("configuration_glm")
+    module = importlib.import_module("modeling_glm")
+    tokens = {"[CLS]": 0, "<|startofpiece|>": 1, "<|endofpiece|>": 2, "[MASK]": 3, "[gMASK]": 4}
+
+    def run(model, ids, cells):
+        source, count = len(run.source), ids.shape[1]
+        place = next(row for row, number in enumerate(run.source) if number in (3, 4))
+        rows = torch.arange(count)
+        positions = torch.where(rows < source, rows, place)
+        blocks = torch.where(rows < source, 0, rows - source + 1)
+        positions = torch.stack([positions, blocks])[None]
+        return model(ids, positions, cells[None, None].float()).logits[0]
+
+    for name, blank, dtype in (("glm-blank", 3, "f32"), ("glm-blank-g", 4, "bf16")):
+        shape = dict(
+            num_layers=2,
+            vocab_size=45,
+            hidden_size=21,
+            num_attention_heads=3,
+            max_sequence_length=30,
+            block_position_encoding=True,
+            attention_scale=1.0,
+            output_predict=True,
+            eos_token_id=2,
+        )
+        model = module.GLMModel(configuration.GLMConfig(**shape))
+        settings = {"model_type": "glm", "architectures": ["GLMModel"], **shape}
+        build(name, "glm", model, settings, run, "source", dtype, lambda key: f"glm.{key}", tokens, blank)
 
 
 def chatglm():
@@ -160,4 +198,4 @@ def chatglm():
 
 if __name__ == "__main__":
     sys.path.insert(0, sys.argv[2])
-    {"palm": palm, "chatglm": chatglm}[sys.argv[1]]()
+    {"palm": palm, "chatglm": chatglm, "glm": glm}[sys.argv[1]]()
