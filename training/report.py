@@ -49,19 +49,38 @@ def training_part(settings: dict, logs: dict) -> str:
         last = max(lines, key=lambda line: line["step"])
         rows.append([name, settings[name]["architecture"], f"{settings[name]['parameters']:,}", f"{last['step']:,}", f"{last['tokens']:,}",
                      f"{last['supervised']:,}", f"{last['seconds'] / 3600:.2f}", round(last["tokens"] / max(1, last["seconds"])), settings[name]["seed"]])  # fmt: skip
-    shared = next(iter(settings.values()))
-    shown = ("batch_tokens", "rate", "muon_rate", "weight_decay", "smoothing", "warm_up_tokens", "decay", "pair_weight", "clip")
-    numbers = ", ".join(f"`{k}` {shared[k]}" for k in shown)
-    hardware = sorted({f"{s['hardware']['device']}, {s['hardware']['threads']} thread(s), {s['hardware']['precision']}, torch {s['hardware']['torch']}"
-                       for s in settings.values()})  # fmt: skip
+    first = next(iter(settings.values()))
+    shown = ("batch_tokens", "rate", "muon_rate", "weight_decay", "smoothing", "warm_up_tokens", "pair_weight", "clip")
+    differ = [k for k in shown if len({s[k] for s in settings.values()}) > 1]
+    numbers = ", ".join(f"`{k}` {first[k]}" for k in shown if k not in differ)
+    own = "".join(f" `{k}`: " + ", ".join(f"{n} {s[k]}" for n, s in settings.items()) + "." for k in differ)
+    hardware = sorted({f"{line['device']}, {line['threads']} thread(s), {line['precision']}, torch {line['torch']}"
+                       for lines in logs.values() for line in lines if line["kind"] == "start"})  # fmt: skip
     head = ["run", "architecture", "parameters", "steps", "tokens seen", "supervised positions", "hours", "tokens/s", "seed"]
-    model = shared["model"]
+    model = first["model"]
     return f"""### Training
 
 {table(head, rows)}
 
 Width {model["width"]}, {model["attention_heads"]} heads, feed-forward {model["feed_forward_width"]}, vocabulary {model["vocab_size"]}. Settings, the same for
-all: {numbers}. Hardware: {"; ".join(hardware)}. Hours are those of training steps, on a machine that did other work as well."""
+all: {numbers}.{own} Hardware: {"; ".join(hardware)}. Hours are those of training steps, on a machine that did other work as well.
+
+The runs went in stretches; `decay` is the share of the budget, from its end, over which the rate falls to 0.
+
+{chr(10).join(stretches(name, lines) for name, lines in logs.items())}"""
+
+
+def stretches(name: str, lines: list[dict]) -> str:
+    """From how many tokens to how many a run went under one budget, and what was noted on the way."""
+    parts, start = [], None
+    for line in lines:
+        if line["kind"] == "start":
+            start = line
+        elif line["kind"] == "stop" and start and line["tokens"] > start["tokens"]:
+            parts.append(f"{start['tokens']:,} to {line['tokens']:,} (`decay` {start['settings']['decay']})")
+        elif line["kind"] == "note":
+            parts.append(f"note: {line['text']}")
+    return f"- {name}: {'; '.join(parts)}."
 
 
 def with_interval(found: dict, name: str) -> str:
