@@ -728,7 +728,7 @@ fn gpu() -> Vec<Case> {
             let weight = bench.weight(41_000, 4, Format::F16);
             let logits = bench.graph.matmul(picked, weight, None, 1.0).unwrap();
             bench.watch(logits);
-            let rows = vec![0, 3, 119];
+            let rows = [0, 3, 119];
             let mut ready = bench.ready(device);
             for count in [4, 120, 5] {
                 let mut given = bench.given.clone();
