@@ -30,6 +30,9 @@ use crate::error::{Error, Result};
 use crate::spec::Spec;
 use crate::weights::Stored;
 
+/// Whether a checkpoint has a tensor of a name.
+pub type Has<'a> = &'a dyn Fn(&str) -> bool;
+
 /// A kin of checkpoints.
 #[derive(Debug)]
 pub struct Family {
@@ -38,7 +41,7 @@ pub struct Family {
     /// `config.json` -> architecture. Unknown settings are refused by name.
     pub spec: fn(&Json) -> Result<Spec>,
     /// Our tensor name -> where the checkpoint stores it; the last argument says which names it has.
-    pub stored: fn(&Spec, &str, &dyn Fn(&str) -> bool) -> Stored,
+    pub stored: fn(&Spec, &str, Has<'_>) -> Stored,
 }
 
 /// All families that can be opened.

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::names::{Row, find};
 use super::settings::{Settings, wrong};
-use super::{Family, bert};
+use super::{Family, Has, bert};
 use crate::error::Result;
 use crate::graph::Activation;
 use crate::spec::{Head, OutputHead, Spec};
@@ -87,7 +87,7 @@ fn spec(json: &Json) -> Result<Spec> {
     Ok(spec)
 }
 
-fn stored(_: &Spec, name: &str, has: &dyn Fn(&str) -> bool) -> Stored {
+fn stored(_: &Spec, name: &str, has: Has<'_>) -> Stored {
     let group = name.strip_prefix("encoder.layers.").and_then(|rest| rest.split('.').next());
     if let Some(group) = group {
         let of_group = |part: &str| format!("{}{part}", GROUP.replace("{}", group));

@@ -3,9 +3,9 @@
 
 use serde_json::Value as Json;
 
-use super::Family;
 use super::names::{Row, find};
 use super::settings::{Settings, wrong};
+use super::{Family, Has};
 use crate::error::Result;
 use crate::spec::{Architecture, Head, Order, Positions, Slot, Spec, Stack, Template};
 use crate::weights::Stored;
@@ -141,7 +141,7 @@ fn spec(json: &Json) -> Result<Spec> {
     Ok(spec)
 }
 
-fn stored(_: &Spec, name: &str, has: &dyn Fn(&str) -> bool) -> Stored {
+fn stored(_: &Spec, name: &str, has: Has<'_>) -> Stored {
     // The bias is all zeros in the released models, and some files leave it out.
     Stored { or_zeros: name == "head.bias", ..Stored::plain(find(NAMES, "model.", name, has)) }
 }

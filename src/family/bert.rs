@@ -2,9 +2,9 @@
 
 use serde_json::Value as Json;
 
-use super::Family;
 use super::names::{Row, find};
 use super::settings::Settings;
+use super::{Family, Has};
 use crate::error::Result;
 use crate::graph::Activation;
 use crate::spec::{Architecture, Head, Norm, OutputHead, Spec, Stack};
@@ -109,7 +109,7 @@ pub(super) fn encoder(settings: &Settings<'_>, family: &str) -> Result<Spec> {
     })
 }
 
-fn stored(_: &Spec, name: &str, has: &dyn Fn(&str) -> bool) -> Stored {
+fn stored(_: &Spec, name: &str, has: Has<'_>) -> Stored {
     let theirs = find(NAMES, "bert.", name, &|theirs| has(theirs) || has(&old(theirs)));
     let theirs = if has(&theirs) || !has(&old(&theirs)) { theirs } else { old(&theirs) };
     let stored = Stored::plain(theirs);

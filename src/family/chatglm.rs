@@ -4,9 +4,9 @@
 
 use serde_json::Value as Json;
 
-use super::Family;
 use super::names::{Row, find};
 use super::settings::{Settings, wrong};
+use super::{Family, Has};
 use crate::error::Result;
 use crate::graph::{Activation, NormKind, Pairing};
 use crate::spec::{
@@ -108,7 +108,7 @@ fn spec(json: &Json) -> Result<Spec> {
 }
 
 /// Queries, keys and values are rows of one tensor, gate and up of another.
-fn stored(spec: &Spec, name: &str, has: &dyn Fn(&str) -> bool) -> Stored {
+fn stored(spec: &Spec, name: &str, has: Has<'_>) -> Stored {
     let Stack { feed_forward_width: inner, .. } = spec.decoder;
     let (queries, keys) = (spec.decoder.query_width(), spec.decoder.kv_width());
     let all = queries + 2 * keys;

@@ -2,9 +2,9 @@
 
 use serde_json::Value as Json;
 
-use super::Family;
 use super::names::{Row, find};
 use super::settings::Settings;
+use super::{Family, Has};
 use crate::error::Result;
 use crate::graph::Activation;
 use crate::spec::{Architecture, Head, Norm, OutputHead, Spec, Stack};
@@ -83,6 +83,6 @@ fn spec(json: &Json) -> Result<Spec> {
     Ok(spec)
 }
 
-fn stored(_: &Spec, name: &str, has: &dyn Fn(&str) -> bool) -> Stored {
+fn stored(_: &Spec, name: &str, has: Has<'_>) -> Stored {
     Stored::plain(find(NAMES, "distilbert.", name, has))
 }

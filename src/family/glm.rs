@@ -5,7 +5,7 @@
 use serde_json::Value as Json;
 
 use super::settings::Settings;
-use super::{Family, glm_blank, llama};
+use super::{Family, Has, glm_blank, llama};
 use crate::error::Result;
 use crate::graph::Pairing;
 use crate::spec::{Biases, Head, Positions, Spec};
@@ -34,7 +34,7 @@ fn spec(json: &Json) -> Result<Spec> {
     Ok(spec)
 }
 
-fn stored(spec: &Spec, name: &str, has: &dyn Fn(&str) -> bool) -> Stored {
+fn stored(spec: &Spec, name: &str, has: Has<'_>) -> Stored {
     if glm_blank::is_spec(spec) {
         return glm_blank::stored(spec, name, has);
     }

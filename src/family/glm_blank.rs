@@ -3,6 +3,7 @@
 
 use serde_json::Value as Json;
 
+use super::Has;
 use super::names::{Row, find};
 use super::settings::Settings;
 use crate::error::Result;
@@ -87,7 +88,7 @@ pub(super) fn spec(json: &Json) -> Result<Spec> {
     Ok(spec)
 }
 
-pub(super) fn stored(spec: &Spec, name: &str, has: &dyn Fn(&str) -> bool) -> Stored {
+pub(super) fn stored(spec: &Spec, name: &str, has: Has<'_>) -> Stored {
     let stored = Stored::plain(find(NAMES, "glm.", name, has));
     let linear = name.rsplit('.').nth(1).unwrap_or_default();
     match ["query", "key", "value"].iter().position(|part| *part == linear) {

@@ -2,9 +2,9 @@
 
 use serde_json::Value as Json;
 
-use super::Family;
 use super::names::{Row, find};
 use super::settings::Settings;
+use super::{Family, Has};
 use crate::error::Result;
 use crate::spec::{Architecture, Head, Norm, Order, Spec, Stack, Template};
 use crate::weights::Stored;
@@ -73,14 +73,17 @@ fn spec(json: &Json) -> Result<Spec> {
     Ok(spec)
 }
 
-fn stored(spec: &Spec, name: &str, has: &dyn Fn(&str) -> bool) -> Stored {
+fn stored(spec: &Spec, name: &str, has: Has<'_>) -> Stored {
     let stored = Stored::plain(find(NAMES, "transformer.", name, has));
     let (stem, kind) = name.rsplit_once('.').unwrap_or((name, ""));
     let linear = stem.rsplit('.').next().unwrap_or_default();
     let is_linear = stem.starts_with("decoder.layers.") && linear != "norm";
     let stored = if is_linear && kind == "weight" { stored.transposed() } else { stored };
     match ["query", "key", "value"].iter().position(|part| *part == linear) {
-        Some(part) => stored.rows(3 * spec.width, [part * spec.width..(part + 1) * spec.width]),
+        Some(part) => {
+            let rows = part * spec.width..(part + 1) * spec.width;
+            stored.rows(3 * spec.width, std::iter::once(rows))
+        }
         None => stored,
     }
 }

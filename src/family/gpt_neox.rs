@@ -3,10 +3,10 @@
 
 use serde_json::Value as Json;
 
-use super::Family;
 use super::names::{Row, find};
 use super::rope::rope;
 use super::settings::Settings;
+use super::{Family, Has};
 use crate::error::Result;
 use crate::spec::{Architecture, Biases, Head, Norm, Order, Positions, Spec, Stack, Template};
 use crate::weights::Stored;
@@ -71,7 +71,7 @@ fn spec(json: &Json) -> Result<Spec> {
     Ok(spec)
 }
 
-fn stored(spec: &Spec, name: &str, has: &dyn Fn(&str) -> bool) -> Stored {
+fn stored(spec: &Spec, name: &str, has: Has<'_>) -> Stored {
     let stored = Stored::plain(find(NAMES, "gpt_neox.", name, has));
     let linear = name.rsplit('.').nth(1).unwrap_or_default();
     let Some(part) = ["query", "key", "value"].iter().position(|part| *part == linear) else {

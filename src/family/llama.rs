@@ -2,10 +2,10 @@
 
 use serde_json::Value as Json;
 
-use super::Family;
 use super::names::{Row, find};
 use super::rope::rope;
 use super::settings::Settings;
+use super::{Family, Has};
 use crate::error::Result;
 use crate::graph::NormKind;
 use crate::spec::{Architecture, Biases, Head, Norm, Order, Positions, Spec, Stack, Template};
@@ -93,6 +93,6 @@ pub(super) fn decoder(
 }
 
 /// The names are those of all its descendants.
-pub(super) fn stored(_: &Spec, name: &str, has: &dyn Fn(&str) -> bool) -> Stored {
+pub(super) fn stored(_: &Spec, name: &str, has: Has<'_>) -> Stored {
     Stored::plain(find(NAMES, "model.", name, has))
 }

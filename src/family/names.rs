@@ -1,5 +1,7 @@
 //! Tables `our name -> their name`, with a place for the layer.
 
+use super::Has;
+
 /// One row of a table. A row speaks of a whole name (`head.bias`) or of a stem, to which `.weight`
 /// or `.bias` is added; `{}` stands for the layer. Several rows of one name are alternatives.
 pub type Row = (&'static str, &'static str);
@@ -7,7 +9,7 @@ pub type Row = (&'static str, &'static str);
 /// Finds where a checkpoint keeps one of our tensors: the first alternative that it `has`, with or
 /// without `prefix` (files of a bare model leave it out). Where it has none, the first: an error
 /// will name it.
-pub fn find(table: &[Row], prefix: &str, ours: &str, has: &dyn Fn(&str) -> bool) -> String {
+pub fn find(table: &[Row], prefix: &str, ours: &str, has: Has<'_>) -> String {
     let mut first = None;
     for theirs in candidates(table, ours) {
         let bare = theirs.strip_prefix(prefix).unwrap_or(&theirs);

@@ -7,8 +7,8 @@
 
 use serde_json::Value as Json;
 
-use super::Family;
 use super::settings::{Settings, wrong};
+use super::{Family, Has};
 use crate::error::Result;
 use crate::graph::{Activation, Pairing};
 use crate::spec::{
@@ -67,7 +67,7 @@ fn spec(json: &Json) -> Result<Spec> {
 }
 
 /// Modules are numbered in their order: the token table, the blocks, the norm, the tied head.
-fn stored(spec: &Spec, name: &str, _: &dyn Fn(&str) -> bool) -> Stored {
+fn stored(spec: &Spec, name: &str, _: Has<'_>) -> Stored {
     let Stack { layers, head_width, feed_forward_width: inner, .. } = spec.decoder;
     let queries = spec.decoder.query_width();
     let block = name.strip_prefix("decoder.layers.").and_then(|rest| rest.split_once('.'));

@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use super::names::{Row, find};
 use super::settings::Settings;
-use super::{Family, bert};
+use super::{Family, Has, bert};
 use crate::error::{Error, Result};
 use crate::graph::Activation;
 use crate::spec::{Head, OutputHead, Positions, Spec};
@@ -73,6 +73,6 @@ fn spec(json: &Json) -> Result<Spec> {
     Ok(spec)
 }
 
-fn stored(_: &Spec, name: &str, has: &dyn Fn(&str) -> bool) -> Stored {
+fn stored(_: &Spec, name: &str, has: Has<'_>) -> Stored {
     Stored::plain(find(NAMES, "roberta.", name, has))
 }

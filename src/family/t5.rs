@@ -2,9 +2,9 @@
 
 use serde_json::Value as Json;
 
-use super::Family;
 use super::names::{Row, find};
 use super::settings::{Settings, activation, wrong};
+use super::{Family, Has};
 use crate::error::Result;
 use crate::graph::{Activation, NormKind};
 use crate::spec::{
@@ -139,6 +139,6 @@ fn feed_forward(settings: &Settings<'_>) -> Result<(bool, Activation)> {
     Ok((gated, activation("feed_forward_proj", name)?))
 }
 
-fn stored(_: &Spec, name: &str, has: &dyn Fn(&str) -> bool) -> Stored {
+fn stored(_: &Spec, name: &str, has: Has<'_>) -> Stored {
     Stored::plain(find(NAMES, "", name, has))
 }
