@@ -30,7 +30,8 @@ pub fn start() {
 #[wasm_bindgen]
 pub struct WasmEngine {
     engine: Engine,
-    session: RefCell<Session>,
+    /// Taken while a call runs.
+    session: RefCell<Option<Session>>,
 }
 
 #[wasm_bindgen]
@@ -49,7 +50,7 @@ impl WasmEngine {
         }
         let device = device(choice).await.map_err(js_error)?;
         let engine = Engine::load(owned, device).map_err(js_error)?;
-        Ok(WasmEngine { engine, session: RefCell::new(Session::new()) })
+        Ok(WasmEngine { engine, session: RefCell::new(Some(Session::new())) })
     }
 
     /// What runs, and why.
@@ -81,21 +82,27 @@ impl WasmEngine {
     /// One forward pass: a trace with `forward`.
     pub async fn forward(&self, request: JsValue) -> Result<JsValue, JsValue> {
         let request = request_of(request)?;
-        let mut session = self.session.try_borrow_mut().map_err(|_| js_error(busy()))?;
-        to_js(&session.forward(&self.engine, &request).await.map_err(js_error)?)
+        let mut session = self.take()?;
+        let result = session.forward(&self.engine, &request).await;
+        self.put(session);
+        to_js(&result.map_err(js_error)?)
     }
 
     /// Begins a run: the head of a trace.
     pub async fn begin(&self, request: JsValue) -> Result<JsValue, JsValue> {
         let request = request_of(request)?;
-        let mut session = self.session.try_borrow_mut().map_err(|_| js_error(busy()))?;
-        to_js(&session.begin(&self.engine, &request).await.map_err(js_error)?)
+        let mut session = self.take()?;
+        let result = session.begin(&self.engine, &request).await;
+        self.put(session);
+        to_js(&result.map_err(js_error)?)
     }
 
     /// The next step of the begun run, `undefined` at its end.
     pub async fn next(&self) -> Result<JsValue, JsValue> {
-        let mut session = self.session.try_borrow_mut().map_err(|_| js_error(busy()))?;
-        match session.next(&self.engine).await.map_err(js_error)? {
+        let mut session = self.take()?;
+        let result = session.next(&self.engine).await;
+        self.put(session);
+        match result.map_err(js_error)? {
             Some(step) => to_js(&step),
             None => Ok(JsValue::UNDEFINED),
         }
@@ -105,16 +112,30 @@ impl WasmEngine {
     pub async fn sweep(&self, request: JsValue, variants: JsValue) -> Result<JsValue, JsValue> {
         let request = request_of(request)?;
         let variants: Vec<Variant> = from_js(variants, "variants")?;
-        let mut session = self.session.try_borrow_mut().map_err(|_| js_error(busy()))?;
-        to_js(&session.sweep(&self.engine, &request, &variants).await.map_err(js_error)?)
+        let mut session = self.take()?;
+        let result = session.sweep(&self.engine, &request, &variants).await;
+        self.put(session);
+        to_js(&result.map_err(js_error)?)
     }
 
     /// The masks of a request, a site each.
     #[wasm_bindgen(js_name = maskPicture)]
     pub fn mask_picture(&self, request: JsValue) -> Result<JsValue, JsValue> {
         let request = request_of(request)?;
-        let session = self.session.try_borrow().map_err(|_| js_error(busy()))?;
-        to_js(&session.mask_picture(&self.engine, &request).map_err(js_error)?)
+        let session = self.take()?;
+        let result = session.mask_picture(&self.engine, &request);
+        self.put(session);
+        to_js(&result.map_err(js_error)?)
+    }
+}
+
+impl WasmEngine {
+    fn take(&self) -> Result<Session, JsValue> {
+        self.session.borrow_mut().take().ok_or_else(|| js_error(busy()))
+    }
+
+    fn put(&self, session: Session) {
+        *self.session.borrow_mut() = Some(session);
     }
 }
 

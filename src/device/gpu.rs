@@ -134,7 +134,10 @@ impl Gpu {
         };
         let report = Report { backend: "gpu", adapter: name, software, reason };
         let shared = Shared::new(device, queue, software, trouble);
-        let gpu = Gpu { report, shared: Arc::new(shared) };
+        // Natively wgpu's handles may cross threads, and so may this; on the web nothing does.
+        #[allow(clippy::arc_with_non_send_sync)]
+        let shared = Arc::new(shared);
+        let gpu = Gpu { report, shared };
         gpu.shared.healthy()?;
         Ok(gpu)
     }
