@@ -7,6 +7,7 @@ the reference knows it, the pieces. The reference is Hugging Face transformers; 
 SentencePiece itself, with T5's end token after it.
 """
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -92,11 +93,11 @@ def byte_pairs(name, special, reference_class):
 
 def sentence_pieces(name):
     folder = fresh(name)
-    corpus = folder / "corpus.txt"
-    corpus.write_text("\n".join(CORPUS))
+    # By iterator and writer: a trainer that is given files writes their paths into the model.
+    model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        input=str(corpus),
-        model_prefix=str(folder / "spiece"),
+        sentence_iterator=iter(CORPUS),
+        model_writer=model,
         vocab_size=110,
         model_type="unigram",
         pad_id=0,
@@ -105,8 +106,7 @@ def sentence_pieces(name):
         bos_id=-1,
         minloglevel=2,
     )
-    corpus.unlink()
-    (folder / "spiece.vocab").unlink()
+    (folder / "spiece.model").write_bytes(model.getvalue())
     reference = sentencepiece.SentencePieceProcessor(model_file=str(folder / "spiece.model"))
     generator = f"sentencepiece {sentencepiece.__version__}, then </s>"
     write(folder, generator, lambda text: [*reference.encode(text), reference.eos_id()])
