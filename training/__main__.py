@@ -66,6 +66,7 @@ def train_options(train) -> None:
     train.add_argument("--device", default=None, help="cpu or cuda; cuda where there is one")
     train.add_argument("--precision", choices=["auto", "f32", "bf16"], default="auto")
     train.add_argument("--init", type=Path, help="an exported folder to start from")
+    train.add_argument("--go-on", action="store_true", help="go on from the shipped folder and its log where the run has no checkpoint")
     train.add_argument("--rate", type=float)
     train.add_argument("--muon-rate", type=float)
     train.add_argument("--decay", type=float)
@@ -83,8 +84,12 @@ def run_train(options) -> None:
     name = options.name or f"{options.objective}-{options.seed}"
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     budget = Budget(options.minutes, options.steps, int(options.tokens) if options.tokens else None)
+    initial, log = options.init, None
+    if options.go_on:
+        initial = MODELS / f"{options.quartet}-{options.objective}"
+        log = RESULTS / options.quartet / "logs" / f"{options.objective}.jsonl"
     train(options.work / options.quartet / "runs" / name, options.work, QUARTETS[options.quartet], settings, budget,
-          options.threads, device, options.precision, options.init)  # fmt: skip
+          options.threads, device, options.precision, initial, log)  # fmt: skip
 
 
 def run_tokenizer(options) -> None:

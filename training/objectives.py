@@ -29,7 +29,7 @@ ARCHITECTURE_OF = {name: name for name in OBJECTIVES} | {"control": "causal"}
 BLANKS = 0.15
 UNTOUCHED = 0.1  # pairs without any blank: what the pair head meets in use
 SINGLES = 0.25  # batches of single sentences
-NEGATIVES = 0.3  # pairs that are no translations; half of them look like ones
+NEGATIVES = 0.4  # pairs that are no translations; half of them look like ones
 FIRST_ORDINARY = len(SPECIAL)
 
 
