@@ -1,4 +1,4 @@
-//! The quartet as it ships against the Python model that trained it: logits, attention, text.
+//! The models that ship, f16 and packed, against the Python model that trained them: logits, attention, text.
 
 mod machines;
 mod support;
@@ -8,12 +8,13 @@ use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use unmasked::device::Device;
 use unmasked::graph::Site;
 use unmasked::request::{Request, Watchable};
 use unmasked::session::Session;
 
-use machines::{QUARTET, afresh, difference, logits, of_ids, quartet, run};
+use machines::{afresh, difference, logits, model, of_ids, quartet, run, shipped};
 use support::{Case, case};
 
 #[derive(Deserialize)]
@@ -41,8 +42,37 @@ struct GoldenCase {
     greedy_margin: Option<Vec<f32>>,
 }
 
-fn golden(architecture: &str) -> Golden {
-    let name = format!("tests/golden/en-fr-{architecture}.json");
+/// What models.json lists: a folder, and the hash of its weights. A packed folder is listed inside its model.
+#[derive(Deserialize)]
+struct Listed {
+    folder: String,
+    files: BTreeMap<String, ListedFile>,
+    #[serde(default)]
+    packed: Option<Box<Listed>>,
+}
+
+#[derive(Deserialize)]
+struct ListedFile {
+    bytes: u64,
+    sha256: String,
+}
+
+fn listed() -> Vec<Listed> {
+    #[derive(Deserialize)]
+    struct Index {
+        models: Vec<Listed>,
+    }
+    let json = fs::read(shipped().join("models.json")).expect("models.json");
+    let index: Index = serde_json::from_slice(&json).expect("models.json is a list of models");
+    let both = |mut model: Listed| {
+        let packed = model.packed.take();
+        [Some(model), packed.map(|packed| *packed)].into_iter().flatten()
+    };
+    index.models.into_iter().flat_map(both).collect()
+}
+
+fn golden(folder: &str) -> Golden {
+    let name = format!("tests/golden/{folder}.json");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&name);
     let json = fs::read(path).unwrap_or_else(|error| panic!("{name}: {error}"));
     serde_json::from_slice(&json).unwrap_or_else(|error| panic!("{name}: {error}"))
@@ -56,10 +86,10 @@ fn request(case: &GoldenCase, what: &[Watchable]) -> Request {
     }
 }
 
-fn forward_equals_reference(architecture: &'static str) -> Case {
-    case(format!("{architecture}::logits_and_attention"), move |device: &Device| {
-        let engine = quartet(architecture, device);
-        let golden = golden(architecture);
+fn forward_equals_reference(folder: String) -> Case {
+    case(format!("{folder}::logits_and_attention"), move |device: &Device| {
+        let engine = model(&folder, device);
+        let golden = golden(&folder);
         assert!(!golden.cases.is_empty());
         for (number, case) in golden.cases.iter().enumerate() {
             let request = request(case, &[Watchable::Attention, Watchable::Logits]);
@@ -89,10 +119,10 @@ fn forward_equals_reference(architecture: &'static str) -> Case {
     })
 }
 
-fn greedy_equals_reference(architecture: &'static str) -> Case {
-    case(format!("{architecture}::greedy_ids"), move |device: &Device| {
-        let engine = quartet(architecture, device);
-        for (number, case) in golden(architecture).cases.iter().enumerate() {
+fn greedy_equals_reference(folder: String) -> Case {
+    case(format!("{folder}::greedy_ids"), move |device: &Device| {
+        let engine = model(&folder, device);
+        for (number, case) in golden(&folder).cases.iter().enumerate() {
             let (Some(greedy), Some(margins)) = (&case.greedy, &case.greedy_margin) else {
                 panic!("case {number} has no greedy ids");
             };
@@ -111,23 +141,28 @@ fn greedy_equals_reference(architecture: &'static str) -> Case {
     })
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn main() {
     let mut cases = Vec::new();
-    for architecture in QUARTET {
-        cases.push(forward_equals_reference(architecture));
-        if architecture != "encoder" {
-            cases.push(greedy_equals_reference(architecture));
+    for Listed { folder, .. } in listed() {
+        cases.push(forward_equals_reference(folder.clone()));
+        if !folder.trim_end_matches("-int8").ends_with("-encoder") {
+            cases.push(greedy_equals_reference(folder));
         }
     }
     cases.push(support::cpu_case("golden_numbers_are_of_the_models_that_ship", |_| {
-        let index = Path::new(env!("CARGO_MANIFEST_DIR")).join("www/models/models.json");
-        let index: serde_json::Value = serde_json::from_slice(&fs::read(index).unwrap()).unwrap();
-        for architecture in QUARTET {
-            let id = format!("en-fr-{architecture}");
-            let models = index["models"].as_array().unwrap();
-            let model = models.iter().find(|model| model["id"] == id.as_str()).unwrap();
-            let shipped = model["files"]["model.safetensors"]["sha256"].as_str().unwrap();
-            assert_eq!(golden(architecture).model_sha256, shipped, "{id}");
+        let listed = listed();
+        assert!(listed.len() >= 4, "{} models", listed.len());
+        for Listed { folder, files, .. } in listed {
+            assert_eq!(golden(&folder).model_sha256, files["model.safetensors"].sha256, "{folder}");
+            for (name, file) in files {
+                let bytes = fs::read(shipped().join(&folder).join(&name)).expect("a listed file");
+                assert_eq!(bytes.len() as u64, file.bytes, "{folder}/{name}");
+                assert_eq!(hex(&Sha256::digest(bytes)), file.sha256, "{folder}/{name}");
+            }
         }
     }));
     cases.push(case("the_four_have_the_sites_of_their_architecture", |device| {

@@ -1,4 +1,4 @@
-"""python -m training prepare | tokenizer | train | evaluate | export | plot | report | all"""
+"""python -m training prepare | tokenizer | train | export | pack | evaluate | compare | plot | report | all"""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate = add("evaluate", "measure an exported model")
     evaluate.add_argument("name", help="encoder, causal, prefix, encoder-decoder or control")
     evaluate.add_argument("--folder", type=Path, help="the model folder; the shipped one where not given")
+    evaluate.add_argument("--packed", action="store_true", help="the shipped model's packed int8 folder")
     evaluate.add_argument("--split", choices=["test", "validation"], default="test")
     evaluate.add_argument("--sentences", type=int, help="the first so many of the split")
     evaluate.add_argument("--out", type=Path, help="where the numbers go; training/results where not given")
@@ -41,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--average", action="store_true", help="the running average of the weights instead of the last ones")
     export.add_argument("--to", type=Path, help="a folder for a model that is not shipped")
 
+    add("pack", "write the packed int8 folder of every shipped model")
     add("compare", "differences between the measured models, with intervals")
     add("plot", "curves as SVG, from the logs")
     add("report", "REPORT.md, from the logs and measurements")
@@ -93,12 +95,12 @@ def run_train(options) -> None:
 
 
 def run_tokenizer(options) -> None:
-    from .data import CORPUS, QUARTETS
+    from .data import CORPUS, QUARTETS, english_beside, read_train
     from .tokenizer import train
 
-    folder = options.work / options.quartet
-    lines = (folder / "train.tsv").read_text(encoding="utf-8").splitlines()
-    tokenizer = train((side for line in lines for side in line.split("\t")), QUARTETS[options.quartet].vocab_size)
+    folder, quartet = options.work / options.quartet, QUARTETS[options.quartet]
+    sentences = [side for pair in read_train(folder) for side in (pair.english, pair.other)]
+    tokenizer = train(sentences + english_beside(folder, quartet), quartet.vocab_size, quartet.rare)
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     (folder / CORPUS).unlink(missing_ok=True)
     print(f"{tokenizer.get_vocab_size()} tokens")
@@ -109,10 +111,13 @@ def run_evaluate(options) -> None:
 
     from .data import QUARTETS
     from .evaluate import evaluate
+    from .export import PACKED
+    from .pack import SUFFIX
 
     torch.set_num_threads(options.threads)
-    folder = options.folder or MODELS / f"{options.quartet}-{options.name}"
-    out = options.out or RESULTS / options.quartet / f"{options.name}.json"
+    shipped = f"{options.quartet}-{options.name}{SUFFIX if options.packed else ''}"
+    folder = options.folder or MODELS / shipped
+    out = options.out or RESULTS / options.quartet / (PACKED if options.packed else "") / f"{options.name}.json"
     found = evaluate(folder, options.work, QUARTETS[options.quartet], options.split, options.sentences, out)
     print({k: v for k, v in found.items() if k not in ("outputs", "by_length")})
 
@@ -122,6 +127,7 @@ def run_export(options) -> None:
 
     from .data import QUARTETS
     from .export import TEMPLATES, export, golden, models_file
+    from .pack import SUFFIX
 
     quartet = QUARTETS[options.quartet]
     for item in options.runs:
@@ -132,11 +138,22 @@ def run_export(options) -> None:
         return
     GOLDEN.mkdir(parents=True, exist_ok=True)
     for architecture in TEMPLATES:
-        folder = MODELS / f"{quartet.name}-{architecture}"
-        if folder.exists():
+        for folder in (MODELS / f"{quartet.name}-{architecture}{suffix}" for suffix in ("", SUFFIX)):
+            if not folder.exists():
+                continue
             text = json.dumps(golden(folder, quartet), ensure_ascii=False, separators=(",", ":"))
             (GOLDEN / f"{folder.name}.json").write_text(text + "\n")
     (MODELS / "models.json").write_text(json.dumps(models_file(MODELS, RESULTS), ensure_ascii=False, indent=1) + "\n")
+
+
+def run_pack(options) -> None:
+    from .export import TEMPLATES
+    from .pack import SUFFIX, pack
+
+    for architecture in TEMPLATES:
+        folder = MODELS / f"{options.quartet}-{architecture}"
+        if folder.exists():
+            pack(folder, folder.with_name(folder.name + SUFFIX))
 
 
 def run_compare(options) -> None:
@@ -186,8 +203,10 @@ def run_all(options) -> None:
     control = options.work / options.quartet / "control"
     step("export", f"control=control-{options.seed}", "--to", control)
     step("export", *(f"{name}={name}-{options.seed}" for name in shipped))
+    step("pack")
     for name in shipped:
         step("evaluate", name)
+        step("evaluate", name, "--packed")
     step("evaluate", "control", "--folder", control)
     for last in ("export", "compare", "plot", "report"):
         step(last)
@@ -195,7 +214,7 @@ def run_all(options) -> None:
 
 STEPS = {
     "prepare": run_prepare, "tokenizer": run_tokenizer, "train": run_train, "evaluate": run_evaluate, "export": run_export,
-    "compare": run_compare, "plot": run_plot, "report": run_report, "all": run_all,
+    "pack": run_pack, "compare": run_compare, "plot": run_plot, "report": run_report, "all": run_all,
 }  # fmt: skip
 
 

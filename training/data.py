@@ -37,12 +37,15 @@ class Quartet:
     target: str
     english_first: bool
     vocab_size: int
+    rare: int  # a character seen less often than this is spelled in bytes
+    beside: str = ""  # another quartet, whose English sentences are learnt beside the pairs
 
 
 QUARTETS = {
-    "en-fr": Quartet("en-fr", "eng-fra.tsv", "en", "fr", True, 3312),
-    "zh-en": Quartet("zh-en", "eng-cmn.tsv", "zh", "en", False, 4800),
+    "en-fr": Quartet("en-fr", "eng-fra.tsv", "en", "fr", True, 3312, 20),
+    "zh-en": Quartet("zh-en", "eng-cmn.tsv", "zh", "en", False, 4800, 5, "en-fr"),
 }
+ALONE_EVERY = 2  # where a quartet has sentences beside its pairs: every second batch is of them
 
 
 @dataclass(frozen=True)
@@ -143,10 +146,11 @@ def held_out_items(pairs: list[Pair], keys: list[str], quartet: Quartet) -> list
 
 
 class Corpus:
-    """Encoded training pairs, flat: sources, targets, and where each begins."""
+    """Encoded training pairs, flat: sources, targets, and where each begins; and sentences that stand alone."""
 
-    def __init__(self, sources: list[list[int]], targets: list[list[int]], negatives: np.ndarray, vocab_size: int):
+    def __init__(self, sources, targets, negatives: np.ndarray, vocab_size: int, alone=()):
         self.vocab_size = vocab_size
+        self.alone = [np.array(s, dtype=np.int64) for s in alone]
         self.sources = [np.array(s, dtype=np.int64) for s in sources]
         self.targets = [np.array(t, dtype=np.int64) for t in targets]
         self.negatives = negatives  # (pairs, 4): pairs whose target looks like ours and is no translation; -1 if none
@@ -164,24 +168,38 @@ class Corpus:
         if not kept.exists():
             Corpus.encode(folder, quartet).keep(kept)
         file = np.load(kept)
-        split = lambda side: np.split(file[side], np.cumsum(file[f"{side}_lengths"])[:-1])
-        return Corpus(split("sources"), split("targets"), file["negatives"], int(file["vocab_size"]))
+        split = lambda side: np.split(file[side], np.cumsum(file[f"{side}_lengths"])[:-1]) if len(file[side]) else []
+        return Corpus(split("sources"), split("targets"), file["negatives"], int(file["vocab_size"]), split("alone"))
 
     @staticmethod
     def encode(folder: Path, quartet: Quartet) -> Corpus:
-        lines = (folder / "train.tsv").read_text(encoding="utf-8").splitlines()
-        sides = [Pair(*line.split("\t")).sides(quartet) for line in lines]
+        sides = [pair.sides(quartet) for pair in read_train(folder)]
         tokenizer = load_tokenizer(folder / "tokenizer.json")
         sources = [e.ids for e in tokenizer.encode_batch([s for s, _ in sides])]
         targets = [e.ids for e in tokenizer.encode_batch([t for _, t in sides])]
         fits = [i for i in range(len(sides)) if max(len(sources[i]), len(targets[i])) <= MOST_TOKENS]
         sides, sources, targets = ([x[i] for i in fits] for x in (sides, sources, targets))
         negatives = hard_negatives(sides, np.random.default_rng(SEED))
-        return Corpus(sources, targets, negatives, tokenizer.get_vocab_size())
+        alone = [e.ids for e in tokenizer.encode_batch(english_beside(folder, quartet))]
+        alone = [ids for ids in alone if len(ids) <= MOST_TOKENS]
+        return Corpus(sources, targets, negatives, tokenizer.get_vocab_size(), alone)
 
     def keep(self, path: Path) -> None:
+        alone, lengths = np.concatenate([[], *self.alone]).astype(np.int64), [len(s) for s in self.alone]
         np.savez(path, sources=np.concatenate(self.sources), sources_lengths=self.source_lengths, targets=np.concatenate(self.targets),
-                 targets_lengths=self.target_lengths, negatives=self.negatives, vocab_size=self.vocab_size)  # fmt: skip
+                 targets_lengths=self.target_lengths, negatives=self.negatives, vocab_size=self.vocab_size,
+                 alone=alone, alone_lengths=np.array(lengths, dtype=np.int64))  # fmt: skip
+
+
+def read_train(folder: Path) -> list[Pair]:
+    return [Pair(*line.split("\t")) for line in (folder / "train.tsv").read_text(encoding="utf-8").splitlines()]
+
+
+def english_beside(folder: Path, quartet: Quartet) -> list[str]:
+    """The training sentences of the quartet beside this one, each once. What is held out anywhere is not among them."""
+    if not quartet.beside:
+        return []
+    return list(dict.fromkeys(pair.english for pair in read_train(folder.parent / quartet.beside)))
 
 
 def words(text: str) -> list[str]:
@@ -228,28 +246,49 @@ def order_of(i: int, j: int) -> int:
     return (i * 2654435761 + j * 40503) & 0xFFFFFFFF
 
 
-def batches(corpus: Corpus, tokens: int, seed: int, start: int = 0) -> Iterator[tuple[int, np.ndarray]]:
-    """Endless batches of about `tokens` tokens (three specials a pair), each of pairs of like length.
+@dataclass(frozen=True)
+class Chosen:
+    """What goes into one batch: some pairs, or some sentences that stand alone (`Corpus.alone`)."""
+
+    number: int
+    indices: np.ndarray
+    alone: bool = False
+
+
+def batches(corpus: Corpus, tokens: int, seed: int, start: int = 0) -> Iterator[Chosen]:
+    """Endless batches of about `tokens` tokens (three specials a pair), each of sentences of like length.
 
     Batch number n depends on the seed and n alone, so training goes on where it stopped, and all four models
-    see the same pairs in the same order.
+    see the same sentences in the same order.
     """
+    source, target = corpus.source_lengths, corpus.target_lengths
+    if not corpus.alone:
+        for n, pairs in numbered(source + target + 3, source, tokens, [seed], start):
+            yield Chosen(n, pairs)
+    lengths = np.array([len(s) for s in corpus.alone])
+    pairs = numbered(source + target + 3, source, tokens, [seed], start - start // ALONE_EVERY)
+    alone = numbered(2 * lengths + 3, lengths, tokens, [seed, 1], start // ALONE_EVERY)
+    number = start
+    while True:
+        is_alone = number % ALONE_EVERY == ALONE_EVERY - 1
+        yield Chosen(number, next(alone if is_alone else pairs)[1], is_alone)
+        number += 1
+
+
+def numbered(lengths, second, tokens: int, seed: list[int], start: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Epoch after epoch of batches, from batch `start` on."""
     number, epoch = 0, 0
     while True:
-        rng = np.random.default_rng([seed, epoch])
-        cut = one_epoch(corpus, tokens, rng)
-        if number + len(cut) > start:
-            for i, pairs in enumerate(cut):
-                if number + i >= start:
-                    yield number + i, pairs
+        cut = one_epoch(lengths, second, tokens, np.random.default_rng([*seed, epoch]))
+        yield from ((number + i, part) for i, part in enumerate(cut) if number + i >= start)
         number += len(cut)
         epoch += 1
 
 
-def one_epoch(corpus: Corpus, tokens: int, rng: np.random.Generator) -> list[np.ndarray]:
-    lengths = corpus.source_lengths + corpus.target_lengths + 3
-    shuffled = rng.permutation(len(corpus))
-    by_length = shuffled[np.lexsort((corpus.source_lengths[shuffled], lengths[shuffled]))]
+def one_epoch(lengths: np.ndarray, second: np.ndarray, tokens: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Batches of about `tokens` tokens; each holds sentences of like length, and then of like `second` length."""
+    shuffled = rng.permutation(len(lengths))
+    by_length = shuffled[np.lexsort((second[shuffled], lengths[shuffled]))]
     ends = np.cumsum(lengths[by_length])
     cuts = np.searchsorted(ends, np.arange(tokens, ends[-1], tokens))
     cut = [part for part in np.split(by_length, cuts) if len(part)]

@@ -1,6 +1,6 @@
 """A checkpoint becomes a model folder; a model folder becomes golden numbers; all folders become models.json.
 
-Golden numbers are computed in float64 from the f16 weights as stored, so that they are the model's true
+Golden numbers are computed in float64 from the weights as stored, so that they are the model's true
 numbers and an engine's distance from them is the engine's.
 """
 
@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from .data import QUARTETS, Quartet
 from .model import EOS, MASK, SPECIAL, Transformer, Watch, greedy, load
 from .objectives import OBJECTIVES, pair_side, source_side
+from .pack import SUFFIX
 from .tokenizer import SPECIAL_TEXT
 from .tokenizer import load as load_tokenizer
 
@@ -48,6 +49,15 @@ EXAMPLES = {
             {"source": "She is reading a book.", "target": "Elle lit un livre."},
         ],
     },
+    "zh-en": {
+        "examples": ["我想学习英语。", "你昨天为什么没有来？", "老医生今天晚上很累。", "我不知道钥匙在哪里。", "她每天早上喝一杯茶。", "我們的老師很有名。"],
+        "pairs": [
+            {"source": "猫在花园里。", "target": "The cat is in the garden."},
+            {"source": "我不知道他住在哪里。", "target": "I don't know where he lives."},
+            {"source": "猫在花园里。", "target": "The dog is in the kitchen."},
+            {"source": "她在看书。", "target": "She is reading a book."},
+        ],
+    },
 }
 # What the golden numbers are made for: (source, answer so far), and for the encoder (source, target or nothing),
 # a "_" standing for a blank.
@@ -55,6 +65,10 @@ GOLDEN = {
     "en-fr": {
         "generate": [("The cat is hungry.", "Le chat a"), ("I don't know where he lives.", ""), ("Thank you!", "Merci !")],
         "encode": [("The _ sleeps.", "Le chat _."), ("She _.", None), ("I am tired.", "Il pleut.")],
+    },
+    "zh-en": {
+        "generate": [("猫饿了。", "The cat"), ("我不知道他住在哪里。", ""), ("謝謝你！", "Thank you!")],
+        "encode": [("猫在_里。", "The cat is in the _."), ("她_。", None), ("我累了。", "It is raining.")],
     },
 }
 
@@ -120,12 +134,12 @@ def ids_with_blanks(tokenizer, text: str) -> list[int]:
 def golden(folder: Path, quartet: Quartet) -> dict:
     model, tokenizer = load(folder, torch.float64), load_tokenizer(folder / "tokenizer.json")
     encoder = model.config.architecture == "encoder"
-    cases = [
-        golden_encoder(model, tokenizer, *case) if encoder else golden_generator(model, tokenizer, *case)
-        for case in GOLDEN[quartet.name]["encode" if encoder else "generate"]
-    ]
+    wanted = GOLDEN[quartet.name]["encode" if encoder else "generate"]
+    if folder.name.endswith(SUFFIX):
+        wanted = wanted[:1]  # the same network: one case shows that the numbers are unpacked rightly
+    cases = [golden_encoder(model, tokenizer, *case) if encoder else golden_generator(model, tokenizer, *case) for case in wanted]
     return {
-        "generator": f"training/model.py, torch {torch.__version__.split('+')[0]}, float64 from the stored f16 weights",
+        "generator": f"training/model.py, torch {torch.__version__.split('+')[0]}, float64 from the weights as stored",
         "model_sha256": hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest(),
         "hidden": "rows before the first block, then after every block, the last norm not applied",
         "cases": cases,
@@ -176,6 +190,10 @@ def golden_generator(model, tokenizer, source: str, answer: str) -> dict:
     }  # fmt: skip
 
 
+PACKED = "int8"  # folder of the packed models' measurements
+MOST_LOST = {"bleu": 0.5, "masked_accuracy": 0.005}  # a packed model that loses more is not offered
+
+
 # ---- models.json ---------------------------------------------------------------------------------------
 
 
@@ -192,6 +210,30 @@ def quality_of(result: dict) -> dict:
     return {**head, "bleu": result["quality"]["bleu"], "chrf": result["quality"]["chrf"]}
 
 
+def folder_facts(folder: Path) -> dict:
+    files = {f: file_facts(folder / f) for f in ("config.json", "model.safetensors", "tokenizer.json")}
+    return {"folder": folder.name, "bytes": sum(f["bytes"] for f in files.values()), "files": files}
+
+
+def measured(result: Path, weights: dict) -> dict | None:
+    """The quality in `result`, where it was measured on these very weights."""
+    if not result.exists():
+        return None
+    found = json.loads(result.read_text())
+    return quality_of(found) if found["model_sha256"] == weights["sha256"] else None
+
+
+def packed_entry(folder: Path, result: Path, quality: dict | None) -> dict | None:
+    """A packed model, where it was measured and loses little against `quality`."""
+    if not (folder / "model.safetensors").exists():
+        return None
+    facts = folder_facts(folder)
+    found = measured(result, facts["files"]["model.safetensors"])
+    if not found or not quality or any(quality[k] - found[k] > most for k, most in MOST_LOST.items() if k in found):
+        return None
+    return {**facts, "quality": found}
+
+
 def models_file(models: Path, results: Path) -> dict:
     """Every model folder of the quartets that exists, with hashes, and with quality measured on these very weights."""
     entries = []
@@ -200,18 +242,14 @@ def models_file(models: Path, results: Path) -> dict:
             folder = models / f"{name}-{architecture}"
             if not (folder / "model.safetensors").exists():
                 continue
-            files = {f: file_facts(folder / f) for f in ("config.json", "model.safetensors", "tokenizer.json")}
             texts = {k: v for k, v in EXAMPLES[name].items() if k == "examples" or architecture == "encoder"}
+            facts = folder_facts(folder)
             entry = {
                 "id": folder.name, "folder": folder.name, "architecture": architecture,
                 "languages": {"source": quartet.source, "target": quartet.target},
-                "parameters": load(folder).parameters_count(), "bytes": sum(f["bytes"] for f in files.values()),
-                "files": files, **CREDITS, **texts,
+                "parameters": load(folder).parameters_count(), **facts, **CREDITS, **texts,
             }  # fmt: skip
-            measured = results / name / f"{architecture}.json"
-            if measured.exists():
-                result = json.loads(measured.read_text())
-                if result["model_sha256"] == files["model.safetensors"]["sha256"]:
-                    entry["quality"] = quality_of(result)
-            entries.append(entry)
+            quality = measured(results / name / f"{architecture}.json", facts["files"]["model.safetensors"])
+            packed = packed_entry(folder.with_name(folder.name + SUFFIX), results / name / PACKED / f"{architecture}.json", quality)
+            entries.append(entry | ({"quality": quality} if quality else {}) | ({"packed": packed} if packed else {}))
     return {"version": 1, "models": entries}

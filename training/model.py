@@ -261,8 +261,10 @@ def padded(rows: list[list[int]]) -> Tensor:
 
 
 def load(folder: str | Path, dtype=torch.float32) -> Transformer:
-    """A model from an exported folder, computing in `dtype` from the f16 weights."""
+    """A model from an exported folder, computing in `dtype` from the weights as stored, f16 or packed int8."""
     from safetensors.torch import load_file
+
+    from .pack import unpack
 
     folder = Path(folder)
     settings = json.loads((folder / "config.json").read_text())
@@ -270,5 +272,5 @@ def load(folder: str | Path, dtype=torch.float32) -> Transformer:
         raise ValueError(f"model_type in {folder.name}/config.json: expected `unmasked`, got `{settings.get('model_type')}`")
     names = Config.__dataclass_fields__
     model = Transformer(Config(**{name: settings[name] for name in names}))
-    model.load_state_dict({k: v.to(dtype) for k, v in load_file(folder / "model.safetensors").items()})
+    model.load_state_dict({k: v.to(dtype) for k, v in unpack(load_file(folder / "model.safetensors")).items()})
     return model.to(dtype).eval()

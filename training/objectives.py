@@ -30,6 +30,7 @@ BLANKS = 0.15
 UNTOUCHED = 0.1  # pairs without any blank: what the pair head meets in use
 SINGLES = 0.25  # batches of single sentences
 NEGATIVES = 0.4  # pairs that are no translations; half of them look like ones
+TORN = 0.35  # blanks in the source of a sentence that stands alone
 FIRST_ORDINARY = len(SPECIAL)
 
 
@@ -65,6 +66,15 @@ def make(objective: str, pairs: list[tuple], corpus: Corpus | None = None, chose
     if objective == "encoder-decoder":
         return translate(pairs)
     return next_token(pairs, everywhere=objective == "causal")
+
+
+def make_alone(objective: str, sentences: list[np.ndarray], corpus: Corpus, rng: np.random.Generator) -> Batch:
+    """Sentences that have no translation. The encoder fills their blanks; the others write them out again from what
+    blanks have left of them: that teaches to write, and to look into a source while writing."""
+    if objective == "encoder":
+        return blanked([[CLS, *s, SEP] for s in sentences], 0.0, corpus, rng, None)
+    torn = [np.where(rng.random(len(s)) < TORN, MASK, s) for s in sentences]
+    return make(objective, list(zip(torn, sentences)))
 
 
 def next_token(pairs, everywhere: bool) -> Batch:

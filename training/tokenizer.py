@@ -8,7 +8,9 @@ word. A character outside the alphabet is spelled in bytes, so nothing is unknow
 from __future__ import annotations
 
 import json
+import tempfile
 from collections import Counter
+from io import BytesIO
 from pathlib import Path
 from typing import Iterable
 
@@ -18,7 +20,6 @@ from .model import SPECIAL
 
 SPECIAL_TEXT = [f"[{name.upper()}]" for name in SPECIAL]
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
-RARE = 20  # a character seen less often than this is spelled in bytes
 
 FOLDS = {
     "[\u2018\u2019\u201a\u201b\u2032\u00b4\u02bc]": "'",
@@ -33,24 +34,59 @@ FOLDS = {
 ALONE = "\u2581?[^\\p{L}\\p{M}\\p{N}'\u2581-]|\u2581?\\p{Han}"
 
 
-def normalizer() -> normalizers.Normalizer:
+def normalizer(characters: bytes = b"") -> normalizers.Normalizer:
+    """`characters`: Chinese characters read as others, compiled by `simplified`; then no space stands before one."""
     folds = [normalizers.Replace(Regex(pattern), text) for pattern, text in FOLDS.items()]
-    return normalizers.Sequence([normalizers.NFC(), *folds, normalizers.Strip()])
+    chinese = [normalizers.Precompiled(characters), normalizers.Replace(Regex(" +(?=\\p{Han})"), "")] if characters else []
+    return normalizers.Sequence([normalizers.NFC(), *folds, *chinese, normalizers.Strip()])
+
+
+def simplified(known: set[str]) -> bytes:
+    """Traditional Chinese characters -> simplified ones that are `known`, as the table that tokenizer.json can hold.
+
+    Which is which says OpenCC; sentencepiece compiles the table (a double-array trie).
+    """
+    han = [letter for letter in known if "\u3400" <= letter <= "\u9fff"]
+    if not han:
+        return b""
+    import opencc
+    import sentencepiece
+    from sentencepiece import sentencepiece_model_pb2
+
+    convert = opencc.OpenCC("t2s").convert
+    codes = [*range(0x3400, 0x4DC0), *range(0x4E00, 0xA000)]
+    pairs = [(code, convert(chr(code))) for code in codes]
+    rules = [f"{code:X}\t{ord(simple):X}\n" for code, simple in pairs if simple != chr(code) and simple in known]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rules.tsv"
+        path.write_text("".join(rules))
+        model = BytesIO()
+        # A model of nothing: only its table is wanted.
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(["a b c d e"] * 10), model_writer=model, vocab_size=8, model_type="char", hard_vocab_limit=False,
+            normalization_rule_tsv=str(path), minloglevel=2,
+        )  # fmt: skip
+    return sentencepiece_model_pb2.ModelProto.FromString(model.getvalue()).normalizer_spec.precompiled_charsmap
 
 
 def normalise(text: str) -> str:
     return normalizer().normalize_str(text)
 
 
-def train(sentences: Iterable[str], vocab_size: int) -> Tokenizer:
-    """Learns merges until specials + 256 bytes + alphabet + merges make `vocab_size`."""
+def train(sentences: Iterable[str], vocab_size: int, rare: int = 20) -> Tokenizer:
+    """Learns merges until specials + 256 bytes + alphabet + merges make `vocab_size`. A character seen less than
+    `rare` times is not in the alphabet. Where Chinese is, its traditional characters are read as the simplified ones."""
     sentences = list(sentences)
     letters = Counter(letter for sentence in sentences for letter in sentence)
-    alphabet = 1 + sum(count >= RARE for letter, count in letters.items() if letter != " ")  # 1: the word mark
+    known = {letter for letter, count in letters.items() if count >= rare and letter != " "}
+    alphabet = 1 + len(known)  # 1: the word mark
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.normalizer = normalizer()
+    table = simplified(known)
+    tokenizer.normalizer = normalizer(table)
+    # A sentence's first character is the same token as it is further on: no mark of a word before it.
+    unmarked = [pre_tokenizers.Split(Regex("\u2581(?=\\p{Han})"), "removed")] if table else []
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Metaspace(), pre_tokenizers.Split(Regex(ALONE), "isolated")]
+        [pre_tokenizers.Metaspace(), *unmarked, pre_tokenizers.Split(Regex(ALONE), "isolated")]
     )
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size - len(BYTES),

@@ -28,7 +28,7 @@ from tqdm import tqdm
 from .data import Corpus, Quartet, batches
 from .evaluate import beside_accuracy, scores, translations
 from .model import Config, Transformer, load
-from .objectives import ARCHITECTURE_OF, blanked, losses, make, pair_side
+from .objectives import ARCHITECTURE_OF, blanked, losses, make, make_alone, pair_side
 from .tokenizer import load as load_tokenizer
 
 AVERAGE = 0.998  # a step's share of the past in the running average of the weights
@@ -252,14 +252,17 @@ def train(
     bar = tqdm(total=1000, unit="‰", desc=run.name, mininterval=5)
     saved = validated = time.monotonic()
     recent: dict[str, list[float]] = {}
-    for number, chosen in batches(corpus, settings.batch_tokens, settings.seed, counters.batch):
+    for chosen in batches(corpus, settings.batch_tokens, settings.seed, counters.batch):
         progress = budget.progress(counters)
         if progress >= 1 or stop:
             break
         began = time.monotonic()
-        rng = np.random.default_rng([settings.seed, 7, number])
-        pairs = [(corpus.sources[i], corpus.targets[i]) for i in chosen]
-        batch = make(settings.objective, pairs, corpus, chosen, rng)
+        rng = np.random.default_rng([settings.seed, 7, chosen.number])
+        if chosen.alone:
+            batch = make_alone(settings.objective, [corpus.alone[i] for i in chosen.indices], corpus, rng)
+        else:
+            pairs = [(corpus.sources[i], corpus.targets[i]) for i in chosen.indices]
+            batch = make(settings.objective, pairs, corpus, chosen.indices, rng)
         tokens, supervised = batch.tokens, len(batch.labels)
         batch = batch.to(device)
         share = share_of_rate(counters.tokens - counters.tokens_at_start, progress, settings)
@@ -280,7 +283,7 @@ def train(
 
         now = time.monotonic()
         counters.step += 1
-        counters.batch = number + 1
+        counters.batch = chosen.number + 1
         counters.tokens += tokens
         counters.supervised += supervised
         counters.seconds += now - began

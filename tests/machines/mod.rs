@@ -23,9 +23,14 @@ use crate::support::{Numbers, is_cpu};
 /// The architectures of the quartet, as their folders are named.
 pub const QUARTET: [&str; 4] = ["encoder", "causal", "prefix", "encoder-decoder"];
 
+/// Where the models lie that ship.
+pub fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("www/models")
+}
+
 /// Where the quartet lies.
 pub fn folder(architecture: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("www/models").join(format!("en-fr-{architecture}"))
+    shipped().join(format!("en-fr-{architecture}"))
 }
 
 /// The files of a model folder.
@@ -65,15 +70,21 @@ pub fn shared(device: &Device) -> Rc<Device> {
 
 /// A model of the quartet.
 pub fn quartet(architecture: &str, device: &Device) -> Rc<Engine> {
+    model(&format!("en-fr-{architecture}"), device)
+}
+
+/// A model that ships, by its folder.
+pub fn model(folder: &str, device: &Device) -> Rc<Engine> {
     thread_local! {
         static LOADED: RefCell<Vec<(String, Rc<Engine>)>> = const { RefCell::new(Vec::new()) };
     }
-    let key = format!("{architecture} on {}", device.report().backend);
+    let key = format!("{folder} on {}", device.report().backend);
     LOADED.with_borrow_mut(|loaded| {
         if let Some((_, engine)) = loaded.iter().find(|(have, _)| *have == key) {
             return engine.clone();
         }
-        let engine = Engine::load(files(&folder(architecture)), shared(device)).expect("it loads");
+        let files = files(&shipped().join(folder));
+        let engine = Engine::load(files, shared(device)).expect("it loads");
         let engine = Rc::new(engine);
         keep(&engine);
         loaded.push((key, engine.clone()));

@@ -80,13 +80,57 @@ def test_hard_negatives_are_no_translations(corpus):
 
 def test_batches_cover_an_epoch_and_resume(corpus):
     lengths = corpus.source_lengths + corpus.target_lengths + 3
-    epoch = data.one_epoch(corpus, 40, np.random.default_rng([1, 0]))
+    epoch = data.one_epoch(lengths, corpus.source_lengths, 40, np.random.default_rng([1, 0]))
     assert sorted(np.concatenate(epoch)) == list(range(len(corpus)))
     assert all(lengths[part].sum() <= 40 + lengths.max() for part in epoch)
-    stream, later = data.batches(corpus, 40, 1), data.batches(corpus, 40, 1, start=5)
-    expected = [next(stream) for _ in range(9)][5:]
-    for (number, pairs), (other, again) in zip(expected, [next(later) for _ in range(4)]):
-        assert number == other and list(pairs) == list(again)
+    assert_resumes(corpus, 5)
+
+
+def assert_resumes(corpus, start: int):
+    stream, later = data.batches(corpus, 40, 1), data.batches(corpus, 40, 1, start=start)
+    expected = [next(stream) for _ in range(start + 4)][start:]
+    for one, again in zip(expected, [next(later) for _ in range(4)]):
+        assert (one.number, one.alone, list(one.indices)) == (again.number, again.alone, list(again.indices))
+
+
+@pytest.mark.parametrize("start", [0, 1, 4, 7])
+def test_sentences_alone_take_every_second_batch(corpus, start):
+    beside = data.Corpus(corpus.sources, corpus.targets, corpus.negatives, corpus.vocab_size, alone=corpus.targets)
+    stream = data.batches(beside, 40, 1)
+    assert [next(stream).alone for _ in range(6)] == [False, True] * 3
+    assert_resumes(beside, start)
+
+
+def test_a_corpus_is_kept_as_it_is(corpus, tmp_path):
+    beside = data.Corpus(corpus.sources, corpus.targets, corpus.negatives, corpus.vocab_size, alone=corpus.targets[:3])
+    quartet = data.QUARTETS["zh-en"]
+    (tmp_path / quartet.name).mkdir()
+    for kept in (corpus, beside):
+        kept.keep(tmp_path / quartet.name / data.CORPUS)
+        read = data.Corpus.read(tmp_path, quartet)
+        for side in ("sources", "targets", "alone"):
+            assert [list(s) for s in getattr(read, side)] == [list(s) for s in getattr(kept, side)]
+
+
+def test_a_sentence_alone_is_written_out_from_what_blanks_left(corpus):
+    rng = np.random.default_rng(3)
+    batch = objectives.make_alone("prefix", corpus.targets, corpus, rng)
+    assert batch.labels.tolist() == [id for target in corpus.targets for id in [*target, EOS]]
+    torn = sum((row[1:length] == MASK).sum() for row, length in zip(batch.source, batch.source_lengths))
+    assert 0.2 < torn / sum(map(len, corpus.targets)) < 0.5
+    filled = objectives.make_alone("encoder", corpus.targets, corpus, rng)
+    assert filled.verdicts is None and len(filled.labels) > 0
+
+
+CHINESE = ["我爱学习汉语。", "他在学校学习。", "你什么时候来学校？", "我什么时候学习汉语？"]
+
+
+def test_chinese_is_read_character_by_character_and_simplified():
+    chinese = tokens.train(CHINESE * 30 + ENGLISH * 30, 500, rare=5)
+    plain, traditional = chinese.encode("我愛學習漢語。"), chinese.encode("我爱学习汉语。")
+    assert plain.ids == traditional.ids and plain.tokens == ["我", "爱", "学", "习", "汉", "语", "。"]
+    for text in ("Tom 学习 汉语。", "“学 校”", "龘"):
+        assert chinese.decode(chinese.encode(text).ids) == chinese.normalizer.normalize_str(text)
 
 
 PAIRS = [([20, 21], [30, 31, 32]), ([22], [33])]

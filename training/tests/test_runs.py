@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from training import data, export, train
+from training import data, export, pack, train
 from training import tokenizer as tokens
 from training.model import ARCHITECTURES, load
 
@@ -56,6 +56,23 @@ def test_export_reloads_and_golden_agrees(work, architecture, tmp_path):
         assert len(case["logits"]) == rows and len(case["logits"][0]) == model.config.vocab_size
     listed = export.models_file(tmp_path, tmp_path)["models"]
     assert [entry["id"] for entry in listed] == [folder.name] and listed[0]["parameters"] == model.parameters_count()
+
+
+def test_packing_keeps_what_a_matrix_does(work, tmp_path):
+    run(work, "packed", "encoder", 3)
+    folder = tmp_path / "en-fr-encoder"
+    export.export(work / "en-fr" / "runs" / "packed", folder, work, data.QUARTETS["en-fr"], average=False, logs=tmp_path / "logs")
+    packed = tmp_path / f"en-fr-encoder{pack.SUFFIX}"
+    pack.pack(folder, packed)
+    size = lambda path: (path / "model.safetensors").stat().st_size
+    assert size(packed) < 0.6 * size(folder)
+    whole, small = load(folder).state_dict(), load(packed).state_dict()
+    for name, tensor in whole.items():
+        if pack.is_packed(name, tensor):
+            step = tensor.abs().amax(1, keepdim=True) / 127
+            assert (small[name] - tensor).square().mean() <= (step.square() / 6).mean(), name
+        else:
+            assert torch.equal(small[name], tensor), name
 
 
 def test_rate_climbs_stays_and_falls():
