@@ -1,4 +1,4 @@
-"""python -m training prepare | tokenizer | train | export | pack | evaluate | compare | plot | report | all"""
+"""python -m training prepare | tokenizer | train | export | pack | evaluate | labs | compare | plot | report | all"""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 MODELS = HERE.parent / "www" / "models"
+LABS = HERE.parent / "www" / "labs"
 GOLDEN = HERE.parent / "tests" / "golden"
 RESULTS = HERE / "results"
 
@@ -43,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--to", type=Path, help="a folder for a model that is not shipped")
 
     add("pack", "write the packed int8 folder of every shipped model")
+    add("labs", "sentences worth a lesson, with their numbers, for www/labs/")
     add("compare", "differences between the measured models, with intervals")
     add("plot", "curves as SVG, from the logs")
     add("report", "REPORT.md, from the logs and measurements")
@@ -156,6 +158,20 @@ def run_pack(options) -> None:
             pack(folder, folder.with_name(folder.name + SUFFIX))
 
 
+def run_labs(options) -> None:
+    import json
+
+    import torch
+
+    from .data import QUARTETS
+    from .labs import labs
+
+    torch.set_num_threads(1)
+    found = labs(MODELS, RESULTS / options.quartet, options.work, QUARTETS[options.quartet])
+    LABS.mkdir(exist_ok=True)
+    (LABS / f"{options.quartet}.json").write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n")
+
+
 def run_compare(options) -> None:
     import json
 
@@ -208,13 +224,13 @@ def run_all(options) -> None:
         step("evaluate", name)
         step("evaluate", name, "--packed")
     step("evaluate", "control", "--folder", control)
-    for last in ("export", "compare", "plot", "report"):
+    for last in ("export", "labs", "compare", "plot", "report"):
         step(last)
 
 
 STEPS = {
     "prepare": run_prepare, "tokenizer": run_tokenizer, "train": run_train, "evaluate": run_evaluate, "export": run_export,
-    "pack": run_pack, "compare": run_compare, "plot": run_plot, "report": run_report, "all": run_all,
+    "pack": run_pack, "labs": run_labs, "compare": run_compare, "plot": run_plot, "report": run_report, "all": run_all,
 }  # fmt: skip
 
 
