@@ -144,9 +144,9 @@ def late_words(machines: Machines, cases: list[tuple[str, str, str]]) -> list[di
     found = []
     for one, other, word in cases:
         sides = [source_side(machines.ids(text)) for text in (one, other)]
-        at = next(i for i, id in enumerate(sides[0]) if machines.piece(id) == word)
-        if sides[0][: at + 1] != sides[1][: at + 1]:
-            continue
+        at = next((i for i, id in enumerate(sides[0]) if machines.piece(id) == word), None)
+        if at is None or sides[0][: at + 1] != sides[1][: at + 1]:
+            continue  # the word is cut into pieces, or the beginnings differ
         change = {}
         for name in ("causal", "prefix", "encoder"):
             ids = sides if name != "encoder" else [[CLS, *side[1:]] for side in sides]
