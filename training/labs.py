@@ -84,6 +84,12 @@ class Machines:
     def piece(self, token: int) -> str:
         return self.tokenizer.id_to_token(token).replace("\u2581", " ").strip() or " "
 
+    def words(self, ids: list[int]) -> list[int]:
+        """Rows that hold a whole word: a letter string that no further piece goes on with."""
+        marked = [self.tokenizer.id_to_token(id).startswith("\u2581") for id in ids]
+        goes_on = lambda i: i + 1 < len(ids) and ids[i + 1] >= FIRST_ORDINARY and not marked[i + 1] and self.piece(ids[i + 1])[0].isalpha()
+        return [i for i in range(len(ids)) if marked[i] and self.piece(ids[i]).isalpha() and not goes_on(i)]
+
     def rows(self, name: str, ids: list[int], source_length: int | None = None) -> Tensor:
         """Last rows (R, W) of one sequence in a model of one stack."""
         return self.models[name].rows(torch.tensor([ids]), torch.tensor([source_length or len(ids)]))[0]
@@ -128,8 +134,7 @@ def dependent_blanks(machines: Machines, sentences: list[str]) -> list[dict]:
     found = []
     for text in sentences:
         ids = [CLS, *machines.ids(text), SEP]
-        words = [i for i, id in enumerate(ids) if id >= FIRST_ORDINARY and machines.piece(id).isalpha()]
-        options = [{"text": text, "blanks": [a - 1, b - 1], **dependence(machines, ids, a, b)} for a, b in combinations(words, 2)]
+        options = [{"text": text, "blanks": [a - 1, b - 1], **dependence(machines, ids, a, b)} for a, b in combinations(machines.words(ids), 2)]
         if options:
             found.append(max(options, key=lambda one: one["divergence"]))
     # The point is made where the two best guesses do not fit each other.
@@ -233,7 +238,7 @@ def wrong_blanks(machines: Machines, items: list[dict], seen: Counter) -> list[d
     found = []
     for item in items[:300]:
         ids = [CLS, *machines.ids(item["source"]), SEP, *machines.ids(item["references"][0]), SEP]
-        words = [i for i in range(1, ids.index(SEP)) if machines.piece(ids[i]).isalpha()]
+        words = machines.words(ids[: ids.index(SEP) + 1])
         if not words:
             continue
         batch = [[MASK if i == blank else id for i, id in enumerate(ids)] for blank in words]

@@ -8,7 +8,7 @@ import { Clock } from './clock.js';
 import { chooseLanguage, translator } from './i18n/index.js';
 import { familyOf, modelList } from './models.js';
 import { joinPieces, showPiece } from './pieces.js';
-import { drawCredits, drawExamples, drawToggles, examplesOf, pairsOf } from './page/furniture.js';
+import { drawCredits, drawExamples, drawToggles, examplesOf, familiesOf, pairsOf } from './page/furniture.js';
 import { drawHelp, toggleHelp } from './page/help.js';
 import { wireKeyboard } from './page/keyboard.js';
 import { announcer } from './page/say.js';
@@ -68,6 +68,8 @@ function clockChanged() {
 /** Changes settings and everything that hangs on them. */
 function change(changes) {
   Object.assign(state, changes);
+  // Another quartet reads another language: it starts with a sentence of its own.
+  if ('family' in changes) { Object.assign(state, { text: null, pair: null, blanks: null }); clock.restart(); sentence.value = textNow(); drawModels(); }
   if ('lang' in changes) setLanguage();
   if ('theme' in changes) setTheme();
   if ('on' in changes || 'device' in changes) clock.pause();
@@ -145,7 +147,7 @@ function draw() {
   const layers = Math.max(1, state.layer, ...descriptions.map(({ layers: own }) => Math.max(own.encoder, own.decoder)));
   const heads = Math.max(1, state.head === 'all' ? 1 : state.head, ...descriptions.map((own) => own.heads));
   const device = [...demos.values()].map((demo) => demo.deviceInfo).find(Boolean) ?? null;
-  drawSettings(settings, { state, layers, heads, hasEncoder: demos.has('encoder'), device, t });
+  drawSettings(settings, { state, layers, heads, hasEncoder: demos.has('encoder'), families: familiesOf(models, lang, t), family: familyNow(), device, t });
   drawToggles(toggles, on(), t);
   drawControls(dock, {
     names: DOCK, playing: clock.playing, position: clock.position, available: available(), ended: ended(),

@@ -4,7 +4,7 @@ export default {
   'page.tagline': 'One Transformer, four masks',
   'page.skip': 'Skip to the machines',
   'page.sentence': 'Sentence',
-  'page.sentence.hint': 'Type an English sentence',
+  'page.sentence.hint': 'Type a sentence',
   'page.examples': 'Examples',
   'page.pairs': 'Two sentences for the encoder: do they translate each other?',
   'page.machines': 'Machines',
@@ -20,6 +20,8 @@ export default {
   'page.help': 'Help',
   'page.badge.wait': 'Nothing runs yet',
 
+  'settings.family': 'Languages',
+  'settings.family.experimental': '(experimental)',
   'settings.layer': 'Layer',
   'settings.head': 'Head',
   'settings.head.all': 'all',

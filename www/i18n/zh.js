@@ -4,7 +4,7 @@ export default {
   'page.tagline': '一个 Transformer，四种掩码',
   'page.skip': '跳到四台机器',
   'page.sentence': '句子',
-  'page.sentence.hint': '输入一个英文句子',
+  'page.sentence.hint': '输入一个句子',
   'page.examples': '例句',
   'page.pairs': '给编码器的两个句子：互为翻译吗？',
   'page.machines': '机器',
@@ -20,6 +20,8 @@ export default {
   'page.help': '帮助',
   'page.badge.wait': '尚未运行',
 
+  'settings.family': '语言',
+  'settings.family.experimental': '（试验）',
   'settings.layer': '层',
   'settings.head': '注意力头',
   'settings.head.all': '全部',

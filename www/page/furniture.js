@@ -17,6 +17,18 @@ export function drawToggles(target, on, t) {
   });
 }
 
+/**
+ * The quartets that the models make, as pairs of name and label: 'en-fr', 'English → French'.
+ * @returns {Array<[string, string]>}
+ */
+export function familiesOf(models, lang, t) {
+  const names = new Intl.DisplayNames([lang], { type: 'language', fallback: 'code' });
+  const label = ({ id, languages, experimental }) => [
+    languages ? `${names.of(languages.source)} → ${names.of(languages.target)}` : id, experimental ? t('settings.family.experimental') : '',
+  ].filter(Boolean).join(' ');
+  return [...new Map(models.map((model) => [familyOf(model), label(model)]))];
+}
+
 /** The example sentences of one quartet, each once. @returns {string[]} */
 export function examplesOf(models, family) {
   const own = models.filter((model) => familyOf(model) === family);

@@ -7,11 +7,15 @@ import { icon } from '../views/icons.js';
 /**
  * @param {Element} target
  * @param {{ state: import('../state.js').PageState, layers: number, heads: number, hasEncoder: boolean,
- *   device: object|null, t: (key: string, values?: object) => string }} frame
+ *   families: Array<[string, string]>, family: string, device: object|null, t: (key: string, values?: object) => string }} frame
+ *   families: the quartets there are, each with its name
  */
-export function drawSettings(target, { state, layers, heads, hasEncoder, device, t }) {
+export function drawSettings(target, { state, layers, heads, hasEncoder, families, family, device, t }) {
   const choose = (name) => part(target, `set-${name}`, () => make('label', { class: 'chooser' }, make('span'), make('select', { 'data-setting': name })));
   const range = (count) => Array.from({ length: Math.max(1, count) }, (_, at) => [at + 1, String(at + 1)]);
+  const quartet = choose('family');
+  setAttribute(quartet, 'hidden', families.length < 2);
+  drawChoice(quartet, t('settings.family'), families, family);
   drawChoice(choose('layer'), t('settings.layer'), range(layers), state.layer === 0 ? layers : Math.min(state.layer, layers));
   drawChoice(choose('head'), t('settings.head'), [...range(heads), ['all', t('settings.head.all')]],
     state.head === 'all' ? 'all' : Math.max(1, Math.min(state.head, heads)));
@@ -66,7 +70,7 @@ function badgeText(device, t) {
 }
 
 const PARSE = {
-  layer: Number, head: (text) => (text === 'all' ? 'all' : Number(text)), fill: String, device: String,
+  layer: Number, head: (text) => (text === 'all' ? 'all' : Number(text)), family: String, fill: String, device: String,
   temperature: Number, topK: Number, topP: Number,
   seed: (text) => Math.max(0, Math.min(999_999_999, Math.trunc(Number(text)) || 0)),
 };

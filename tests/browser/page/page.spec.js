@@ -112,6 +112,22 @@ test('another sentence makes another run; none at all is no error', { tag: '@gpu
   await done(page);
 });
 
+test('where there is a second quartet, it can be chosen and starts with a sentence of its own', async ({ page }) => {
+  await page.route('**/models/models.json', async (route) => {
+    const list = await (await route.fetch()).json();
+    const second = list.models.map((model) => ({ ...model, id: model.id.replace('en-fr', 'de-en'), experimental: true, languages: { source: 'de', target: 'en' }, examples: ['Thank you!'] }));
+    await route.fulfill({ json: { ...list, models: [...list.models, ...second] } });
+  });
+  await open(page, `lang=en&on=causal&text=${encodeURIComponent('The cat is in the garden.')}&${device()}`);
+  await done(page);
+  await expect(page.locator('[data-setting="family"] option')).toHaveText(['English → French', 'German → English (experimental)']);
+  await page.locator('[data-setting="family"]').selectOption('de-en');
+  await expect(page.locator('#sentence')).toHaveValue('Thank you!');
+  await expect.poll(() => chips(machine(page, 'causal')).then((pieces) => pieces.join(' '))).toContain('Thank');
+  await done(page);
+  await expect.poll(() => page.evaluate(() => location.hash)).toContain('family=de-en');
+});
+
 test('text is text, whatever it says', async ({ page }) => {
   const text = '<img src=x onerror=alert(1)> 🙂 \u202E abc </p><script>alert(2)</script>';
   page.on('dialog', (dialog) => { seen.errors.push(`a dialog: ${dialog.message()}`); dialog.dismiss(); });
