@@ -2,18 +2,14 @@
 
 import { icon } from './views/icons.js';
 import { make } from './views/dom.js';
+import { readSheets } from './place.js';
 
-const SHEETS = ['./tokens.css', './element.css'].map((path) => new URL(path, import.meta.url));
 /** @type {Promise<CSSStyleSheet[]>|null} */
 let sheets = null;
 
 /** Constructed sheets, made once and shared by every element of the page. */
 export function styleSheets() {
-  sheets ??= Promise.all(SHEETS.map(async (url) => {
-    const response = await fetch(url);
-    const sheet = new CSSStyleSheet();
-    return sheet.replace(await response.text());
-  }));
+  sheets ??= readSheets().then((texts) => Promise.all(texts.map((text) => new CSSStyleSheet().replace(text))));
   sheets.catch(() => { sheets = null; });
   return sheets;
 }

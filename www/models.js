@@ -3,23 +3,22 @@
  *
  * @typedef {{ id: string, folder: string, architecture: string, bytes: number, parameters: number,
  *   languages?: { source: string, target: string }, files?: Record<string, { bytes: number, sha256?: string }>,
- *   licence?: string, credit?: string, examples?: string[] }} ModelEntry
+ *   licence?: string, credit?: string, examples?: string[], pairs?: Array<{ source: string, target: string }>,
+ *   packed?: 'int8' }} ModelEntry   packed: how the single-file page keeps the weights
  */
 
-const BASE = new URL('./models/', import.meta.url);
+import { MODELS, openModel, readList } from './place.js';
+
 /** @type {Promise<ModelEntry[]>|null} */
 let list = null;
 
 /** @returns {Promise<ModelEntry[]>} */
 export function modelList() {
-  list ??= readList().catch((error) => { list = null; throw error; });
+  list ??= readList().then(checked).catch((error) => { list = null; throw error; });
   return list;
 }
 
-async function readList() {
-  const response = await fetch(new URL('models.json', BASE)).catch(() => null);
-  if (!response?.ok) throw new Error(`the list of models could not be loaded (${response ? `status ${response.status}` : 'no answer'})`);
-  const { models } = await response.json();
+function checked({ models }) {
   if (!Array.isArray(models)) throw new Error('the list of models is not a list');
   return models.filter((model) => typeof model?.folder === 'string' && /^[\w.-]+$/.test(model.folder));
 }
@@ -27,10 +26,6 @@ async function readList() {
 /** The quartet a model belongs to: 'en-fr' of 'en-fr-causal'. */
 export function familyOf(model) {
   return model.id.replace(new RegExp(`-${model.architecture}$`), '');
-}
-
-export function folderOf(model) {
-  return new URL(`${model.folder}/`, BASE).href;
 }
 
 /** Bytes of each file, where the list has them. */
@@ -42,16 +37,16 @@ export function sizesOf(model) {
 /**
  * What to load for an element: its own address, else the listed model of its architecture.
  * @param {{ model: string, architecture: string, family?: string }} wish
- * @returns {Promise<{ source: string, sizes?: Record<string, number>, entry: ModelEntry|null }|null>}
+ * @returns {Promise<{ source: string|File[], sizes?: Record<string, number>, entry: ModelEntry|null }|null>}
  */
 export async function resolveModel({ model, architecture, family = '' }) {
   if (model) {
     const source = new URL(model.endsWith('/') ? model : `${model}/`, document.baseURI).href;
-    if (!source.startsWith(BASE.href)) return { source, entry: null };
-    const entry = (await modelList().catch(() => [])).find((one) => folderOf(one) === source) ?? null;
+    if (!source.startsWith(MODELS)) return { source, entry: null };
+    const entry = (await modelList().catch(() => [])).find((one) => openModel(one.folder) === source) ?? null;
     return { source, sizes: entry ? sizesOf(entry) : undefined, entry };
   }
   const fitting = (await modelList()).filter((one) => one.architecture === architecture);
   const entry = fitting.find((one) => familyOf(one) === family) ?? fitting[0];
-  return entry ? { source: folderOf(entry), sizes: sizesOf(entry), entry } : null;
+  return entry ? { source: await openModel(entry.folder), sizes: sizesOf(entry), entry } : null;
 }

@@ -3,6 +3,8 @@
  * A worker that dies takes its calls with it, each with a clear error; the next call starts a new one.
  */
 
+import { startWorker } from './place.js';
+
 /** An engine's error: one line, and where known what it was about, what was expected and what came. */
 export class EngineError extends Error {
   /** @param {{ message: string, name?: string, what?: string, expected?: string, got?: string }} plain */
@@ -26,7 +28,7 @@ let life = 0;
 export const currentLife = () => life;
 
 function start() {
-  worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'unmasked' });
+  worker = startWorker();
   const own = worker;
   worker.addEventListener('message', ({ data }) => {
     if (own !== worker) return;

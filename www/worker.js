@@ -7,6 +7,7 @@
  */
 
 import { readFiles, readFolder } from './files.js';
+import { openProgram } from './program.js';
 
 /** @type {Map<number, { wasm: any, tail: Promise<any>, run: Run|null }>} */
 const engines = new Map();
@@ -32,7 +33,7 @@ const methods = {
     const onProgress = (progress) => postMessage({ call, progress });
     try {
       const [WasmEngine, read] = await Promise.all([
-        openProgram(),
+        (program ??= openProgram()),
         files ? readFiles(files, { onProgress }) : readFolder(url, { sizes, onProgress, signal: abort.signal }),
       ]);
       abort.signal.throwIfAborted();
@@ -141,21 +142,6 @@ function inTurn(engine, work) {
   const turn = slot.tail.then(() => work(slot));
   slot.tail = turn.catch(() => {});
   return turn;
-}
-
-async function openProgram() {
-  program ??= (async () => {
-    const module = await import('./pkg/unmasked.js').catch(() => {
-      throw Object.assign(new Error('the engine itself could not be downloaded (pkg/unmasked.js)'),
-        { what: 'pkg/unmasked.js', expected: 'a module', got: 'nothing', fatal: true });
-    });
-    const response = fetch(new URL('./pkg/unmasked_bg.wasm', import.meta.url)).catch(() => {
-      throw Object.assign(new Error('the engine itself could not be downloaded (pkg/unmasked_bg.wasm)'), { fatal: true });
-    });
-    await module.default({ module_or_path: response });
-    return module.WasmEngine;
-  })();
-  return program;
 }
 
 function plainError(error) {

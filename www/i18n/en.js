@@ -9,8 +9,7 @@ export default {
   'page.pairs': 'Two sentences for the encoder: do they translate each other?',
   'page.machines': 'Machines',
   'page.credits': 'Models and data',
-  'page.files': 'This page needs a web server: run “cargo xtask serve” and open the address it prints.',
-  'page.offline': 'The list of models could not be loaded.',
+  'page.packed': 'In this file the weights are packed to 8 bits: numbers can differ a little from those of the served page.',
   'page.none': 'All machines are off. Switch one on above.',
   'page.lang': '中文',
   'page.lang.label': '中文: switch to Chinese',
@@ -151,8 +150,6 @@ export default {
   'badge.gpu': 'WebGPU on {adapter}',
   'badge.gpu.software': 'WebGPU in software, {adapter}',
   'badge.cpu': 'CPU (WebAssembly)',
-  'badge.stored': 'a stored run, no engine',
-  'badge.why': 'Why?',
 
   'say.step': 'Step {n}.',
   'say.chose': '{name}: {piece}, {p}.',

@@ -9,8 +9,7 @@ export default {
   'page.pairs': '给编码器的两个句子：互为翻译吗？',
   'page.machines': '机器',
   'page.credits': '模型与数据',
-  'page.files': '本页需要网页服务器：运行 “cargo xtask serve”，再打开它给出的地址。',
-  'page.offline': '无法加载模型列表。',
+  'page.packed': '此文件中的权重压缩为 8 位，数值可能与网页版略有不同。',
   'page.none': '所有机器都已关闭，请在上方打开一台。',
   'page.lang': 'English',
   'page.lang.label': 'English：切换到英文',
@@ -151,8 +150,6 @@ export default {
   'badge.gpu': 'WebGPU，{adapter}',
   'badge.gpu.software': '软件 WebGPU，{adapter}',
   'badge.cpu': 'CPU（WebAssembly）',
-  'badge.stored': '已存的运行，不用引擎',
-  'badge.why': '为什么？',
 
   'say.step': '第 {n} 步。',
   'say.chose': '{name}：{piece}，{p}。',

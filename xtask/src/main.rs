@@ -1,8 +1,9 @@
-//! Every step that a person or CI takes: `cargo xtask build`, `serve`, `test`.
+//! Every step that a person or CI takes: `cargo xtask build`, `serve`, `dist`, `test`.
 //!
-//! Only rustup's Rust is needed to build and serve; `test` says or installs what else it needs.
+//! Only rustup's Rust is needed to build and serve; `dist` needs Node.js too, and `test` says or installs what it needs.
 
 mod build;
+mod dist;
 mod project;
 mod serve;
 mod test;
@@ -48,6 +49,8 @@ enum Command {
         #[arg(long, hide = true)]
         test_pages: bool,
     },
+    /// Build dist/: a static site, and the whole page as one file that needs no server
+    Dist,
     /// Install what the tests need, then run them all
     Test(test::Options),
 }
@@ -69,6 +72,7 @@ fn run(command: Command) -> Result<ExitCode> {
             let options = serve::Options { port, open: !no_open, test_pages };
             serve::serve(&options, Profile::new(dev)).map(|()| ExitCode::SUCCESS)
         }
+        Command::Dist => dist::dist().map(|()| ExitCode::SUCCESS),
         Command::Test(options) => test::test(&options),
     }
 }

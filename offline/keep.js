@@ -1,0 +1,20 @@
+/**
+ * Keeps the site for use without a network, once the first machine has what it needs: the visit itself goes first.
+ * A version that is ready and waiting takes over before anything is used, when no other page is open on the old one.
+ */
+
+const script = new URL('./service-worker.js', import.meta.url);
+
+async function keep() {
+  const registration = await navigator.serviceWorker.register(script, { updateViaCache: 'none' });
+  if (registration.waiting) registration.waiting.postMessage('take over');
+}
+
+if ('serviceWorker' in navigator) {
+  const had = navigator.serviceWorker.controller !== null;
+  let begun = false;
+  navigator.serviceWorker.addEventListener('controllerchange', () => { if (had && !begun) location.reload(); });
+  for (const name of ['pointerdown', 'keydown']) addEventListener(name, () => { begun = true; }, { once: true, capture: true });
+  navigator.serviceWorker.getRegistration(script).then((known) => known?.waiting?.postMessage('take over')).catch(() => {});
+  for (const name of ['unmasked-ready', 'unmasked-error']) addEventListener(name, () => keep().catch(() => {}), { once: true });
+}

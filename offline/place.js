@@ -1,0 +1,49 @@
+/**
+ * The single-file page's own files, which lie inside it: small ones in its script, the models in data blocks (base64 of
+ * gzip) that are unpacked when a machine is first used. Stands in for www/place.js and exports the same names.
+ */
+
+import { blocks, elementSheet, models, tokensSheet, workerScript } from 'packed';
+
+export const MODELS = 'packed:/models/';
+
+export async function readList() { return models; }
+
+/** @type {Map<string, Promise<File[]>>} */
+const opened = new Map();
+
+/** The files of a model, unpacked once however often it is loaded. */
+export function openModel(folder) {
+  if (!opened.has(folder)) opened.set(folder, unpackModel(folder));
+  return opened.get(folder);
+}
+
+async function unpackModel(folder) {
+  const files = Object.entries(blocks[folder] ?? {});
+  if (!files.length) throw new Error(`this page has no model \`${folder}\``);
+  return Promise.all(files.map(async ([name, block]) => new File([await unpack(block)], name)));
+}
+
+export async function readSheets() { return [tokensSheet, elementSheet]; }
+
+export function startWorker() {
+  const address = URL.createObjectURL(new Blob([workerScript], { type: 'text/javascript' }));
+  const worker = new Worker(address, { name: 'unmasked' });
+  // The worker has read its address when it speaks first, or never will.
+  for (const event of ['message', 'error']) worker.addEventListener(event, () => URL.revokeObjectURL(address), { once: true });
+  return worker;
+}
+
+/** One data block as bytes. @param {string} id @returns {Promise<Blob>} */
+async function unpack(id) {
+  const packed = new Blob([bytesOf(document.getElementById(id).textContent)]);
+  return new Response(packed.stream().pipeThrough(new DecompressionStream('gzip'))).blob();
+}
+
+function bytesOf(base64) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at += 1) bytes[at] = text.charCodeAt(at);
+  return bytes;
+}

@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { attributesOf } from '../../www/page/embed.js';
+
+test('an empty query is a causal machine with the page\'s defaults', () => {
+  const { attributes, theme, step } = attributesOf('');
+  assert.deepEqual({ architecture: attributes.architecture, text: attributes.text, view: attributes.view, controls: attributes.controls, autoplay: attributes.autoplay },
+    { architecture: 'causal', text: null, view: null, controls: null, autoplay: false });
+  assert.deepEqual([theme, step], ['auto', 0]);
+});
+
+test('settings are read, in whatever order and spelling a query has', () => {
+  const { attributes, theme, step } = attributesOf('?text=Where+is+the+cat%3F&architecture=prefix&view=candidates,mask&controls=step+play&layer=2&head=all&theme=dark&step=3&autoplay&blanks=1.4&topK=5');
+  assert.equal(attributes.architecture, 'prefix');
+  assert.equal(attributes.text, 'Where is the cat?');
+  assert.equal(attributes.view, 'mask candidates');
+  assert.equal(attributes.controls, 'step play');
+  assert.deepEqual([attributes.layer, attributes.head, attributes.topk, attributes.blanks], [2, 'all', 5, '1 4']);
+  assert.deepEqual([attributes.theme, theme, step, attributes.autoplay], ['dark', 'dark', 3, true]);
+});
+
+test('what a query must not say is left out', () => {
+  const { attributes } = attributesOf('?architecture=evil&model=https://elsewhere.example/&trace=//elsewhere.example/x.json&view=<b>&controls=onclick&device=tpu&lang=../x&layer=-1');
+  assert.equal(attributes.architecture, 'causal');
+  assert.equal(attributes.device, 'auto');
+  assert.deepEqual([attributes.view, attributes.controls, attributes.lang, attributes.layer], [null, null, null, null]);
+  assert.ok(!('model' in attributes) && !('trace' in attributes) && !('scene' in attributes));
+});

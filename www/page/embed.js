@@ -1,0 +1,38 @@
+/** The settings of embed.html: its query, checked like the page's own address, as the element's attributes. Pure. */
+
+import { ARCHITECTURES, readHash } from '../state.js';
+
+const VIEWS = ['title', 'about', 'tokens', 'mask', 'candidates', 'stats'];
+const CONTROLS = ['restart', 'step', 'play', 'end', 'scrub', 'speed', 'layer', 'head', 'none'];
+
+/** Those of the words that are known, in the known order; null where there is none. */
+function known(text, words) {
+  const asked = (text ?? '').split(/[\s,]+/);
+  const found = words.filter((word) => asked.includes(word));
+  return found.length ? found.join(' ') : null;
+}
+
+/**
+ * @param {string} search with or without '?'
+ * @returns {{ attributes: Record<string, string|number|boolean|null>, theme: 'auto'|'light'|'dark', step: number }}
+ *   null and false leave an attribute out
+ */
+export function attributesOf(search) {
+  const query = search.replace(/^\?/, '');
+  const fields = new URLSearchParams(query);
+  const state = readHash(query);
+  const architecture = fields.get('architecture');
+  return {
+    attributes: {
+      architecture: ARCHITECTURES.includes(architecture) ? architecture : 'causal',
+      text: state.text, pair: state.pair, blanks: state.blanks?.join(' ') ?? null, fill: state.fill, family: state.family || null,
+      temperature: state.temperature || null, topk: state.topK || null, topp: state.topP, seed: state.seed,
+      layer: state.layer || null, head: state.head || null, device: state.device, lang: state.lang || null,
+      theme: state.theme === 'auto' ? null : state.theme,
+      view: known(fields.get('view'), VIEWS), controls: known(fields.get('controls'), CONTROLS),
+      autoplay: ['', '1', 'true'].includes(fields.get('autoplay')),
+    },
+    theme: state.theme,
+    step: state.step,
+  };
+}

@@ -1,0 +1,31 @@
+/**
+ * Where this copy of the page keeps its own files: on a server, beside its modules. The single-file page is built with
+ * offline/place.js in its stead, which finds the same files inside the page.
+ */
+
+const SHEETS = ['./tokens.css', './element.css'];
+
+/** Addresses that begin so are models of the page's own. */
+export const MODELS = new URL('./models/', import.meta.url).href;
+
+/** What stands in models/models.json. @returns {Promise<{ models?: unknown }>} */
+export async function readList() {
+  const response = await fetch(new URL('models.json', MODELS)).catch(() => null);
+  if (!response?.ok) throw new Error(`the list of models could not be loaded (${response ? `status ${response.status}` : 'no answer'})`);
+  return response.json();
+}
+
+/** What `loadEngine` takes for one of the page's own models. @param {string} folder @returns {string|Promise<File[]>} */
+export function openModel(folder) {
+  return new URL(`${folder}/`, MODELS).href;
+}
+
+/** The element's style sheets, as text. @returns {Promise<string[]>} */
+export function readSheets() {
+  return Promise.all(SHEETS.map(async (path) => (await fetch(new URL(path, import.meta.url))).text()));
+}
+
+/** A worker that runs worker.js. @returns {Worker} */
+export function startWorker() {
+  return new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'unmasked' });
+}
