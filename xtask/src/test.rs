@@ -37,6 +37,8 @@ enum Step {
     Engine,
     /// The page in a real browser
     Page,
+    /// The static site and the single file, with the network cut
+    Dist,
 }
 
 impl Step {
@@ -49,6 +51,7 @@ impl Step {
             Self::Wasm => "wasm build",
             Self::Engine => "engine in Chromium",
             Self::Page => "page in Chromium",
+            Self::Dist => "dist in Chromium",
         }
     }
 
@@ -61,6 +64,7 @@ impl Step {
             Self::Wasm => steps::wasm(),
             Self::Engine => steps::engine(),
             Self::Page => steps::page(),
+            Self::Dist => steps::dist(),
         }
     }
 }
@@ -100,7 +104,7 @@ pub fn test(options: &Options) -> Result<ExitCode> {
 }
 
 fn install(steps: &[Step]) -> Result<()> {
-    let browser = steps.contains(&Step::Engine) || steps.contains(&Step::Page);
+    let browser = [Step::Engine, Step::Page, Step::Dist].iter().any(|step| steps.contains(step));
     let mut packages = Vec::new();
     if browser {
         packages.extend(tools::missing_for_browser());

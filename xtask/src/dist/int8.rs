@@ -20,7 +20,8 @@ pub fn pack_weights(bytes: &[u8]) -> Result<Vec<u8>> {
             tensors.push((name, tensor.dtype(), shape, tensor.data().to_vec()));
             continue;
         };
-        if width == 0 || name.ends_with("position.weight") {
+        let is_packed = tensor.dtype() == Dtype::I8;
+        if is_packed || width == 0 || name.ends_with("position.weight") {
             tensors.push((name, tensor.dtype(), shape, tensor.data().to_vec()));
             continue;
         }

@@ -55,7 +55,8 @@ fn pack_models() -> Result<Models> {
     if models.len() != 4 {
         bail!("models.json: expected 4 models `{QUARTET}-…`, got {}", models.len());
     }
-    let (mut names, mut blocks) = (Map::new(), BTreeMap::new());
+    let mut names = Map::new();
+    let mut blocks: BTreeMap<String, String> = BTreeMap::new();
     for model in &mut models {
         let name = model["folder"].as_str().context("a model in models.json has no folder")?;
         let name = name.to_string();

@@ -79,6 +79,15 @@ pub fn page() -> Result<Tally> {
     Ok(tally)
 }
 
+pub fn dist() -> Result<Tally> {
+    let ready = which::which("node").is_ok() && project::path("node_modules/esbuild").exists();
+    if !ready {
+        return unavailable("tests/browser/dist: no Node.js, or no node_modules (run `npm ci`)");
+    }
+    crate::dist::dist()?;
+    playwright("tests/browser/dist")
+}
+
 /// The page's modules that need no browser, in Node's own test runner.
 fn modules() -> Result<Tally> {
     let tests = files("tests/page", ".test.js")?;

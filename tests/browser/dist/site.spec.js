@@ -1,0 +1,93 @@
+/** The static site: from a sub-path, with no help of its host, and without any network after one visit. */
+import { expect, test } from '@playwright/test';
+import { answer, done, machine } from '../machines.js';
+import { foreign, watch } from '../watch.js';
+import { changed, siteFiles, startHost } from './host.js';
+
+const TEXT = 'The old doctor is tired tonight.';
+const device = () => (test.info().project.name === 'webgpu' ? 'webgpu' : 'cpu');
+const address = (host, state) => `${host.url}#lang=en&device=${device()}&text=${encodeURIComponent(TEXT)}&${state}`;
+const kept = (page) => page.evaluate(async () => {
+  await navigator.serviceWorker.ready;
+  return navigator.serviceWorker.controller !== null;
+});
+const tagline = (page) => page.locator('.brand small');
+
+let host;
+test.beforeEach(async () => { host = await startHost(siteFiles()); });
+test.afterEach(() => host.close());
+
+test('after one visit everything works with the network cut', { tag: '@gpu' }, async ({ page, context }) => {
+  const seen = await watch(page);
+  await page.goto(address(host, 'on=causal'));
+  await done(page);
+  const first = await answer(machine(page, 'causal'));
+  await expect.poll(() => kept(page), { timeout: 60_000 }).toBe(true);
+  expect(host.asked.filter((path) => !path.startsWith(new URL(host.url).pathname)), 'asked outside its own path').toEqual([]);
+  const { origin } = new URL(host.url);
+
+  await host.close();
+  await context.setOffline(true);
+  const asked = host.asked.length;
+  await page.goto(address(host, 'on=encoder,causal,prefix,encoder-decoder').replace('#', '?again#'));
+  await done(page);
+  await expect(page.locator('unmasked-demo')).toHaveCount(4);
+  expect(await answer(machine(page, 'causal'))).toEqual(first);
+  const backends = await page.locator('unmasked-demo').evaluateAll((demos) => demos.map((demo) => demo.deviceInfo.backend));
+  expect(new Set(backends)).toEqual(new Set([device() === 'webgpu' ? 'gpu' : 'cpu']));
+
+  await page.goto(`${host.url}embed.html?architecture=prefix&lang=en&device=${device()}`);
+  await done(page);
+  await page.goto(`${host.url}examples/lesson.html`);
+  await page.locator('unmasked-demo').first().scrollIntoViewIfNeeded();
+  await expect.poll(() => page.locator('unmasked-demo').first().evaluate((demo) => demo.phase)).toBe('done');
+  expect(host.asked.length).toBe(asked);
+  expect(foreign(seen.requests, origin)).toEqual([]);
+  expect(seen.errors).toEqual([]);
+});
+
+test('a new version takes over whole', async ({ page }) => {
+  await page.goto(address(host, 'on=causal'));
+  await done(page);
+  await expect.poll(() => kept(page), { timeout: 60_000 }).toBe(true);
+  host.files = changed(host.files, 'i18n/en.js', (text) => text.replace('One Transformer, four masks', 'A newer page'));
+  host.asked.length = 0;
+  await page.reload();
+  await done(page);
+  await expect(tagline(page), 'what is kept comes first').toHaveText('One Transformer, four masks');
+  await expect.poll(() => page.evaluate(async () => Boolean((await navigator.serviceWorker.getRegistration()).waiting)), { timeout: 60_000 }).toBe(true);
+  const models = () => host.asked.filter((path) => path.endsWith('.safetensors'));
+  expect(models(), 'unchanged files are not fetched again').toEqual([]);
+  // A browser that is watched by a test lets the old worker go only when a page is left.
+  await expect(async () => {
+    await page.reload();
+    await done(page);
+    await expect(tagline(page)).toHaveText('A newer page', { timeout: 1000 });
+  }).toPass({ timeout: 60_000 });
+  expect(await page.evaluate(async () => (await caches.keys()).length), 'old versions are thrown away').toBe(1);
+});
+
+test('a version that does not come whole never takes over', async ({ page, context }) => {
+  await page.goto(address(host, 'on=causal'));
+  await done(page);
+  await expect.poll(() => kept(page), { timeout: 60_000 }).toBe(true);
+  const next = changed(host.files, 'i18n/en.js', (text) => text.replace('One Transformer, four masks', 'A newer page'));
+  // Published halfway: one file of the new version is not yet what its list says.
+  next.set('page.css', Buffer.from('body { display: none }'));
+  const list = next.get('service-worker.js').toString();
+  next.set('service-worker.js', Buffer.from(list.replace(/("page\.css": ")[^"]+/, '$1AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=')));
+  host.files = next;
+  host.asked.length = 0;
+  await page.reload();
+  await done(page);
+  await expect.poll(() => host.asked.some((path) => path.endsWith('/page.css')), { timeout: 60_000 }).toBe(true);
+  await expect.poll(() => page.evaluate(async () => {
+    const { installing, waiting } = await navigator.serviceWorker.getRegistration();
+    return [installing, waiting].map(Boolean);
+  }), { timeout: 60_000 }).toEqual([false, false]);
+  await host.close();
+  await context.setOffline(true);
+  await page.reload();
+  await done(page);
+  await expect(tagline(page)).toHaveText('One Transformer, four masks');
+});
