@@ -15,7 +15,7 @@ import { draw as drawTokens, drawCut } from './views/tokens.js';
 /** @param {ReturnType<typeof import('./element-parts.js').buildSkeleton>} parts */
 export function drawMachine(parts, drawn) {
   const { frame, t, show, machine, architecture } = drawn;
-  setAttributes(parts.machine, { 'data-architecture': architecture, 'data-phase': machine.phase, lang: drawn.lang });
+  setAttributes(parts.machine, { 'data-architecture': architecture, 'data-phase': machine.phase, 'data-look': show.has('mask'), lang: drawn.lang });
   drawHead(parts, drawn);
   drawAbout(parts.about, drawn);
   const showing = frame !== null;

@@ -25,7 +25,7 @@ const WORK = {
   architecture: 'model', model: 'model', device: 'model', family: 'model', trace: 'model', scene: 'model',
   text: 'text', pair: 'text', blanks: 'text', fill: 'run', temperature: 'run', topk: 'run', topp: 'run', seed: 'run', max: 'run',
   view: 'draw', controls: 'draw', layer: 'draw', head: 'draw', lang: 'draw', theme: 'draw', enlarged: 'draw', enlargeable: 'draw',
-  autoplay: 'draw',
+  autoplay: 'draw', start: 'draw',
 };
 
 export class UnmaskedDemo extends HTMLElement {
@@ -40,6 +40,7 @@ export class UnmaskedDemo extends HTMLElement {
   #typing = 0;
   #loads = 0;
   #generation = 0;
+  #starts = false;
   #look = '';
   #toldStep = '';
   #toldError = null;
@@ -183,13 +184,24 @@ export class UnmaskedDemo extends HTMLElement {
     const machine = this.#machine;
     if (machine.generation !== this.#generation) {
       this.#generation = machine.generation;
+      this.#starts = this.hasAttribute('start');
       Object.assign(this.#view, { hover: null, pinned: null, cell: null });
+    }
+    if (this.#starts && (this.ended || this.available > this.#startPosition())) {
+      this.#starts = false;
+      this.seek(Math.min(this.available, this.#startPosition()));
     }
     if (machine.phase === 'error' && this.#toldError !== machine.error) {
       this.#toldError = machine.error;
       this.#tell('unmasked-error', { error: machine.error });
     }
     this.#later();
+  }
+
+  /** The position at which a run is first shown, where the page's author gave one: a number, or the end. */
+  #startPosition() {
+    const start = this.getAttribute('start');
+    return start === 'end' ? Infinity : Math.max(0, Math.trunc(Number(start)) || 0);
   }
 
   /** One drawing a frame, whatever changed since the last. */
@@ -299,7 +311,7 @@ export class UnmaskedDemo extends HTMLElement {
 
   #pointCell(x, y) {
     const { frame } = this.#drawn();
-    if (!frame || frame.view.head === 'all') return;
+    if (!frame) return;
     const cell = cellAt(layout(frame, roomOf(frame)), x, y);
     if (JSON.stringify(cell) === JSON.stringify(this.#view.cell)) return;
     this.#view.cell = cell;

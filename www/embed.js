@@ -7,17 +7,17 @@ import './define.js';
 import { attributesOf } from './page/embed.js';
 import { chooseLanguage, translator } from './i18n/index.js';
 import { wireKeyboard } from './page/keyboard.js';
-import { make } from './views/dom.js';
+import { make, setAttributes } from './views/dom.js';
 
-const { attributes, theme, step } = attributesOf(location.search);
+const { attributes, theme } = attributesOf(location.search);
 const lang = chooseLanguage(attributes.lang, navigator.languages);
-const demo = make('unmasked-demo', { ...attributes, lang });
+const demo = make('unmasked-demo');
+setAttributes(demo, { ...attributes, lang });
 
 document.documentElement.lang = lang === 'zh' ? 'zh-Hans' : lang;
 document.title = `Unmasked: ${translator(lang)(`machine.${attributes.architecture}`)}`;
 if (theme !== 'auto') document.documentElement.dataset.theme = theme;
 document.body.append(make('main', {}, demo));
-demo.seek(step);
 wireKeyboard({
   toggle: () => (demo.playing ? demo.pause() : demo.play()),
   step: () => demo.step(), back: () => demo.back(), restart: () => demo.restart(), end: () => demo.end(),

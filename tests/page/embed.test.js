@@ -3,20 +3,24 @@ import test from 'node:test';
 import { attributesOf } from '../../www/page/embed.js';
 
 test('an empty query is a causal machine with the page\'s defaults', () => {
-  const { attributes, theme, step } = attributesOf('');
+  const { attributes, theme } = attributesOf('');
   assert.deepEqual({ architecture: attributes.architecture, text: attributes.text, view: attributes.view, controls: attributes.controls, autoplay: attributes.autoplay },
     { architecture: 'causal', text: null, view: null, controls: null, autoplay: false });
-  assert.deepEqual([theme, step], ['auto', 0]);
+  assert.deepEqual([theme, attributes.start], ['auto', null]);
 });
 
 test('settings are read, in whatever order and spelling a query has', () => {
-  const { attributes, theme, step } = attributesOf('?text=Where+is+the+cat%3F&architecture=prefix&view=candidates,mask&controls=step+play&layer=2&head=all&theme=dark&step=3&autoplay&blanks=1.4&topK=5');
+  const { attributes, theme } = attributesOf('?text=Where+is+the+cat%3F&architecture=prefix&view=candidates,mask&controls=step+play&layer=2&head=all&theme=dark&step=3&autoplay&blanks=1.4&topK=5');
   assert.equal(attributes.architecture, 'prefix');
   assert.equal(attributes.text, 'Where is the cat?');
   assert.equal(attributes.view, 'mask candidates');
   assert.equal(attributes.controls, 'step play');
   assert.deepEqual([attributes.layer, attributes.head, attributes.topk, attributes.blanks], [2, 'all', 5, '1 4']);
-  assert.deepEqual([attributes.theme, theme, step, attributes.autoplay], ['dark', 'dark', 3, true]);
+  assert.deepEqual([attributes.theme, theme, attributes.start, attributes.autoplay], ['dark', 'dark', 3, true]);
+});
+
+test('a run may be shown from its end', () => {
+  assert.equal(attributesOf('?step=end').attributes.start, 'end');
 });
 
 test('what a query must not say is left out', () => {

@@ -14,7 +14,7 @@ function known(text, words) {
 
 /**
  * @param {string} search with or without '?'
- * @returns {{ attributes: Record<string, string|number|boolean|null>, theme: 'auto'|'light'|'dark', step: number }}
+ * @returns {{ attributes: Record<string, string|number|boolean|null>, theme: 'auto'|'light'|'dark' }}
  *   null and false leave an attribute out
  */
 export function attributesOf(search) {
@@ -30,9 +30,8 @@ export function attributesOf(search) {
       layer: state.layer || null, head: state.head || null, device: state.device, lang: state.lang || null,
       theme: state.theme === 'auto' ? null : state.theme,
       view: known(fields.get('view'), VIEWS), controls: known(fields.get('controls'), CONTROLS),
-      autoplay: ['', '1', 'true'].includes(fields.get('autoplay')),
+      start: fields.get('step') === 'end' ? 'end' : state.step || null, autoplay: ['', '1', 'true'].includes(fields.get('autoplay')),
     },
     theme: state.theme,
-    step: state.step,
   };
 }

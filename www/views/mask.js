@@ -56,11 +56,12 @@ function drawFigure(figure, frame, plan, head, many) {
   drawLabels(svg, frame, plan, many);
   drawBlockNames(svg, frame, plan, many);
   drawNumbers(svg, frame, plan, head, many);
-  const caption = part(figure, 'head-name', () => make('figcaption'));
+  const caption = part(figure, 'head-name', () => make('figcaption', {}, make('span'), make('b')));
   setAttribute(caption, 'hidden', !many);
-  setText(caption, many ? view.t('head.number', { n: head + 1 }) : '');
+  setText(caption.firstElementChild, many ? view.t('head.number', { n: head + 1 }) : '');
+  setText(caption.lastElementChild, many && view.cell ? numberOf(frame, view.cell, head) : '');
   setAttribute(figure, 'data-head', many ? head : null);
-  if (!many) drawTooltip(figure, frame, plan, head);
+  drawTooltip(figure, frame, plan, many ? null : head);
 }
 
 function createSvg() {
@@ -152,11 +153,18 @@ export function describeCell(frame, at) {
   const keys = one ?? (at.block === 'decoder' ? frame.target : frame.source);
   const [row, key] = [rows, keys].map((tokens, axis) => showPieces(tokens)[axis ? at.key : at.row]?.text ?? '');
   const visible = block.visible(at.row, at.key);
-  const layer = Math.min(view.layer, (frame.layers[at.block] ?? 1) - 1);
-  const weight = view.head === 'all' ? null : block.attention(layer, view.head, at.row)?.[at.key] ?? null;
   const text = visible === false ? view.t(`cell.hidden.${whyHidden(frame, at)}`, { row, key })
     : visible ? view.t('cell.seen', { row, key }) : view.t('cell.unknown', { row, key });
-  return { text, number: visible && weight !== null ? weight.toFixed(3) : '' };
+  const heads = view.head === 'all' ? Array.from({ length: Math.max(1, frame.heads) }, (_, head) => head) : [view.head];
+  return { text, number: heads.map((head) => numberOf(frame, at, head)).join(' ').trim() };
+}
+
+/** How much attention a cell holds in one head; nothing where it is hidden. */
+function numberOf(frame, at, head) {
+  const block = frame.blocks.find(({ name }) => name === at.block);
+  const layer = Math.min(frame.view.layer, (frame.layers[at.block] ?? 1) - 1);
+  const weight = block?.visible(at.row, at.key) ? block.attention(layer, head, at.row)?.[at.key] : null;
+  return weight === null || weight === undefined ? '' : weight.toFixed(3);
 }
 
 /** The rule behind a hidden cell, as far as the architecture tells. */
@@ -165,10 +173,12 @@ function whyHidden(frame, at) {
   return 'mask';
 }
 
+/** Words beside the cell in question; with many heads the numbers stand under each and the words with the first. */
 function drawTooltip(figure, frame, plan, head) {
   const box = part(figure, 'tooltip', () => make('div', { 'aria-hidden': 'true' }, make('span', { class: 'words' }), make('b')));
   const { cell } = frame.view;
-  const said = cell ? describeCell(frame, cell) : null;
+  const first = head !== null || figure.previousElementSibling === null;
+  const said = cell && first ? describeCell(frame, cell) : null;
   setAttribute(box, 'hidden', said === null);
   if (!said) return;
   const placed = plan.blocks.find(({ block }) => block.name === cell.block);
@@ -177,5 +187,5 @@ function drawTooltip(figure, frame, plan, head) {
   setVariable(box, '--y', `${placed.y + cell.row * plan.cell}px`);
   setVariable(box, '--shift', `${-Math.round((x / Math.max(1, plan.width)) * 100)}%`);
   setText(box.firstElementChild, said.text);
-  setText(box.lastElementChild, said.number);
+  setText(box.lastElementChild, head === null ? '' : said.number);
 }

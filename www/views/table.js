@@ -5,18 +5,20 @@ import { showPieces } from '../pieces.js';
 
 /** @param {Element} target @param {import('./mask.js').Drawn} frame */
 export function draw(target, frame) {
-  const tables = reuse(target, frame.blocks.length, () => make('table', {}, make('caption'), make('thead', {}, make('tr')), make('tbody')));
-  frame.blocks.forEach((block, at) => drawTable(tables[at], frame, block));
+  const { head } = frame.view;
+  const heads = head === 'all' ? Array.from({ length: Math.max(1, frame.heads) }, (_, at) => at) : [head];
+  const wanted = heads.flatMap((one) => frame.blocks.map((block) => ({ block, head: one })));
+  const tables = reuse(target, wanted.length, () => make('table', {}, make('caption'), make('thead', {}, make('tr')), make('tbody')));
+  wanted.forEach((one, at) => drawTable(tables[at], frame, one));
 }
 
-function drawTable(table, frame, block) {
+function drawTable(table, frame, { block, head }) {
   const { view } = frame;
   const one = frame.architecture === 'encoder-decoder' ? null : showPieces([...frame.source, ...frame.target]);
   const source = one ?? showPieces(frame.source);
   const target = one ?? showPieces(frame.target);
   const rows = block.name === 'encoder' ? source : target;
   const keys = block.name === 'decoder' ? target : source;
-  const head = view.head === 'all' ? 0 : view.head;
   const layer = Math.min(view.layer, (frame.layers[block.name] ?? 1) - 1);
   const [caption, top, body] = table.children;
   setText(caption, view.t('table.caption', { block: view.t(`block.${block.name}`), layer: layer + 1, head: head + 1 }));

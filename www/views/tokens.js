@@ -1,6 +1,7 @@
 /**
  * The token strips: one chip a piece. A blank is dashed, the answer is tinted, the newest token is ringed;
- * when a token is pointed at, those it cannot see fade and the others show how strongly it looks at them.
+ * when a token is pointed at, those it cannot see fade, the line under the others says how strongly it looks at them,
+ * and the line above a token how strongly that one looks back.
  *
  * @typedef {import('./mask.js').Drawn} Drawn
  */
@@ -31,7 +32,7 @@ function drawStrip(node, frame, { stack, tokens, label }, last, named) {
   const row = part(node, 'chips', () => make('div'));
   const sight = sightOf(frame, stack);
   const spaced = shown.some((one) => one.spaceBefore && one.kind !== 'special');
-  const chips = reuse(row, tokens.length, () => make('button', { type: 'button', class: 'chip', tabindex: -1 }, make('span', { class: 'piece', dir: 'auto' }), make('i')));
+  const chips = reuse(row, tokens.length, () => make('button', { type: 'button', class: 'chip', tabindex: -1 }, make('span', { class: 'piece', dir: 'auto' }), make('i'), make('i', { class: 'back' })));
   chips.forEach((chip, at) => drawChip(chip, frame, { token: tokens[at], shown: shown[at], at, stack, tokens, sight, spaced }));
   const hasStop = chips.some((chip) => chip.tabIndex === 0);
   if (!hasStop && chips.length) chips[0].tabIndex = 0;
@@ -50,29 +51,41 @@ function drawChip(chip, frame, { token, shown, at, stack, tokens, sight, spaced 
     'data-joined': joined, 'data-forced': token.forced,
     'data-first-answer': token.state !== 'source' && at > 0 && frame.architecture !== 'encoder-decoder' && at === frame.sourceLength && frame.target.length > 0,
     'data-now': current !== null && current.stack === stack && current.row === at,
-    'data-sight': sight ? sight.at(at) : null,
+    'data-sight': sight ? sight.at(at) : null, 'data-looks-back': sight ? sight.looksBack(at) : false,
     title: shown.detail || null,
     'aria-pressed': canBlank ? String(blank || token.state === 'filled') : null,
     'aria-label': view.t(`token.${token.state}.label`, { piece }),
   });
   setVariable(chip, '--strength', sight ? sight.strength(at).toFixed(3) : '0');
+  setVariable(chip, '--back', sight ? sight.back(at).toFixed(3) : '0');
 }
 
-/** What the pointed-at token sees in this strip: through its own stack or through cross-attention. */
+/** What the pointed-at token sees in this strip, and who in this strip sees it: in its own stack or by cross-attention. */
 function sightOf(frame, stack) {
-  const { hover, layer, head } = frame.view;
+  const { hover } = frame.view;
   if (!hover) return null;
-  const wired = frame.architecture === 'encoder-decoder';
-  const name = hover.stack === stack ? stack : hover.stack === 'decoder' ? 'cross' : null;
-  const block = name === null ? null : frame.blocks.find((one) => one.name === name);
-  if (!block || (wired && name === null)) return { at: () => 'none', strength: () => 0 };
   const own = hover.stack === stack ? hover.position : -1;
-  const at = Math.min(layer, (frame.layers[block.name] ?? 1) - 1);
-  const weights = head === 'all' ? null : block.attention(at, head, hover.position);
-  const visible = (key) => hover.position < block.rows && key < block.keys && block.visible(hover.position, key) === true;
+  const out = gridOf(frame, hover.stack, stack);
+  const back = gridOf(frame, stack, hover.stack);
   return {
-    at: (key) => (key === own ? 'self' : visible(key) ? 'seen' : 'unseen'),
-    strength: (key) => (weights && visible(key) ? weights[key] : 0),
+    at: (key) => (key === own ? 'self' : !out ? 'none' : out.visible(hover.position, key) ? 'seen' : 'unseen'),
+    strength: (key) => out?.strength(hover.position, key) ?? 0,
+    looksBack: (row) => row !== own && Boolean(back?.visible(row, hover.position)),
+    back: (row) => (row === own ? 0 : back?.strength(row, hover.position) ?? 0),
+  };
+}
+
+/** The grid in which rows of one stack look at keys of another, at the chosen layer and head; null where none does. */
+function gridOf(frame, rows, keys) {
+  const { layer, head } = frame.view;
+  const name = rows === keys ? rows : rows === 'decoder' ? 'cross' : null;
+  const block = frame.blocks.find((one) => one.name === name);
+  if (!block) return null;
+  const at = Math.min(layer, (frame.layers[block.name] ?? 1) - 1);
+  const visible = (row, key) => row < block.rows && key < block.keys && block.visible(row, key) === true;
+  return {
+    visible,
+    strength: (row, key) => (head !== 'all' && visible(row, key) ? block.attention(at, head, row)?.[key] ?? 0 : 0),
   };
 }
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { answer, done, machine } from '../machines.js';
 import { watch } from '../watch.js';
-import { DIST, siteFiles, startHost } from './host.js';
+import { DIST, siteFiles, startHost } from '../host.js';
 
 const FILE = join(DIST, 'unmasked-offline.html');
 const TEXT = 'My sister wants to learn English.';

@@ -2,7 +2,7 @@
 import { expect, test } from '@playwright/test';
 import { answer, done, machine } from '../machines.js';
 import { foreign, watch } from '../watch.js';
-import { changed, siteFiles, startHost } from './host.js';
+import { changed, siteFiles, startHost } from '../host.js';
 
 const TEXT = 'The old doctor is tired tonight.';
 const device = () => (test.info().project.name === 'webgpu' ? 'webgpu' : 'cpu');
