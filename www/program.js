@@ -3,13 +3,13 @@
  * offline/program.js in its stead.
  */
 
-/** @returns {Promise<any>} the class `WasmEngine` of src/web.rs */
+/** @returns {Promise<any>} what src/web.rs exports */
 export async function openProgram() {
   const wasm = fetch(new URL('./pkg/unmasked_bg.wasm', import.meta.url)).catch(() => { throw missing('pkg/unmasked_bg.wasm'); });
   wasm.catch(() => {});
   const module = await import('./pkg/unmasked.js').catch(() => { throw missing('pkg/unmasked.js'); });
   await module.default({ module_or_path: wasm });
-  return module.WasmEngine;
+  return module;
 }
 
 /** The worker is of no use any more: the page starts another when somebody tries again. */

@@ -15,6 +15,8 @@ const engines = new Map();
 const downloads = new Map();
 /** @type {Promise<any>|undefined} */
 let program;
+/** The compiled engine, opened once. */
+const compiled = () => (program ??= openProgram());
 
 /** One begun run of an engine. Steps wait in `ready` when another request needed the engine before they were pulled. */
 class Run {
@@ -32,8 +34,8 @@ const methods = {
     downloads.set(call, abort);
     const onProgress = (progress) => postMessage({ call, progress });
     try {
-      const [WasmEngine, read] = await Promise.all([
-        (program ??= openProgram()),
+      const [{ WasmEngine }, read] = await Promise.all([
+        compiled(),
         files ? readFiles(files, { onProgress }) : readFolder(url, { sizes, onProgress, signal: abort.signal }),
       ]);
       abort.signal.throwIfAborted();
