@@ -122,6 +122,20 @@ class Counters:
     tokens_at_start: int = 0  # where the climb of the rate began: 0, or where weights were taken over
 
 
+def take_over(model: Transformer, folder: Path, tokenizer: Path) -> None:
+    """Starts `model` from the weights of `folder`. Where the two cut text differently, a piece that both know keeps
+    its row of the embedding, and a new one keeps the row that it has."""
+    initial = load(folder)
+    if initial.config.architecture != model.config.architecture:
+        raise ValueError(f"--init: expected a model of architecture `{model.config.architecture}`, got `{initial.config.architecture}`")
+    known, pieces = (load_tokenizer(path).get_vocab() for path in (folder / "tokenizer.json", tokenizer))
+    table = model.token.weight.detach().clone()
+    shared = [(row, known[piece]) for piece, row in pieces.items() if piece in known]
+    here, there = (torch.tensor(rows) for rows in zip(*shared))
+    table[here] = initial.token.weight.detach()[there]
+    model.load_state_dict({**initial.state_dict(), "token.weight": table})
+
+
 def counters_at_end_of(log: Path) -> Counters:
     """Where a run that left its weights and its log stopped; batch n is made in step n."""
     last = json.loads(log.read_text().splitlines()[-1])
@@ -202,9 +216,9 @@ def train(
         print(f"settings changed since the checkpoint: {changed}")
     torch.manual_seed(settings.seed)
     architecture = ARCHITECTURE_OF[settings.objective]
-    model = load(initial) if initial and not checkpoint else Transformer(Config.of(architecture, corpus.vocab_size))
-    if model.config.architecture != architecture:
-        raise ValueError(f"--init: expected a model of architecture `{architecture}`, got `{model.config.architecture}`")
+    model = Transformer(Config.of(architecture, corpus.vocab_size))
+    if initial and not checkpoint:
+        take_over(model, initial, work / quartet.name / "tokenizer.json")
     model.to(device).train()
     average = {name: p.detach().clone() for name, p in model.named_parameters()}
     steppers = optimisers(model, settings)

@@ -58,6 +58,24 @@ def test_export_reloads_and_golden_agrees(work, architecture, tmp_path):
     assert [entry["id"] for entry in listed] == [folder.name] and listed[0]["parameters"] == model.parameters_count()
 
 
+def test_another_tokenizer_takes_over_the_rows_it_knows(work, tmp_path):
+    run(work, "taken", "prefix", 2)
+    folder = tmp_path / "en-fr-prefix"
+    export.export(work / "en-fr" / "runs" / "taken", folder, work, data.QUARTETS["en-fr"], average=False, logs=tmp_path / "logs")
+    other = tokens.train(ENGLISH * 30, 330)
+    other.save(str(tmp_path / "tokenizer.json"))
+    model = train.Transformer(train.Config.of("prefix", other.get_vocab_size()))
+    fresh = model.token.weight.detach().clone()
+    train.take_over(model, folder, tmp_path / "tokenizer.json")
+    initial, known = load(folder), tokens.load(folder / "tokenizer.json").get_vocab()
+    assert torch.equal(model.decoder.layers[0].feed_forward.up.weight, initial.decoder.layers[0].feed_forward.up.weight)
+    pieces = other.get_vocab()
+    assert any(piece in known and known[piece] != row for piece, row in pieces.items())
+    for piece, row in pieces.items():
+        expected = initial.token.weight[known[piece]] if piece in known else fresh[row]
+        assert torch.equal(model.token.weight[row], expected), piece
+
+
 def test_packing_keeps_what_a_matrix_does(work, tmp_path):
     run(work, "packed", "encoder", 3)
     folder = tmp_path / "en-fr-encoder"
