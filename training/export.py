@@ -194,6 +194,10 @@ PACKED = "int8"  # folder of the packed models' measurements
 MOST_LOST = {"bleu": 0.5, "masked_accuracy": 0.005}  # a packed model that loses more is not offered
 
 
+# A quartet of which a model comes to less than this chrF on the test split is listed as experimental.
+BARS = {"zh-en": {"causal": 38, "prefix": 40, "encoder-decoder": 40}}
+
+
 # ---- models.json ---------------------------------------------------------------------------------------
 
 
@@ -236,20 +240,27 @@ def packed_entry(folder: Path, result: Path, quality: dict | None) -> dict | Non
 
 def models_file(models: Path, results: Path) -> dict:
     """Every model folder of the quartets that exists, with hashes, and with quality measured on these very weights."""
-    entries = []
-    for name, quartet in QUARTETS.items():
-        for architecture in TEMPLATES:
-            folder = models / f"{name}-{architecture}"
-            if not (folder / "model.safetensors").exists():
-                continue
-            texts = {k: v for k, v in EXAMPLES[name].items() if k == "examples" or architecture == "encoder"}
-            facts = folder_facts(folder)
-            entry = {
-                "id": folder.name, "folder": folder.name, "architecture": architecture,
-                "languages": {"source": quartet.source, "target": quartet.target},
-                "parameters": load(folder).parameters_count(), **facts, **CREDITS, **texts,
-            }  # fmt: skip
-            quality = measured(results / name / f"{architecture}.json", facts["files"]["model.safetensors"])
-            packed = packed_entry(folder.with_name(folder.name + SUFFIX), results / name / PACKED / f"{architecture}.json", quality)
-            entries.append(entry | ({"quality": quality} if quality else {}) | ({"packed": packed} if packed else {}))
-    return {"version": 1, "models": entries}
+    return {"version": 1, "models": [entry for name in QUARTETS for entry in quartet_entries(name, models, results / name)]}
+
+
+def quartet_entries(name: str, models: Path, results: Path) -> list[dict]:
+    quartet, entries = QUARTETS[name], []
+    for architecture in TEMPLATES:
+        folder = models / f"{name}-{architecture}"
+        if not (folder / "model.safetensors").exists():
+            continue
+        texts = {k: v for k, v in EXAMPLES[name].items() if k == "examples" or architecture == "encoder"}
+        facts = folder_facts(folder)
+        entry = {
+            "id": folder.name, "folder": folder.name, "architecture": architecture,
+            "languages": {"source": quartet.source, "target": quartet.target},
+            "parameters": load(folder).parameters_count(), **facts, **CREDITS, **texts,
+        }  # fmt: skip
+        quality = measured(results / f"{architecture}.json", facts["files"]["model.safetensors"])
+        packed = packed_entry(folder.with_name(folder.name + SUFFIX), results / PACKED / f"{architecture}.json", quality)
+        entries.append(entry | ({"quality": quality} if quality else {}) | ({"packed": packed} if packed else {}))
+    bars = BARS.get(name, {})
+    reached = {entry["architecture"]: entry.get("quality", {}).get("chrf", 0) for entry in entries}
+    if any(reached.get(architecture, 0) < bar for architecture, bar in bars.items()):
+        entries = [entry | {"experimental": True} for entry in entries]
+    return entries
