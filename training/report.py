@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 from .data import QUARTETS
+from .export import PACKED
+from .objectives import TORN
 from .plot import LOOK, read_log
 
 ORDER = list(LOOK)
@@ -28,19 +30,24 @@ def quartet_report(name: str, results: Path, splits: Path) -> str:
     logs = {n: read_log(results / "logs" / f"{n}.jsonl") for n in settings}
     if not measured:
         return f"## {name}\n\nNot trained yet.\n"
-    parts = [f"## {name}", data_part(facts), training_part(settings, logs), quality_part(measured), length_part(measured)]
+    parts = [f"## {name}", data_part(name, facts), training_part(settings, logs), quality_part(measured)]
+    parts += [packed_part(measured, {n: found for n in ORDER if (found := read(results / PACKED, n, ".json"))}), length_part(measured)]
     parts += [curves_part(name), comparison_part(results), samples_part(measured)]
     return "\n\n".join(part for part in parts if part)
 
 
-def data_part(facts: dict) -> str:
-    counts = facts["counts"]
+def data_part(name: str, facts: dict) -> str:
+    counts, quartet = facts["counts"], QUARTETS[name]
+    beside = f"""
+
+Every second batch is of English sentences alone, those that {quartet.beside} trains on: the encoder fills their blanks, the others write
+them out from what blanks ({TORN:.0%}) have left of them.""" if quartet.beside else ""  # fmt: skip
     return f"""### Data
 
 `{facts["file"]}`, SHA-256 `{facts["sha256"]}`. Sentences of 1 to {facts["most_words"]} English words: {counts["pairs"]:,} pairs;
 {counts["train_pairs"]:,} pairs ({counts["train_english"]:,} English sentences) to train on, {counts["validation_sentences"]:,} sentences to validate
 ({counts["validation_references"]:,} references), {counts["test_sentences"]:,} to test ({counts["test_references"]:,} references). Split by English
-sentence without case and punctuation, seed {facts["seed"]}; the ids are in `splits/`."""
+sentence without case and punctuation, seed {facts["seed"]}; the ids are in `splits/`.{beside}"""
 
 
 def training_part(settings: dict, logs: dict) -> str:
@@ -77,7 +84,8 @@ def stretches(name: str, lines: list[dict]) -> str:
         if line["kind"] == "start":
             start = line
         elif line["kind"] == "stop" and start and line["tokens"] > start["tokens"]:
-            parts.append(f"{start['tokens']:,} to {line['tokens']:,} (`decay` {start['settings']['decay']})")
+            taken = ", from the weights of another quartet" if start.get("initial") and not start["tokens"] else ""
+            parts.append(f"{start['tokens']:,} to {line['tokens']:,} (`decay` {start['settings']['decay']}{taken})")
         elif line["kind"] == "note":
             parts.append(f"note: {line['text']}")
     return f"- {name}: {'; '.join(parts)}."
@@ -112,6 +120,23 @@ other training runs). `{signatures["bleu_signature"]}`, `{signatures["chrf_signa
         ])  # fmt: skip
         text += f"\n\nBlanks: {masked['how']}; {masked['blanks']:,} in all."
     return text
+
+
+def packed_part(measured: dict, packed: dict) -> str:
+    """The packed int8 folders beside the f16 ones."""
+    rows = []
+    for name, small in packed.items():
+        if "quality" in small:
+            of = lambda found: [found["quality"]["bleu"], found["quality"]["chrf"]]
+            unit = "BLEU / chrF"
+        else:
+            of = lambda found: [round(100 * found["masked"]["pair_in_view"], 2), round(100 * found["pair"]["accuracy"], 2)]
+            unit = "blanks / pairs, %"
+        whole, less = of(measured[name]), of(small)
+        rows.append([name, unit, *(" / ".join(map(str, found)) for found in (whole, less)), " / ".join(f"{b - a:+.2f}" for a, b in zip(whole, less)), f"`{small['model_sha256'][:12]}`"])
+    if not rows:
+        return ""
+    return "### Packed int8\n\n" + table(["model", "", "f16", "int8", "difference", "weights"], rows)
 
 
 def length_part(measured: dict) -> str:
