@@ -87,6 +87,15 @@ pub enum Caches {
     Gpu(gpu::Caches),
 }
 
+/// Plays that were begun and are still to be read.
+#[derive(Debug)]
+pub enum Begun {
+    /// Done.
+    Cpu(Vec<Played>),
+    /// On their way.
+    Gpu(gpu::Begun),
+}
+
 /// A graph readied on a device.
 #[derive(Debug)]
 pub struct Prepared {
@@ -172,15 +181,92 @@ impl Device {
         caches: &mut Caches,
         play: &Play<'_>,
     ) -> Result<Played> {
-        check::play(&prepared.graph, prepared.capacity, play)?;
-        match (self, &mut prepared.place, caches) {
-            (Device::Cpu(cpu), Place::Cpu(prepared), Caches::Cpu(caches)) => {
-                cpu.play(prepared, caches, play)
+        let begun = self.begin(prepared, caches, None, std::slice::from_ref(play)).await?;
+        let played = self.finish(prepared, begun).await?;
+        played.into_iter().next().ok_or_else(|| Error::device("play", "one result", "none"))
+    }
+
+    /// Begins plays that follow one another: the id of each is what the one before it chose, whatever its `ids`
+    /// say; the first one's is what the last of `after` chose. The GPU gets them in one submit and nothing is waited
+    /// for; the CPU computes them at once.
+    pub async fn begin(
+        &self,
+        prepared: &mut Prepared,
+        caches: &mut Caches,
+        after: Option<&Begun>,
+        plays: &[Play<'_>],
+    ) -> Result<Begun> {
+        for (index, play) in plays.iter().enumerate() {
+            check::play(&prepared.graph, prepared.capacity, play)?;
+            if (index > 0 || after.is_some()) && play.ids.len() != 1 {
+                let got = format!("{} ids", play.ids.len());
+                return Err(Error::input("a play that follows another", "one id", got));
             }
-            (Device::Gpu(gpu), Place::Gpu(prepared), Caches::Gpu(caches)) => {
-                gpu.play(prepared, caches, play).await
+        }
+        if plays.len() > 1 && plays.iter().any(|play| play.draws.len() != 1) {
+            return Err(Error::input(
+                "plays that follow one another",
+                "a draw each",
+                "another number",
+            ));
+        }
+        match (self, &mut prepared.place, caches, after) {
+            (Device::Cpu(cpu), Place::Cpu(prepared), Caches::Cpu(caches), None) => {
+                Ok(Begun::Cpu(cpu.follow(prepared, caches, None, plays)?))
+            }
+            (
+                Device::Cpu(cpu),
+                Place::Cpu(prepared),
+                Caches::Cpu(caches),
+                Some(Begun::Cpu(after)),
+            ) => Ok(Begun::Cpu(cpu.follow(prepared, caches, after.last(), plays)?)),
+            (Device::Gpu(gpu), Place::Gpu(prepared), Caches::Gpu(caches), None) => {
+                Ok(Begun::Gpu(gpu.begin(prepared, caches, None, plays).await?))
+            }
+            (
+                Device::Gpu(gpu),
+                Place::Gpu(prepared),
+                Caches::Gpu(caches),
+                Some(Begun::Gpu(after)),
+            ) => Ok(Begun::Gpu(gpu.begin(prepared, caches, Some(after), plays).await?)),
+            _ => Err(foreign()),
+        }
+    }
+
+    /// Waits for plays that were begun; one result each, in order.
+    pub async fn finish(&self, prepared: &mut Prepared, begun: Begun) -> Result<Vec<Played>> {
+        match (self, &mut prepared.place, begun) {
+            (Device::Cpu(_), Place::Cpu(_), Begun::Cpu(played)) => Ok(played),
+            (Device::Gpu(gpu), Place::Gpu(prepared), Begun::Gpu(begun)) => {
+                gpu.finish(prepared, begun).await
             }
             _ => Err(foreign()),
+        }
+    }
+
+    /// How many steps of a run are worth beginning together where nobody watches them: a GPU saves a readback a
+    /// step, a software one wastes more on steps after the run's end, and a CPU gains nothing by running ahead.
+    pub fn steps_together(&self) -> usize {
+        match self {
+            Device::Cpu(_) => 0,
+            Device::Gpu(gpu) if gpu.report().software => 2,
+            Device::Gpu(_) => 8,
+        }
+    }
+
+    /// From now on every dispatch is timed by the GPU's own clock, which slows plays down: for work on kernels.
+    pub fn time_dispatches(&self) -> Result<()> {
+        match self {
+            Device::Cpu(_) => Err(Error::device("dispatch times", "a GPU", "the CPU")),
+            Device::Gpu(gpu) => gpu.time_dispatches(),
+        }
+    }
+
+    /// What the dispatches of the last play took, where they are timed.
+    pub fn timings(&self) -> Vec<gpu::DispatchTime> {
+        match self {
+            Device::Cpu(_) => Vec::new(),
+            Device::Gpu(gpu) => gpu.timings(),
         }
     }
 }

@@ -48,6 +48,7 @@ pub mod request;
 pub mod sample;
 pub mod session;
 pub mod spec;
+pub mod speed;
 pub mod stream;
 pub mod tokenizer;
 pub mod trace;

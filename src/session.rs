@@ -3,6 +3,7 @@
 //! A [`Session`] owns the caches. Whatever a request shares with the one before is not computed
 //! again: that is how forcing a token, stepping back and painting a cell stay quick.
 
+mod generate;
 mod record;
 mod sweep;
 
@@ -15,8 +16,8 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::graph::{CacheInfo, Capacity, Draw, Graph, Site, What};
 use crate::mask::Mask;
-use crate::request::{Fill, Request, Resolved, Select, StackInput, Watch, Watchable, resolve};
-use crate::stream::{Advance, Ask, Stage, Stream, keys_of, mask_of};
+use crate::request::{Fill, Request, Resolved, StackInput, Watch, Watchable, resolve};
+use crate::stream::{Advance, Ahead, Ask, Stage, Stream, keys_of, mask_of};
 use crate::trace::{Forward, MaskPicture, Stats, Step, Trace, Watched};
 
 use record::{add, fill_heads, header, merge, new_step, text, timed};
@@ -57,8 +58,12 @@ struct Run {
     resolved: Resolved,
     steps_left: usize,
     first: bool,
-    /// Steps already known: blanks filled in one pass.
+    /// Steps already known, the next one last: blanks filled in one pass, steps computed together.
     waiting: Vec<Step>,
+    /// Steps that the GPU is computing.
+    ahead: Option<Ahead>,
+    /// How many steps were last begun together.
+    together: usize,
     ended: bool,
 }
 
@@ -121,6 +126,8 @@ impl Session {
             steps_left,
             first: true,
             waiting: Vec::new(),
+            ahead: None,
+            together: 0,
             ended: false,
         });
         Ok(trace)
@@ -308,55 +315,6 @@ impl Session {
     }
 
     // ---- steps ------------------------------------------------------------------------------
-
-    async fn generate(&mut self, engine: &Engine, run: &mut Run) -> Result<Option<Step>> {
-        if run.steps_left == 0 {
-            return Ok(None);
-        }
-        let start = Instant::now();
-        let count = run.resolved.output().ids.len();
-        let Some(row) = count.checked_sub(1) else { return Ok(None) };
-        self.make_ready(engine, &run.resolved).await?;
-        let draws = [run.request.sampling.draw(row)];
-        // After the first step only what is new is told: the caller has the rest.
-        let mut request = run.request.clone();
-        let asked = run.request.watch.rows.clone();
-        let rows = match run.first {
-            true => asked.among(count, "row")?,
-            false => match asked {
-                Select::All => vec![row],
-                Select::These(these) => these.into_iter().filter(|asked| *asked == row).collect(),
-            },
-        };
-        request.watch.rows = Select::These(rows.clone());
-        let (advance, watched) =
-            self.read_output(engine, &request, &run.resolved, &[row], &draws, &[]).await?;
-        let Some(choice) = advance.choices.first() else { return Err(not_ready()) };
-        run.first = false;
-        run.steps_left -= 1;
-        let is_eos = engine.spec.special.eos == Some(choice.id)
-            || engine.spec.template.ends.contains(&choice.id);
-        let ended = if is_eos {
-            Some("eos")
-        } else if count + 1 > engine.spec.max_positions {
-            Some("context")
-        } else if run.steps_left == 0 {
-            Some("length")
-        } else {
-            None
-        };
-        run.ended = ended.is_some();
-        run.resolved.output_mut().ids.push(choice.id);
-        let mut step = new_step(engine, row, choice);
-        if run.request.watch.has(What::Logits) {
-            step.logits = advance.heads.get(&What::Logits).cloned();
-        }
-        step.rows = rows;
-        step.watched = watched;
-        step.ended = ended;
-        step.stats = timed(advance.stats, start);
-        Ok(Some(step))
-    }
 
     async fn fill(&mut self, engine: &Engine, run: &mut Run) -> Result<Option<Step>> {
         if let Some(step) = run.waiting.pop() {

@@ -5,15 +5,20 @@
 //! sees, layer after layer. [`Stream::advance`] finds the rows for which any of that changed and
 //! plays only those (and the rows whose outputs are wanted and not yet known).
 
+mod ahead;
+mod inputs;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::device::{Caches, Device, Prepared};
 use crate::error::Result;
-use crate::graph::{Choice, Draw, Graph, Label, Op, Play, Played, Site, Tap, What};
-use crate::mask::Bits;
+use crate::graph::{Choice, Counters, Draw, Graph, Label, Op, Site, Tap, What};
 use crate::request::{StackInput, Watch};
-use crate::spec::{Positions, Spec};
+use crate::spec::Spec;
 use crate::trace::{Stats, Watched};
+
+pub use ahead::{Ahead, longer};
+pub use inputs::{Playing, play};
 
 /// The state of one stack.
 #[derive(Debug)]
@@ -141,31 +146,8 @@ impl Stream {
 
         let index_of = |row: &usize| rows.binary_search(row).unwrap_or_default() as u32;
         let picked: Vec<u32> = ask.picked.iter().map(index_of).collect();
-        let mut taps: Vec<Tap> = Vec::new();
-        for label in &labels {
-            let heads = match is_per_head(label.what) {
-                true => watched_heads.iter().map(|head| *head as u32).collect(),
-                false => Vec::new(),
-            };
-            taps.push(Tap { label: *label, heads, rows: (0..rows.len() as u32).collect() });
-        }
-        let mut outputs: Vec<What> = ask.heads.to_vec();
-        if ask.watch.has(What::Logits) {
-            outputs.push(What::Logits);
-        }
-        outputs.retain(|what| {
-            graph.labelled(Label { what: *what, site: self.site, layer: 0 }).is_some()
-        });
-        if !picked.is_empty() {
-            for what in &outputs {
-                let label = Label { what: *what, site: self.site, layer: 0 };
-                taps.push(Tap {
-                    label,
-                    heads: Vec::new(),
-                    rows: (0..picked.len() as u32).collect(),
-                });
-            }
-        }
+        let (taps, outputs) =
+            self.taps(graph, &labels, &watched_heads, &ask, [rows.len(), picked.len()]);
         let played = play(
             stage,
             self.site,
@@ -185,15 +167,40 @@ impl Stream {
         let heads = outputs.into_iter().zip(results).collect();
         self.held = Some(input.clone());
         self.memory_version = ask.memory_version;
-        let counters = played.counters;
-        let stats = Stats {
-            dispatches: counters.dispatches,
-            submits: counters.submits,
-            readbacks: counters.readbacks,
-            rows_computed: rows.len(),
-            milliseconds: 0.0,
-        };
+        let stats = stats(played.counters, rows.len());
         Ok(Advance { rows, changed, choices: played.choices, heads, stats })
+    }
+
+    /// What to bring back of a play of so many rows, so many of them picked; and which other heads those are.
+    fn taps(
+        &self,
+        graph: &Graph,
+        labels: &[Label],
+        heads: &[usize],
+        ask: &Ask<'_>,
+        [rows, picked]: [usize; 2],
+    ) -> (Vec<Tap>, Vec<What>) {
+        let mut taps: Vec<Tap> = Vec::new();
+        for label in labels {
+            let heads = match is_per_head(label.what) {
+                true => heads.iter().map(|head| *head as u32).collect(),
+                false => Vec::new(),
+            };
+            taps.push(Tap { label: *label, heads, rows: (0..rows as u32).collect() });
+        }
+        let mut outputs: Vec<What> = ask.heads.to_vec();
+        if ask.watch.has(What::Logits) {
+            outputs.push(What::Logits);
+        }
+        let label = |what: What| Label { what, site: self.site, layer: 0 };
+        outputs.retain(|what| graph.labelled(label(*what)).is_some());
+        if picked > 0 {
+            for what in &outputs {
+                let rows = (0..picked as u32).collect();
+                taps.push(Tap { label: label(*what), heads: Vec::new(), rows });
+            }
+        }
+        (taps, outputs)
     }
 
     /// Keeps what a play of `rows` brought back, a result a label.
@@ -305,95 +312,6 @@ impl Stream {
     }
 }
 
-/// What one play is about, beside its inputs.
-#[derive(Debug)]
-pub struct Playing<'a> {
-    /// Rows to compute, ascending.
-    pub rows: &'a [usize],
-    /// Which of them are picked.
-    pub picked: &'a [u32],
-    /// What to bring back.
-    pub taps: &'a [Tap],
-    /// `[variant][picked]` or none.
-    pub draws: &'a [Draw],
-    /// Candidates a choice.
-    pub candidates: usize,
-}
-
-/// Plays a stack's graph for the rows of several variants of equal shape.
-pub async fn play(
-    stage: &mut Stage<'_>,
-    site: Site,
-    variants: &[&StackInput],
-    playing: &Playing<'_>,
-) -> Result<Played> {
-    let stack = stage.spec.stack(site);
-    let Some(first) = variants.first() else { return Ok(Played::default()) };
-    let rows = playing.rows;
-    let of_rows = |all: fn(&StackInput) -> &Vec<u32>| -> Vec<u32> {
-        let with = variants.iter().filter(|input| !all(input).is_empty());
-        with.flat_map(|input| rows.iter().map(|row| all(input)[*row])).collect()
-    };
-    let ids = of_rows(|input| &input.ids);
-    let segments = of_rows(|input| &input.segments);
-    let slots: Vec<u32> = rows.iter().map(|row| *row as u32).collect();
-    let offset = match &stack.positions {
-        Positions::Learned { offset, .. } => *offset,
-        _ => 0,
-    };
-    let position = |row: &usize, stream: usize| match first.blank {
-        Some(blank) => (blank.position(*row, stream) + offset) as u32,
-        None => (row + offset) as u32,
-    };
-    let positions: Vec<Vec<u32>> = (0..stack.positions.streams())
-        .map(|stream| rows.iter().map(|row| position(row, stream)).collect())
-        .collect();
-    let mut keys = [0; 3];
-    let mut bits: [Option<Bits>; 3] = [None, None, None];
-    let mut gates: [Vec<f32>; 3] = Default::default();
-    let mut bind = |site: Site| {
-        keys[site as usize] = keys_of(site, first);
-        let each: Vec<Bits> = variants
-            .iter()
-            .map(|input| {
-                let keys = keys_of(site, input);
-                mask_of(site, input).bits(rows, keys, stack.layers, stack.heads)
-            })
-            .collect();
-        bits[site as usize] = Bits::stack(&each);
-        let given = |input: &StackInput| match site {
-            Site::Cross => input.cross_gates.clone(),
-            _ => input.gates.clone(),
-        };
-        if variants.iter().any(|input| !given(input).is_empty()) {
-            let ones = || vec![1.0; stack.layers * stack.heads];
-            gates[site as usize] = variants
-                .iter()
-                .flat_map(|input| Some(given(input)).filter(|g| !g.is_empty()).unwrap_or_else(ones))
-                .collect();
-        }
-    };
-    bind(site);
-    if first.cross.is_some() {
-        bind(Site::Cross);
-    }
-    let play = Play {
-        variants: variants.len(),
-        ids: &ids,
-        segments: &segments,
-        positions: &positions,
-        slots: &slots,
-        keys,
-        picked: playing.picked,
-        masks: [bits[0].as_ref(), bits[1].as_ref(), bits[2].as_ref()],
-        gates: [&gates[0], &gates[1], &gates[2]],
-        taps: playing.taps,
-        draws: playing.draws,
-        candidates: playing.candidates,
-    };
-    stage.device.play(stage.prepared, stage.caches, &play).await
-}
-
 /// The labels of a graph that a watch names, in the order of site, what, layer.
 pub fn watched_labels(spec: &Spec, graph: &Graph, watch: &Watch) -> Result<Vec<Label>> {
     let mut labels: Vec<Label> = graph
@@ -416,6 +334,11 @@ pub fn watched_labels(spec: &Spec, graph: &Graph, watch: &Watch) -> Result<Vec<L
     labels.retain(|label| watched.contains(&label.layer));
     labels.sort();
     Ok(labels)
+}
+
+fn stats(counters: Counters, rows_computed: usize) -> Stats {
+    let Counters { dispatches, submits, readbacks } = counters;
+    Stats { dispatches, submits, readbacks, rows_computed, milliseconds: 0.0 }
 }
 
 /// Whether a label's numbers are `[head][row][key]`.

@@ -12,8 +12,9 @@ use wasm_bindgen::prelude::*;
 use crate::device::{Choice, Device};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
-use crate::request::{Request, Watch};
+use crate::request::Request;
 use crate::session::{Session, Variant, default_watch};
+use crate::speed::Matmul;
 
 thread_local! {
     /// One device a choice for all models of the page.
@@ -129,6 +130,40 @@ impl WasmEngine {
     }
 }
 
+/// Products `[rows, inner] x [inner, out]` on a device, made ready to be timed: for the bench.
+#[wasm_bindgen]
+pub struct MatmulSpeed {
+    device: Rc<Device>,
+    matmul: RefCell<Option<Matmul>>,
+}
+
+#[wasm_bindgen]
+impl MatmulSpeed {
+    /// `[rows, inner, out]`, f32, f16 or int8 weights, `{ device }`.
+    pub async fn ready(
+        shape: Vec<u32>,
+        format: String,
+        options: JsValue,
+    ) -> Result<MatmulSpeed, JsValue> {
+        let shape: Vec<usize> = shape.into_iter().map(|size| size as usize).collect();
+        let wrong = |shape: Vec<usize>| {
+            js_error(Error::input("shape", "[rows, inner, out]", format!("{shape:?}")))
+        };
+        let shape = shape.try_into().map_err(wrong)?;
+        let device = device(choice_of(&options).map_err(js_error)?).await.map_err(js_error)?;
+        let matmul = Matmul::new(&device, shape, &format).await.map_err(js_error)?;
+        Ok(MatmulSpeed { device, matmul: RefCell::new(Some(matmul)) })
+    }
+
+    /// GFLOP/s of a play or several.
+    pub async fn measure(&self) -> Result<f64, JsValue> {
+        let mut matmul = self.matmul.borrow_mut().take().ok_or_else(|| js_error(busy()))?;
+        let result = matmul.measure(&self.device).await;
+        *self.matmul.borrow_mut() = Some(matmul);
+        result.map_err(js_error)
+    }
+}
+
 impl WasmEngine {
     fn take(&self) -> Result<Session, JsValue> {
         self.session.borrow_mut().take().ok_or_else(|| js_error(busy()))
@@ -167,10 +202,13 @@ fn choice_of(options: &JsValue) -> Result<Choice> {
     }
 }
 
-/// A request without a watch set watches attention.
+/// A request without a watch set watches attention; one whose set names nothing watches nothing, which
+/// lets a GPU run several steps ahead.
 fn request_of(value: JsValue) -> Result<Request, JsValue> {
+    let names = |key: &str| Reflect::has(&value, &key.into()).unwrap_or(false);
+    let watches = value.is_object() && names("watch");
     let mut request: Request = from_js(value, "request")?;
-    if request.watch == Watch::default() {
+    if !watches {
         request.watch = default_watch();
     }
     Ok(request)

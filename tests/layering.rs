@@ -9,6 +9,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("mask", &["error"]),
     ("graph", &["error", "mask"]),
     ("device", &["error", "mask", "graph"]),
+    ("speed", &["error", "graph", "device"]),
     ("spec", &["error", "mask", "graph"]),
     ("weights", &["error", "graph", "device"]),
     ("family", &["error", "graph", "spec", "weights"]),
@@ -34,7 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("session", &["error", "mask", "graph", "device", "engine", "request", "stream", "trace"]),
-    ("web", &["error", "device", "engine", "request", "session", "trace"]),
+    ("web", &["error", "device", "engine", "request", "session", "speed", "trace"]),
 ];
 
 /// Words that only these files may say.

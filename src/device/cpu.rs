@@ -118,8 +118,27 @@ impl Cpu {
         })
     }
 
+    /// Plays that follow one another, each with the id that the one before it chose.
+    pub fn follow(
+        &self,
+        prepared: &mut Prepared,
+        caches: &mut Caches,
+        after: Option<&Played>,
+        plays: &[Play<'_>],
+    ) -> Result<Vec<Played>> {
+        let mut done: Vec<Played> = Vec::with_capacity(plays.len());
+        for play in plays {
+            let before = done.last().or(after).and_then(|played| played.choices.last());
+            let id = before.map(|choice| [choice.id]);
+            let play = Play { ids: id.as_ref().map_or(play.ids, |id| id), ..*play };
+            let played = self.play(prepared, caches, &play)?;
+            done.push(played);
+        }
+        Ok(done)
+    }
+
     /// Plays a graph once. The play must have passed [`check::play`](super::check::play).
-    pub fn play(
+    fn play(
         &self,
         prepared: &mut Prepared,
         caches: &mut Caches,

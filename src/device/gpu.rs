@@ -7,6 +7,7 @@
 mod memory;
 mod play;
 mod prepare;
+mod timer;
 mod wait;
 
 use std::collections::HashMap;
@@ -18,7 +19,15 @@ use crate::error::{Error, Result};
 use crate::graph::{CacheInfo, Capacity, Graph, Play, Played};
 
 pub use memory::{Caches, Weights};
+pub use play::Begun;
 pub use prepare::Prepared;
+pub use timer::DispatchTime;
+
+/// Used where an adapter has them, natively: the bench times kernels.
+const OPTIONAL_FEATURES: wgpu::Features = match cfg!(target_arch = "wasm32") {
+    true => wgpu::Features::empty(),
+    false => wgpu::Features::TIMESTAMP_QUERY,
+};
 
 /// An open GPU.
 #[derive(Clone, Debug)]
@@ -37,6 +46,7 @@ struct Shared {
     trouble: Arc<Mutex<Trouble>>,
     shaders: Mutex<HashMap<&'static str, Shader>>,
     pipelines: Mutex<HashMap<PipelineKey, wgpu::ComputePipeline>>,
+    timing: Mutex<timer::Timing>,
     cache_layout: wgpu::BindGroupLayout,
     /// Stands where a shader binds something that it will not read.
     nothing: wgpu::Buffer,
@@ -108,6 +118,7 @@ impl Gpu {
         }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("unmasked"),
+            required_features: adapter.features() & OPTIONAL_FEATURES,
             required_limits: wanted,
             ..Default::default()
         };
@@ -167,14 +178,34 @@ impl Gpu {
         Prepared::new(&self.shared, weights, graph, capacity).await
     }
 
-    /// Plays it: one submit, and one readback where anything is to come back.
-    pub async fn play(
+    /// Submits plays that follow one another, all at once, and waits for none.
+    pub async fn begin(
         &self,
         prepared: &mut Prepared,
         caches: &mut Caches,
-        play: &Play<'_>,
-    ) -> Result<Played> {
-        prepared.play(caches, play).await
+        after: Option<&Begun>,
+        plays: &[Play<'_>],
+    ) -> Result<Begun> {
+        prepared.begin(caches, after, plays).await
+    }
+
+    /// Waits for what was begun: one readback where anything is to come back.
+    pub async fn finish(&self, prepared: &mut Prepared, begun: Begun) -> Result<Vec<Played>> {
+        prepared.finish(begun).await
+    }
+
+    /// From now on every dispatch is timed, which slows plays down.
+    pub fn time_dispatches(&self) -> Result<()> {
+        if !self.shared.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            return Err(Error::device("GPU", "timestamp queries", "an adapter without them"));
+        }
+        lock(&self.shared.timing).on = true;
+        Ok(())
+    }
+
+    /// What the dispatches of the last play took, where they are timed.
+    pub fn timings(&self) -> Vec<DispatchTime> {
+        lock(&self.shared.timing).last.clone()
     }
 
     /// Drops the device under whoever uses it, as a crash of a driver does.
@@ -225,6 +256,7 @@ impl Shared {
             trouble,
             shaders: Mutex::default(),
             pipelines: Mutex::default(),
+            timing: Mutex::default(),
             cache_layout,
             nothing,
             no_cache,

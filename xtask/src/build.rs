@@ -173,15 +173,23 @@ fn print_sizes(package: &Path, profile: Profile) -> Result<()> {
     for name in [WASM, "unmasked.js"] {
         let bytes = fs::read(package.join(name))
             .with_context(|| format!("could not read www/pkg/{name}"))?;
-        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-        gzip.write_all(&bytes)?;
-        let mut brotli = brotli::CompressorWriter::new(Vec::new(), 1 << 16, 9, 22);
-        brotli.write_all(&bytes)?;
-        let [raw, gzip, brotli] =
-            [bytes.len(), gzip.finish()?.len(), brotli.into_inner().len()].map(megabytes);
+        let [raw, gzip, brotli] = sizes(&bytes)?.map(megabytes);
         println!("    {name}: {raw} MB, {gzip} MB gzipped, {brotli} MB as brotli");
     }
     Ok(())
+}
+
+/// Bytes as they are, gzipped and as brotli, each as small as it gets.
+pub fn sizes(bytes: &[u8]) -> Result<[usize; 3]> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    gzip.write_all(bytes)?;
+    Ok([bytes.len(), gzip.finish()?.len(), brotli(bytes)?.len()])
+}
+
+fn brotli(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut writer = brotli::CompressorWriter::new(Vec::new(), 1 << 16, 11, 24);
+    writer.write_all(bytes)?;
+    Ok(writer.into_inner())
 }
 
 fn megabytes(bytes: usize) -> String {

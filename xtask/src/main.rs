@@ -1,7 +1,8 @@
-//! Every step that a person or CI takes: `cargo xtask build`, `serve`, `dist`, `test`.
+//! Every step that a person or CI takes: `cargo xtask build`, `serve`, `dist`, `test`, `bench`.
 //!
 //! Only rustup's Rust is needed to build and serve; `dist` needs Node.js too, and `test` says or installs what it needs.
 
+mod bench;
 mod build;
 mod dist;
 mod project;
@@ -53,6 +54,8 @@ enum Command {
     Dist,
     /// Install what the tests need, then run them all
     Test(test::Options),
+    /// Measure every device, natively and in Chromium
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -74,5 +77,6 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Dist => dist::dist().map(|()| ExitCode::SUCCESS),
         Command::Test(options) => test::test(&options),
+        Command::Bench(options) => bench::bench(&options).map(|()| ExitCode::SUCCESS),
     }
 }

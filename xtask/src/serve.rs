@@ -97,7 +97,14 @@ fn router(root: &Path, test_pages: bool) -> Router {
         .nest_service("/examples", ServeDir::new(root.join("examples")))
         .fallback_service(ServeDir::new(root.join("www")));
     if test_pages {
-        router = router.nest_service("/__test__", ServeDir::new(root.join("tests/browser/pages")));
+        for (path, folder) in [
+            ("/__test__", "tests/browser/pages"),
+            ("/__bench__", "tests/bench/pages"),
+            ("/__bench_models__", "target/bench/models"),
+            ("/__peers__", "tests/bench/node_modules"),
+        ] {
+            router = router.nest_service(path, ServeDir::new(root.join(folder)));
+        }
     }
     // Weights hardly shrink, and a progress bar needs their length, which a compressed answer does not tell.
     let compressible =

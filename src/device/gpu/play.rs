@@ -1,15 +1,19 @@
-//! One play: its numbers in one buffer, its dispatches in one submit, what it brings back in one
-//! readback.
+//! Plays: the numbers of each in one buffer, the dispatches of all in one submit, what they bring back
+//! in one readback.
+//!
+//! Plays that follow one another need not wait for each other: the id that one chooses is copied to where the
+//! next one reads its id, on the GPU (see [`Prepared::begin`]).
 
 use std::collections::HashMap;
 
 use super::memory::Caches;
 use super::prepare::{Plan, Prepared, heads};
+use super::timer::Timer;
 use super::wait;
 use crate::device::kernels::{header, stride, workgroups};
 use crate::error::{Error, Result};
 use crate::graph::{
-    Candidate, Choice, Counters, Extent, Label, Op, Play, Played, Site, Tap, Value, What,
+    Candidate, Choice, Counters, Extent, Label, Op, Play, Played, Site, Value, What,
 };
 
 /// A watch of more than this is refused, with its size.
@@ -22,12 +26,38 @@ const FEW_ROWS: usize = 2;
 const CHOICE_WORDS: usize = 4;
 const CANDIDATE_WORDS: usize = 3;
 
-/// How a tap is found again in what was read back.
-enum Found {
-    /// `[variant][head][row][key]` of these unique heads and rows, from this word on.
-    Inside { at: usize, heads: Vec<u32>, rows: Vec<u32> },
-    /// Columns `start ..` of each variant's rows: where each (variant, row) begins.
-    Rows { at: Vec<usize>, start: usize, width: usize },
+/// Where the cells of a tap are found in what is read back: first word and number, stretch after stretch.
+type Found = Vec<(usize, usize)>;
+
+/// Plays that were submitted, until they are read.
+#[derive(Debug)]
+pub struct Begun {
+    /// What they bring back, and of how many bytes it is.
+    staging: Option<(wgpu::Buffer, u64)>,
+    readings: Vec<Reading>,
+    /// Holds the last choice until the next play is done.
+    outbox: wgpu::Buffer,
+    submission: wgpu::SubmissionIndex,
+    timed: Option<Timer>,
+}
+
+/// What one play brings back.
+#[derive(Debug)]
+struct Reading {
+    /// Its first word in the staging buffer.
+    start: usize,
+    choices: usize,
+    /// Asked for, and how many of them there are: no more than the vocabulary has.
+    candidates: (usize, usize),
+    found: Vec<Found>,
+    counters: Counters,
+}
+
+/// A play on its way to the GPU.
+struct Packed {
+    few: bool,
+    layout: Layout,
+    words: Vec<u32>,
 }
 
 /// A copy out of a value's memory, after the run that made it.
@@ -61,74 +91,135 @@ struct Record {
 }
 
 impl Prepared {
-    pub(super) async fn play(&mut self, caches: &Caches, play: &Play<'_>) -> Result<Played> {
+    /// Submits plays, one after the other, and waits for none. Where there is a choice before a play (of the one
+    /// before it here, or the last of `after`), that is its id, whatever its `ids` say.
+    pub(super) async fn begin(
+        &mut self,
+        caches: &Caches,
+        after: Option<&Begun>,
+        plays: &[Play<'_>],
+    ) -> Result<Begun> {
         self.shared.healthy()?;
-        caches.check(&self.shared, &self.graph, play)?;
+        let mut packed = Vec::with_capacity(plays.len());
+        for play in plays {
+            caches.check(&self.shared, &self.graph, play)?;
+            packed.push(self.packed(play)?);
+        }
+        let most = |of: fn(&Packed) -> usize| packed.iter().map(of).max().unwrap_or(0);
+        let picked = plays.iter().map(|play| play.picked.len() * play.variants).max().unwrap_or(0);
+        let later: Vec<u32> =
+            packed.iter().skip(1).flat_map(|packed| &packed.words).copied().collect();
+        self.room(most(|p| p.words.len()), most(|p| p.layout.outbox), picked, later.len()).await?;
+        let shared = self.shared.clone();
+        let total: usize = packed.iter().map(|packed| packed.layout.total).sum();
+        let staging = match 4 * total as u64 {
+            0 => None,
+            bytes => Some((self.staging(bytes).await?, bytes)),
+        };
+        if let Some(first) = packed.first() {
+            shared.queue.write_buffer(&self.memory.play, 0, bytemuck::cast_slice(&first.words));
+        }
+        if !later.is_empty() {
+            shared.queue.write_buffer(&self.memory.later, 0, bytemuck::cast_slice(&later));
+        }
+
+        let timed = Timer::new(&shared, self.few.runs.len().max(self.many.runs.len()));
+        let mut encoder = shared.device.create_command_encoder(&Default::default());
+        let mut readings = Vec::with_capacity(plays.len());
+        let (mut start, mut from) = (0, 0);
+        for (index, (play, packed)) in plays.iter().zip(&packed).enumerate() {
+            let bytes = 4 * packed.words.len() as u64;
+            if index > 0 {
+                encoder.copy_buffer_to_buffer(
+                    &self.memory.later,
+                    from,
+                    &self.memory.play,
+                    0,
+                    bytes,
+                );
+                from += bytes;
+            }
+            let before =
+                if index > 0 { Some(&self.memory.outbox) } else { after.map(|a| &a.outbox) };
+            if let Some(outbox) = before {
+                let to = 4 * u64::from(packed.words[header::IDS]);
+                encoder.copy_buffer_to_buffer(outbox, 0, &self.memory.play, to, 4);
+            }
+            let buffer = staging.as_ref().map(|(buffer, _)| (buffer, start));
+            let dispatches =
+                self.encode(&mut encoder, caches, play, packed, buffer, timed.as_ref())?;
+            let submits = (index == 0) as u32;
+            let readbacks = (index == 0 && staging.is_some()) as u32;
+            readings.push(self.reading(
+                play,
+                &packed.layout,
+                start,
+                Counters { dispatches, submits, readbacks },
+            ));
+            start += packed.layout.total;
+        }
+        if let Some(timer) = &timed {
+            timer.resolve(&mut encoder);
+        }
+        let submission = shared.queue.submit([encoder.finish()]);
+        Ok(Begun { staging, readings, outbox: self.memory.outbox.clone(), submission, timed })
+    }
+
+    /// Waits for plays and reads what they bring back.
+    pub(super) async fn finish(&mut self, begun: Begun) -> Result<Vec<Played>> {
+        let words = match begun.staging {
+            Some((staging, bytes)) => {
+                let words = self.read(&staging, bytes, &begun.submission).await?;
+                self.free.push(staging);
+                words
+            }
+            None => Vec::new(),
+        };
+        if let Some(timer) = begun.timed {
+            timer.read(&self.shared, &begun.submission).await?;
+        }
+        Ok(begun.readings.into_iter().map(|reading| reading.read(&words)).collect())
+    }
+
+    fn packed(&self, play: &Play<'_>) -> Result<Packed> {
         let few = play.slots.len() * play.variants <= FEW_ROWS
             && play.taps.iter().all(|tap| match self.graph.labelled(tap.label) {
                 Some(value) => self.few.makes(self.graph.root(value).0),
                 None => true,
             });
-        let (layout, words) = {
-            let plan = if few { &self.few } else { &self.many };
-            let layout = self.layout(plan, play)?;
-            let words = self.pack(plan, play, &layout);
-            (layout, words)
-        };
-        self.room(words.len(), layout.outbox, play.picked.len() * play.variants).await?;
-        let shared = self.shared.clone();
-        shared.queue.write_buffer(&self.memory.play, 0, bytemuck::cast_slice(&words));
-
         let plan = if few { &self.few } else { &self.many };
-        let bytes = 4 * layout.total as u64;
-        let staging = match (bytes, self.staging.take()) {
-            (0, staging) => staging,
-            (_, Some(staging)) if staging.size() >= bytes => Some(staging),
-            _ => Some(
-                shared
-                    .scoped("readback", || {
-                        shared.device.create_buffer(&wgpu::BufferDescriptor {
-                            label: Some("readback"),
-                            size: bytes.next_power_of_two().max(1024),
-                            usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
-                            mapped_at_creation: false,
-                        })
-                    })
-                    .await?,
-            ),
-        };
-
-        let mut counters = Counters::default();
-        let commands = self.encode(plan, caches, play, &layout, staging.as_ref(), &mut counters)?;
-        shared.queue.submit([commands]);
-        counters.submits = 1;
-        let words: Vec<u32> = match staging {
-            Some(staging) if bytes > 0 => {
-                let words = self.read(&staging, bytes).await?;
-                self.staging = Some(staging);
-                counters.readbacks = 1;
-                words
-            }
-            unread => {
-                self.staging = unread;
-                vec![]
-            }
-        };
-        Ok(Played {
-            choices: self.choices(play, &words),
-            taps: layout
-                .found
-                .iter()
-                .zip(play.taps)
-                .map(|(f, t)| f.read(play, t, &words))
-                .collect(),
-            counters,
-        })
+        let layout = self.layout(plan, play)?;
+        let words = self.pack(plan, play, &layout);
+        Ok(Packed { few, layout, words })
     }
 
-    /// The first words of the staging buffer, when they are there.
-    async fn read(&self, staging: &wgpu::Buffer, bytes: u64) -> Result<Vec<u32>> {
-        wait::map(&self.shared, staging, bytes).await?;
+    /// A buffer to read back from: one that is free, or a new one.
+    async fn staging(&mut self, bytes: u64) -> Result<wgpu::Buffer> {
+        if let Some(free) = self.free.iter().position(|buffer| buffer.size() >= bytes) {
+            return Ok(self.free.swap_remove(free));
+        }
+        // What was too small once is too small again.
+        self.free.clear();
+        let shared = self.shared.clone();
+        let make = || {
+            shared.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("readback"),
+                size: bytes.next_power_of_two().max(1024),
+                usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
+                mapped_at_creation: false,
+            })
+        };
+        shared.scoped("readback", make).await
+    }
+
+    /// The first words of a staging buffer, when they are there.
+    async fn read(
+        &self,
+        staging: &wgpu::Buffer,
+        bytes: u64,
+        submission: &wgpu::SubmissionIndex,
+    ) -> Result<Vec<u32>> {
+        wait::map(&self.shared, staging, bytes, submission).await?;
         let view = staging.get_mapped_range(..bytes).map_err(|error| {
             Error::device("readback", "what the GPU computed", error.to_string())
         })?;
@@ -138,22 +229,28 @@ impl Prepared {
         Ok(words)
     }
 
+    /// The dispatches of a play and the copies of what it brings back; gives how many dispatches.
     fn encode(
         &self,
-        plan: &Plan,
+        encoder: &mut wgpu::CommandEncoder,
         caches: &Caches,
         play: &Play<'_>,
-        layout: &Layout,
-        staging: Option<&wgpu::Buffer>,
-        counters: &mut Counters,
-    ) -> Result<wgpu::CommandBuffer> {
-        let mut encoder = self.shared.device.create_command_encoder(&Default::default());
+        packed: &Packed,
+        staging: Option<(&wgpu::Buffer, usize)>,
+        timer: Option<&Timer>,
+    ) -> Result<u32> {
+        let plan = if packed.few { &self.few } else { &self.many };
+        let layout = &packed.layout;
+        let mut dispatches = 0;
         let mut next = 0;
         while next < plan.runs.len() {
-            // A pass goes on until something is to be copied out before it is overwritten.
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            let mut copied = false;
-            while next < plan.runs.len() && !copied {
+            // A pass goes on until something is to be copied out before it is overwritten (or a dispatch is timed).
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: None,
+                timestamp_writes: timer.map(|timer| timer.writes(next)),
+            });
+            let mut ends = false;
+            while next < plan.runs.len() && !ends {
                 let run = &plan.runs[next];
                 let rows = match run.launch.extent {
                     Extent::Rows => play.slots.len(),
@@ -176,24 +273,28 @@ impl Prepared {
                         pass.set_bind_group(1, group, &[]);
                     }
                     pass.dispatch_workgroups(x, y, z);
-                    counters.dispatches += 1;
+                    dispatches += 1;
+                    if let Some(timer) = timer {
+                        timer.note(next, run.launch.kernel.name, [x, y, z]);
+                    }
                 }
-                copied = layout.copies.iter().any(|copy| copy.run == next);
+                ends = timer.is_some() || layout.copies.iter().any(|copy| copy.run == next);
                 next += 1;
             }
             drop(pass);
-            let Some(staging) = staging else { continue };
+            let Some((staging, start)) = staging else { continue };
             for copy in layout.copies.iter().filter(|copy| copy.run + 1 == next) {
                 if let Some((buffer, _)) = self.home(plan, copy.value) {
-                    encoder.copy_buffer_to_buffer(buffer, copy.from, staging, copy.to, copy.bytes);
+                    let to = 4 * start as u64 + copy.to;
+                    encoder.copy_buffer_to_buffer(buffer, copy.from, staging, to, copy.bytes);
                 }
             }
         }
-        if let (Some(staging), true) = (staging, layout.outbox > 0) {
+        if let (Some((staging, start)), true) = (staging, layout.outbox > 0) {
             let bytes = 4 * layout.outbox as u64;
-            encoder.copy_buffer_to_buffer(&self.memory.outbox, 0, staging, 0, bytes);
+            encoder.copy_buffer_to_buffer(&self.memory.outbox, 0, staging, 4 * start as u64, bytes);
         }
-        Ok(encoder.finish())
+        Ok(dispatches)
     }
 
     /// Decides where everything goes that is to come back.
@@ -231,7 +332,16 @@ impl Prepared {
                 heads: heads.clone(),
                 rows: rows.clone(),
             });
-            found.push(Some(Found::Inside { at, heads, rows }));
+            let index = |list: &[u32], wanted: u32| list.binary_search(&wanted).unwrap_or(0);
+            let mut cells = Found::new();
+            for variant in 0..play.variants {
+                for head in &tap.heads {
+                    let h = variant * heads.len() + index(&heads, *head);
+                    let place = |row: &u32| at + (h * rows.len() + index(&rows, *row)) * keys;
+                    cells.extend(tap.rows.iter().map(|row| (place(row), keys)));
+                }
+            }
+            found.push(Some(cells));
         }
         // Then what is copied from values, each run of rows of a value once.
         layout.total = layout.outbox;
@@ -272,11 +382,12 @@ impl Prepared {
                     }
                 }
             }
-            let at = (0..play.variants)
+            let width = self.graph.info(value).width;
+            let cells = (0..play.variants)
                 .flat_map(|variant| tap.rows.iter().map(move |row| (variant, *row)))
-                .map(|place| at_row[&place])
+                .map(|place| (at_row[&place] + start, width))
                 .collect();
-            layout.found.push(Found::Rows { at, start, width: self.graph.info(value).width });
+            layout.found.push(cells);
         }
         if !play.taps.is_empty() && 4 * layout.total > MOST_WATCHED {
             let got = format!("{:.1} MB", layout.total as f64 * 4.0 / 1048576.0);
@@ -355,59 +466,55 @@ impl Prepared {
         words
     }
 
-    fn choices(&self, play: &Play<'_>, words: &[u32]) -> Vec<Choice> {
+    fn reading(
+        &self,
+        play: &Play<'_>,
+        layout: &Layout,
+        start: usize,
+        counters: Counters,
+    ) -> Reading {
         let vocabulary = self.graph.ops().iter().find_map(|op| match op {
             Op::Sample { logits } => Some(self.graph.info(*logits).width),
             _ => None,
         });
-        let count = play.candidates.min(vocabulary.unwrap_or(0));
-        let each = CHOICE_WORDS + CANDIDATE_WORDS * play.candidates;
-        words
-            .chunks(each)
-            .take(if vocabulary.is_some() { play.draws.len() } else { 0 })
-            .map(|words| Choice {
-                id: words[0],
-                probability: f32::from_bits(words[1]),
-                candidates: words[CHOICE_WORDS..]
-                    .chunks(CANDIDATE_WORDS)
-                    .take(count)
-                    .map(|words| Candidate {
-                        id: words[0],
-                        probability: f32::from_bits(words[1]),
-                        kept: words[2] == 1,
-                    })
-                    .collect(),
-            })
-            .collect()
+        Reading {
+            start,
+            choices: if vocabulary.is_some() { play.draws.len() } else { 0 },
+            candidates: (play.candidates, play.candidates.min(vocabulary.unwrap_or(0))),
+            found: layout.found.clone(),
+            counters,
+        }
     }
 }
 
-impl Found {
-    fn read(&self, play: &Play<'_>, tap: &Tap, words: &[u32]) -> Vec<f32> {
-        let mut floats = vec![];
-        match self {
-            Found::Inside { at, heads, rows } => {
-                let keys = play.keys[tap.label.site as usize];
-                let index = |list: &[u32], wanted: u32| list.binary_search(&wanted).unwrap_or(0);
-                for variant in 0..play.variants {
-                    for head in &tap.heads {
-                        let h = variant * heads.len() + index(heads, *head);
-                        for row in &tap.rows {
-                            let start = at + (h * rows.len() + index(rows, *row)) * keys;
-                            let cells = &words[start..start + keys];
-                            floats.extend(cells.iter().map(|word| f32::from_bits(*word)));
-                        }
-                    }
-                }
-            }
-            Found::Rows { at, start, width } => {
-                for at in at {
-                    let cells = &words[at + start..at + start + width];
-                    floats.extend(cells.iter().map(|word| f32::from_bits(*word)));
-                }
-            }
+impl Reading {
+    /// What the play brought back, out of the words of all.
+    fn read(self, words: &[u32]) -> Played {
+        let words = words.get(self.start..).unwrap_or(&[]);
+        let (asked, count) = self.candidates;
+        let choices = words.chunks(CHOICE_WORDS + CANDIDATE_WORDS * asked).take(self.choices);
+        let choice = |words: &[u32]| Choice {
+            id: words[0],
+            probability: f32::from_bits(words[1]),
+            candidates: words[CHOICE_WORDS..]
+                .chunks(CANDIDATE_WORDS)
+                .take(count)
+                .map(|words| Candidate {
+                    id: words[0],
+                    probability: f32::from_bits(words[1]),
+                    kept: words[2] == 1,
+                })
+                .collect(),
+        };
+        let tap = |found: &Found| {
+            let cells = found.iter().flat_map(|(start, count)| &words[*start..start + count]);
+            cells.map(|word| f32::from_bits(*word)).collect()
+        };
+        Played {
+            choices: choices.map(choice).collect(),
+            taps: self.found.iter().map(tap).collect(),
+            counters: self.counters,
         }
-        floats
     }
 }
 

@@ -30,8 +30,8 @@ pub struct Prepared {
     /// For any number of rows.
     pub(super) many: Plan,
     pub(super) memory: Memory,
-    /// Read back from here: kept between plays, grown on demand.
-    pub(super) staging: Option<wgpu::Buffer>,
+    /// Buffers to read back from that no play is using.
+    pub(super) free: Vec<wgpu::Buffer>,
     /// Streams of positions that the graph reads.
     pub(super) streams: usize,
     params: wgpu::Buffer,
@@ -42,6 +42,8 @@ pub struct Prepared {
 pub(super) struct Memory {
     slots: Vec<Slot>,
     pub play: wgpu::Buffer,
+    /// Plays that wait behind the one in `play`, one after the other.
+    pub later: wgpu::Buffer,
     pub outbox: wgpu::Buffer,
     /// Picked rows, over all variants, that there is memory for.
     pub picked: usize,
@@ -112,14 +114,27 @@ impl Prepared {
         let rows = capacity.rows * capacity.variants;
         let widest = widest_picked(&prepared.memory.slots);
         let picked = (PICKED_BYTES / (4 * widest)).clamp(capacity.variants.min(rows), rows.max(1));
-        prepared.room(play, 4096, picked).await?;
+        prepared.room(play, 4096, picked, 0).await?;
         shared.healthy()?;
         Ok(prepared)
     }
 
-    /// Makes sure that there is memory for a play of so many words, an outbox of so many and so many
-    /// picked rows; only where there is not, buffers are made anew and bound again.
-    pub(super) async fn room(&mut self, play: usize, outbox: usize, picked: usize) -> Result<()> {
+    /// Makes sure that there is memory for a play of so many words, an outbox of so many, so many picked rows and
+    /// so many words of plays behind the first; only where there is not, buffers are made anew and bound again.
+    pub(super) async fn room(
+        &mut self,
+        play: usize,
+        outbox: usize,
+        picked: usize,
+        later: usize,
+    ) -> Result<()> {
+        if self.memory.later.size() < 4 * later as u64 {
+            let bytes = 4 * later.next_power_of_two() as u64;
+            let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+            let shared = self.shared.clone();
+            let make = || shared.storage("plays that wait", bytes, usage);
+            self.memory.later = shared.scoped("plays that wait", make).await??;
+        }
         let memory = &self.memory;
         let bound = self.many.runs.iter().all(|run| run.group.is_some());
         let fits = memory.play.size() >= 4 * play as u64
@@ -233,6 +248,7 @@ fn build(
     let memory = Memory {
         slots,
         play: shared.storage("play", 0, empty)?,
+        later: shared.storage("plays that wait", 0, empty)?,
         outbox: shared.storage("outbox", 0, wgpu::BufferUsages::COPY_SRC)?,
         picked: 0,
     };
@@ -244,7 +260,7 @@ fn build(
         few,
         many,
         memory,
-        staging: None,
+        free: Vec::new(),
         streams,
         params: uniform,
     })

@@ -33,8 +33,13 @@ impl Future for Mapping {
     }
 }
 
-/// Maps the first `bytes` of a buffer for reading and waits until they are there.
-pub(super) async fn map(shared: &Shared, buffer: &wgpu::Buffer, bytes: u64) -> Result<()> {
+/// Maps the first `bytes` of a buffer for reading and waits until a submission has written them.
+pub(super) async fn map(
+    shared: &Shared,
+    buffer: &wgpu::Buffer,
+    bytes: u64,
+    submission: &wgpu::SubmissionIndex,
+) -> Result<()> {
     let state = Arc::new(Mutex::new(State::default()));
     let told = state.clone();
     buffer.map_async(wgpu::MapMode::Read, ..bytes, move |outcome| {
@@ -44,7 +49,7 @@ pub(super) async fn map(shared: &Shared, buffer: &wgpu::Buffer, bytes: u64) -> R
             waker.wake();
         }
     });
-    push(shared)?;
+    push(shared, submission)?;
     match Mapping(state).await {
         Ok(()) => shared.healthy(),
         Err(error) => {
@@ -55,8 +60,10 @@ pub(super) async fn map(shared: &Shared, buffer: &wgpu::Buffer, bytes: u64) -> R
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-fn push(shared: &Shared) -> Result<()> {
-    let waited = shared.device.poll(wgpu::PollType::wait_indefinitely());
+fn push(shared: &Shared, submission: &wgpu::SubmissionIndex) -> Result<()> {
+    // Not for whatever was submitted since: the next step may already be on its way.
+    let submission_index = Some(submission.clone());
+    let waited = shared.device.poll(wgpu::PollType::Wait { submission_index, timeout: None });
     shared.healthy()?;
     match waited {
         Ok(_) => Ok(()),
@@ -66,7 +73,7 @@ fn push(shared: &Shared) -> Result<()> {
 
 /// Firefox finishes a mapping only when something else is submitted.
 #[cfg(target_arch = "wasm32")]
-fn push(shared: &Shared) -> Result<()> {
+fn push(shared: &Shared, _: &wgpu::SubmissionIndex) -> Result<()> {
     shared.queue.submit([]);
     Ok(())
 }

@@ -1,0 +1,224 @@
+//! The native half of `cargo xtask bench`: measures a device and writes a line of JSON a sample.
+//!
+//! `cargo run --release --example speed -- --device cpu --model www/models/en-fr-causal`
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Instant;
+
+use clap::Parser;
+use serde_json::{Value, json};
+use unmasked::device::{Choice, Device};
+use unmasked::engine::Engine;
+use unmasked::error::{Error, Result};
+use unmasked::request::{Request, Select, Watch, Watchable};
+use unmasked::session::Session;
+use unmasked::speed::{Matmul, SHAPES};
+use unmasked::trace::Step;
+
+#[derive(Parser)]
+struct Arguments {
+    /// cpu or gpu
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Model folders; several times
+    #[arg(long)]
+    model: Vec<PathBuf>,
+    /// The sentence that models with a vocabulary of words get
+    #[arg(long, default_value = "My sister wants to learn English.")]
+    text: String,
+    /// Prompts of so many random ids instead of the text
+    #[arg(long)]
+    prompt: Option<usize>,
+    /// New tokens
+    #[arg(long, default_value_t = 32)]
+    steps: usize,
+    /// Samples of everything
+    #[arg(long, default_value_t = 5)]
+    repeats: usize,
+    /// Measure the matmul shapes too, in these formats
+    #[arg(long)]
+    format: Vec<String>,
+    /// Watch attention of all layers and heads, as the page does
+    #[arg(long)]
+    watch: bool,
+    /// Time each dispatch of this kernel instead (a name in shaders/, or `all`)
+    #[arg(long)]
+    shader: Option<String>,
+}
+
+fn main() -> ExitCode {
+    match pollster::block_on(run(&Arguments::parse())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("speed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<()> {
+    let choice = match arguments.device.as_str() {
+        "gpu" => Choice::Gpu,
+        _ => Choice::Cpu,
+    };
+    let device = Rc::new(Device::open(choice).await?);
+    let place = format!("native {}", device.report().backend);
+    let adapter = device.report().adapter.clone();
+    let tell = |mut record: Value| {
+        record["place"] = json!(place);
+        record["adapter"] = json!(adapter);
+        println!("{record}");
+    };
+    for folder in &arguments.model {
+        let engine = Engine::load(files(folder)?, device.clone())?;
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().to_string();
+        if let Some(shader) = &arguments.shader {
+            for record in kernels(arguments, &engine, shader).await? {
+                tell(record);
+            }
+            continue;
+        }
+        let mut session = Session::new();
+        // Memory and pipelines are made by the first run, which is not told.
+        for repeat in 0..=arguments.repeats {
+            let mut record = sample(arguments, &engine, &mut session).await?;
+            record["case"] = json!("model");
+            record["model"] = json!(match arguments.prompt {
+                Some(prompt) => format!("{name}, {prompt} ids"),
+                None => name.clone(),
+            });
+            if repeat > 0 {
+                tell(record);
+            }
+        }
+    }
+    for format in &arguments.format {
+        for shape in SHAPES {
+            let mut matmul = Matmul::new(&device, shape, format).await?;
+            matmul.measure(&device).await?;
+            for _ in 0..arguments.repeats {
+                let gflops = matmul.measure(&device).await?;
+                let shape = shape.map(|size| size.to_string()).join("x");
+                tell(
+                    json!({ "case": "matmul", "shape": shape, "format": format, "gflops": gflops }),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A request that starts anew: nothing of the run before is still held.
+fn request(arguments: &Arguments, engine: &Engine) -> Request {
+    let what = if arguments.watch { vec![Watchable::Attention] } else { Vec::new() };
+    let watch = Watch { rows: Select::All, what, ..Watch::default() };
+    let mut request = Request {
+        max_new_tokens: Some(arguments.steps),
+        candidates: Some(if arguments.watch { 10 } else { 1 }),
+        watch,
+        ..Request::default()
+    };
+    match arguments.prompt {
+        Some(length) => request.ids = Some(unmasked::speed::prompt(length, engine.spec.vocabulary)),
+        None => request.text = Some(arguments.text.clone()),
+    }
+    if !engine.spec.generates() {
+        let blank = engine.spec.special.mask;
+        let ids = request.ids.take().or_else(|| {
+            let input = engine.tokenize(&arguments.text, None).ok()?;
+            Some(input.tokens.iter().map(|token| token.id).collect())
+        });
+        // An encoder says something of every row where every row is a blank.
+        request.text = None;
+        request.ids = ids.map(|ids| ids.iter().map(|id| blank.unwrap_or(*id)).collect());
+    }
+    request
+}
+
+async fn sample(arguments: &Arguments, engine: &Engine, session: &mut Session) -> Result<Value> {
+    // Another first token makes every row of the cache stale.
+    let mut other = request(arguments, engine);
+    other.text = None;
+    other.ids = Some(vec![unmasked::speed::prompt(1, engine.spec.vocabulary)[0] + 1; 2]);
+    other.max_new_tokens = Some(1);
+    session.begin(engine, &other).await?;
+    while session.next(engine).await?.is_some() {}
+
+    let request = request(arguments, engine);
+    let start = Instant::now();
+    session.begin(engine, &request).await?;
+    let mut stamps: Vec<f64> = Vec::new();
+    let mut steps: Vec<Step> = Vec::new();
+    while let Some(step) = session.next(engine).await? {
+        stamps.push(start.elapsed().as_secs_f64() * 1e3);
+        steps.push(step);
+        if !engine.spec.generates() && steps.len() == request.ids.as_ref().map_or(0, Vec::len) {
+            break;
+        }
+    }
+    let Some(first) = stamps.first() else {
+        return Err(Error::input("bench", "a step", "none"));
+    };
+    let last = &stamps[stamps.len() - 1];
+    let per_second = (stamps.len() - 1) as f64 / (last - first) * 1e3;
+    // What the steps after the first took together: several may share a submit.
+    let later = &steps[1..];
+    let sum = |of: fn(&Step) -> u32| later.iter().map(of).sum::<u32>() as f64 / later.len() as f64;
+    let mut record = json!({
+        "first_ms": first,
+        "tokens": steps.len(),
+        "ids": steps.iter().map(|step| step.chosen).collect::<Vec<_>>(),
+        "first_dispatches": steps[0].stats.dispatches,
+    });
+    if engine.spec.generates() && !later.is_empty() {
+        record["tokens_per_s"] = json!(per_second);
+        record["dispatches"] = json!(sum(|step| step.stats.dispatches));
+        record["submits"] = json!(sum(|step| step.stats.submits));
+        record["readbacks"] = json!(sum(|step| step.stats.readbacks));
+    }
+    Ok(record)
+}
+
+/// Every dispatch of a kernel, timed by the GPU: in the pass over the prompt and in a step.
+async fn kernels(arguments: &Arguments, engine: &Engine, shader: &str) -> Result<Vec<Value>> {
+    let mut request = request(arguments, engine);
+    let mut records = Vec::new();
+    engine.device.time_dispatches()?;
+    for (pass, new_tokens) in [("prompt", 1), ("step", 2)] {
+        request.max_new_tokens = Some(new_tokens);
+        for repeat in 0..=arguments.repeats {
+            let mut session = Session::new();
+            session.begin(engine, &request).await?;
+            let mut last = Vec::new();
+            while session.next(engine).await?.is_some() {
+                last = engine.device.timings();
+            }
+            let chosen = last.iter().filter(|time| shader == "all" || time.kernel == shader);
+            for time in chosen.filter(|_| repeat > 0) {
+                records.push(json!({
+                    "case": "kernel", "pass": pass, "kernel": time.kernel,
+                    "workgroups": time.workgroups, "microseconds": time.microseconds,
+                }));
+            }
+        }
+    }
+    Ok(records)
+}
+
+fn files(folder: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let unreadable = |error: std::io::Error| {
+        Error::input(format!("`{}`", folder.display()), "a model folder", error.to_string())
+    };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        if entry.path().is_file() {
+            let name = entry.file_name().to_string_lossy().to_string();
+            files.push((name, fs::read(entry.path()).map_err(unreadable)?));
+        }
+    }
+    Ok(files)
+}

@@ -1,0 +1,123 @@
+/**
+ * The browser's half of `cargo xtask bench`: drives Chromium and writes a line of JSON a sample. What is compared is
+ * measured in turn, so that a ratio holds on a machine whose speed changes from minute to minute.
+ *
+ *   node tests/bench/bench.mjs '{ "url", "chromium", "repeats", "tokens", "shipped", "text", "peers", "shapes" }'
+ */
+import { chromium } from 'playwright-core';
+
+const plan = JSON.parse(process.argv[2]);
+const tell = (record) => console.log(JSON.stringify(record));
+const note = (text) => console.error(`    ${text}`);
+
+const flags = ['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
+  '--disable-sync', '--enable-unsafe-webgpu'];
+// Where there is no graphics card Chromium's own software adapter stands in.
+if (plan.software) flags.push('--use-webgpu-adapter=swiftshader');
+const browser = await chromium.launch({ executablePath: plan.chromium, args: flags });
+
+/** The ids of `unmasked::speed::prompt`. */
+const prompt = (length, vocabulary) => Array.from({ length }, (_, place) => 10 + place * 37 % (vocabulary - 10));
+
+async function open(path) {
+  // The peers need an import map in their page, which the page's own policy has no room for.
+  const context = await browser.newContext({ bypassCSP: true });
+  const page = await context.newPage();
+  page.on('pageerror', (error) => note(`${path}: ${error.message}`));
+  await page.goto(`${plan.url}${path}`);
+  await page.waitForFunction(() => document.documentElement.dataset.ready === 'true', null, { timeout: 120_000 });
+  return page;
+}
+
+const ours = await open('/__bench__/ours.html');
+const peers = plan.peers ? await open('/__bench__/peers.html') : null;
+
+const OURS = [['Chromium wasm', ours, 'cpu'], ['Chromium WebGPU', ours, 'webgpu']];
+const PEERS = peers ? [['transformers.js wasm', peers, 'wasm'], ['transformers.js WebGPU', peers, 'webgpu']] : [];
+const call = (page, method, details) => page.evaluate(([method, details]) => window.bench[method](details), [method, details]);
+
+/** Samples of several competitors, in turn. */
+async function inTurn(places, repeats, measure) {
+  for (let repeat = 0; repeat <= repeats; repeat += 1) {
+    for (const [place, page, device, most] of places) {
+      if (most !== undefined && repeat > most) continue;
+      try {
+        const record = await measure(page, device);
+        // The first run compiles, allocates and warms.
+        if (repeat > 0) tell({ place, ...record });
+      } catch (error) {
+        note(`${place}: ${String(error.message).split('\n')[0]}`);
+        if (repeat === 0) tell({ place, case: 'failed', message: String(error.message).split('\n')[0] });
+      }
+    }
+  }
+}
+
+async function models() {
+  for (const model of plan.shipped) {
+    for (const watch of [false, true]) {
+      note(`${model}${watch ? ', watched' : ''}`);
+      await inTurn(OURS, plan.repeats, async (page, device) => ({
+        case: 'model', model: watch ? `${model}, watched` : model,
+        ...await call(page, 'sample', { model: `/models/${model}/`, device, text: plan.text, tokens: plan.tokens, watch }),
+      }));
+    }
+  }
+  if (!plan.random) return;
+  // The WebGPU peer takes seconds a token on a software adapter: fewer samples, fewer tokens.
+  const places = [...OURS, ...PEERS].map((place) => (place[0] === 'transformers.js WebGPU' ? [...place, Math.min(2, plan.repeats)] : place));
+  for (const [model, length] of [['gpt2', 32], ['gpt2', 128], ['bert', 64], ['t5', 32]]) {
+    note(`${model}, ${length} ids`);
+    const ids = model === 'bert' ? Array(length).fill(4) : prompt(length, 4096);
+    await inTurn(places, plan.repeats, async (page, device) => ({
+      case: 'model', model: `${model}, ${length} ids`,
+      ...await call(page, 'sample', {
+        model: page === ours ? `/__bench_models__/${model}/` : model, device, ids,
+        tokens: page === peers && device === 'webgpu' ? Math.min(plan.tokens, 6) : plan.tokens,
+      }),
+    }));
+  }
+}
+
+async function matmuls() {
+  for (const { shape, count } of plan.shapes) {
+    note(`matmul ${shape.join('x')}`);
+    for (const format of ['f32', 'f16', 'int8']) {
+      const places = format === 'f32' ? [...OURS, ...PEERS] : OURS;
+      await inTurn(places, plan.repeats, async (page, device) => ({
+        case: 'matmul', shape: shape.join('x'), format, ...await call(page, 'matmul', { shape, format, device, count }),
+      }));
+    }
+    await call(ours, 'free');
+  }
+}
+
+/** From navigation to the first token on the page itself, one machine on; then the same again, from the cache. */
+async function colds() {
+  for (let repeat = 0; repeat < Math.max(3, plan.repeats); repeat += 1) {
+    for (const [place, device] of [['Chromium wasm', 'cpu'], ['Chromium WebGPU', 'webgpu']]) {
+      const context = await browser.newContext();
+      await context.addInitScript(() => {
+        addEventListener('unmasked-step', () => { window.firstToken ??= performance.now(); }, true);
+      });
+      for (const visit of ['first', 'second']) {
+        const page = await context.newPage();
+        const sizes = [];
+        page.on('requestfinished', (request) => sizes.push(request.sizes().catch(() => null)));
+        await page.goto(`${plan.url}/#on=causal&device=${device}`);
+        const token = await page.waitForFunction(() => window.firstToken, null, { timeout: 120_000 });
+        const milliseconds = await token.jsonValue();
+        const bytes = (await Promise.all(sizes)).reduce((sum, size) => sum + (size?.responseBodySize ?? 0), 0);
+        tell({ case: 'cold', place, model: `en-fr-causal, ${visit} visit`, first_ms: milliseconds, bytes, requests: sizes.length });
+        await page.close();
+      }
+      await context.close();
+    }
+  }
+}
+
+try {
+  for (const part of plan.parts) await { models, matmuls, colds }[part]();
+} finally {
+  await browser.close();
+}

@@ -1,0 +1,74 @@
+/** The engine as a page uses it, through its worker, with stamps around every step. */
+import { loadEngine } from '/engine.js';
+
+/** Nothing is watched: how a page runs that only wants the text. */
+const NOTHING = { what: [] };
+const ALL = { layers: 'all', heads: 'all', rows: 'all', what: ['attention'] };
+
+const engines = new Map();
+
+async function engineOf(model, device) {
+  const key = `${model} ${device}`;
+  if (!engines.has(key)) engines.set(key, await loadEngine(model, { device }));
+  return engines.get(key);
+}
+
+async function steps(engine, request) {
+  const start = performance.now();
+  const run = engine.generate(request);
+  await run.header;
+  const stamps = [];
+  const found = [];
+  for await (const step of run) {
+    stamps.push(performance.now() - start);
+    found.push(step);
+    if (request.most && found.length === request.most) break;
+  }
+  return { stamps, found };
+}
+
+const average = (steps, field) => steps.reduce((sum, step) => sum + step.stats[field], 0) / steps.length;
+
+/** One run from nothing: `{ text | ids, tokens, watch }`. */
+async function sample({ model, device, text, ids, tokens, watch }) {
+  const engine = await engineOf(model, device);
+  const description = engine.describe();
+  const { architecture, special } = description;
+  // Another beginning makes every row of the cache stale.
+  await steps(engine, { ids: [11, 11], maxNewTokens: 1, candidates: 1, watch: NOTHING, most: 1 });
+  const request = { maxNewTokens: tokens, candidates: watch ? 10 : 1, watch: watch ? ALL : NOTHING };
+  if (architecture === 'encoder') {
+    // An encoder says something of every row where every row is a blank.
+    const rows = ids ?? (await engine.tokenize(text)).tokens.map((token) => token.id);
+    request.ids = rows.map((id) => special.mask ?? id);
+  } else if (ids) request.ids = ids;
+  else request.text = text;
+  const { stamps, found } = await steps(engine, request);
+  const [first, ...later] = found;
+  const record = {
+    adapter: engine.device.adapter, first_ms: stamps[0], tokens: found.length, ids: found.map((step) => step.chosen),
+    first_dispatches: first.stats.dispatches,
+  };
+  if (architecture !== 'encoder' && later.length) {
+    record.tokens_per_s = later.length / (stamps.at(-1) - stamps[0]) * 1e3;
+    for (const field of ['dispatches', 'submits', 'readbacks']) record[field] = average(later, field);
+  }
+  return record;
+}
+
+const matmuls = new Map();
+
+async function matmul({ shape, format, device }) {
+  const key = `${shape} ${format} ${device}`;
+  const { default: init, MatmulSpeed } = await import('/pkg/unmasked.js');
+  await init();
+  if (!matmuls.has(key)) {
+    const made = await MatmulSpeed.ready(shape, format, { device });
+    await made.measure();
+    matmuls.set(key, made);
+  }
+  return { gflops: await matmuls.get(key).measure() };
+}
+
+window.bench = { sample, matmul, free: () => { for (const made of matmuls.values()) made.free(); matmuls.clear(); } };
+document.documentElement.dataset.ready = 'true';
