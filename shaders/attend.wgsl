@@ -11,6 +11,7 @@ override BIAS: u32 = 0;
 override BIAS_FORMAT: u32 = 0; // 0: f32, 1: f16, 2: bf16, 3: int8
 
 const TILE = 2048u;
+const BIAS_TILE = 64u; // heads whose words lie together
 const NONE = 0xffffffffu;
 
 // Words of the play's header.
@@ -47,7 +48,7 @@ struct Shape {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> play: array<u32>;
 @group(0) @binding(2) var<storage, read> queries: array<f32>; // [row][q_stride]
-@group(0) @binding(3) var<storage, read> bias: array<u32>; // [(2 * reach - 1) / P][heads], P columns a word
+@group(0) @binding(3) var<storage, read> bias: array<u32>; // [heads / tile][(2 * reach - 1) / P][tile], P columns a word
 @group(0) @binding(4) var<storage, read_write> out: array<f32>; // [row][stride]
 @group(0) @binding(5) var<storage, read_write> outbox: array<f32>;
 @group(1) @binding(0) var<uniform> shape: Shape;
@@ -66,22 +67,30 @@ fn visible(mask: u32, key: u32) -> bool {
 fn bias_of(head: u32, key: u32, slot: u32) -> f32 {
     let columns = 2u * params.reach - 1u;
     let column = u32(clamp(i32(key) - i32(slot) + i32(params.reach) - 1, 0, i32(columns) - 1));
+    let tile = min(params.heads, BIAS_TILE);
+    var packed = 1u;
+    switch BIAS_FORMAT {
+        case 1u, 2u: { packed = 2u; }
+        case 3u: { packed = 4u; }
+        default: {}
+    }
+    let words = (columns + 3u) / 4u * 4u / packed;
+    let word = bias[(head / tile * words + column / packed) * tile + head % tile];
     switch BIAS_FORMAT {
         case 1u: {
-            let pair = unpack2x16float(bias[column / 2u * params.heads + head]);
+            let pair = unpack2x16float(word);
             return select(pair.x, pair.y, (column & 1u) == 1u);
         }
         case 2u: {
-            let word = bias[column / 2u * params.heads + head];
             return bitcast<f32>(select(word << 16u, word & 0xffff0000u, (column & 1u) == 1u));
         }
         case 3u: {
-            let word = bias[column / 4u * params.heads + head];
-            let scale = bitcast<f32>(bias[(columns + 3u) / 4u * params.heads + head]);
+            let padded = (params.heads + tile - 1u) / tile * tile;
+            let scale = bitcast<f32>(bias[words * padded + head]);
             return scale * f32(bitcast<i32>(word << (24u - 8u * (column & 3u))) >> 24u);
         }
         default: {
-            return bitcast<f32>(bias[column * params.heads + head]);
+            return bitcast<f32>(word);
         }
     }
 }

@@ -1,7 +1,7 @@
 // out[row][c] = sum of scale_i * table_i[index_i(row)][c] over one to four tables.
 //
 // One invocation a cell of out, padding included (it becomes 0).
-// A table [entries, width] lies as a matmul's weight does: words[width / P][entries], P values of
+// A table [entries, width] lies as a matmul's weight does: words[entries / tile][width / P][tile], P values of
 // neighbouring columns packed in a word (f32: 1, f16 and bf16: 2, int8: 4; then entries scales).
 
 override LANES: u32 = 64;
@@ -10,6 +10,8 @@ const F32 = 0u;
 const F16 = 1u;
 const BF16 = 2u;
 const INT8 = 3u;
+
+const TILE = 64u; // entries whose words lie together
 
 // Words of the play's header.
 const PLAY_ROWS = 0u;
@@ -99,10 +101,12 @@ fn main(
                 entry = play[play[PLAY_POSITIONS] + (table.index - 2u) * rows + row % rows];
             }
             let per_word = packed(table.format);
-            let word = load(i, column / per_word * table.entries + entry);
+            let tile = min(table.entries, TILE);
+            let words = (params.width + 3u) / 4u * 4u / per_word;
+            let word = load(i, (entry / tile * words + column / per_word) * tile + entry % tile);
             var value = unpack(word, column, table.format);
             if table.format == INT8 {
-                let scales = (params.width + 3u) / 4u * table.entries;
+                let scales = words * ((table.entries + tile - 1u) / tile * tile);
                 value *= bitcast<f32>(load(i, scales + entry));
             }
             sum += table.scale * value;

@@ -15,6 +15,8 @@ override ADD: u32 = 0;
 override STORE: u32 = 0;
 override SHIFT: u32 = 0; // columns from a whole four to the first of x, where x is a view
 
+const TILE = 64u; // outputs whose words lie together
+
 // Words of the play's header.
 const PLAY_ROWS = 0u;
 const PLAY_VARIANTS = 1u;
@@ -50,7 +52,7 @@ struct Shape {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> play: array<u32>;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>; // [row][x_stride]
-@group(0) @binding(3) var<storage, read> weight: array<u32>; // [inputs / P][outputs], P inputs a word; int8: then [outputs] scales
+@group(0) @binding(3) var<storage, read> weight: array<u32>; // [outputs / tile][inputs / P][tile], P inputs a word; int8: then [outputs] scales
 @group(0) @binding(4) var<storage, read> vectors: array<f32>;
 @group(0) @binding(5) var<storage, read> multiply: array<f32>; // [row][multiply_stride]
 @group(0) @binding(6) var<storage, read> add: array<f32>; // [row][add_stride]
@@ -110,14 +112,32 @@ fn activate(x: f32, activation: u32) -> f32 {
     }
 }
 
-// The words of four outputs, LANES apart; outputs past the end repeat the last one.
+// Outputs lie in tiles, so that a workgroup reads its words one after the other.
+fn tile() -> u32 {
+    return min(params.outputs, TILE);
+}
+
+// Where the words of four outputs begin; outputs past the end repeat the last one.
+fn places(outputs: vec4<u32>) -> vec4<u32> {
+    let o = min(outputs, vec4(params.outputs - 1u));
+    var words = (params.inputs + 3u) / 4u;
+    switch FORMAT {
+        case 1u, 2u: { words *= 2u; }
+        case 3u: {}
+        default: { words *= 4u; }
+    }
+    let t = tile();
+    return o / t * (words * t) + o % t;
+}
+
+// The words of four outputs.
 fn words(base: u32, o: vec4<u32>) -> vec4<u32> {
     return vec4(weight[base + o.x], weight[base + o.y], weight[base + o.z], weight[base + o.w]);
 }
 
 // Inputs 4 k .. 4 k + 4 (columns) of four outputs (rows of the matrix).
 fn weights(k: u32, o: vec4<u32>) -> mat4x4<f32> {
-    let n = params.outputs;
+    let n = tile();
     switch FORMAT {
         case 1u: {
             let low = words(2u * k * n, o);
@@ -193,7 +213,8 @@ fn finish(row: u32, output: u32, sum: f32) {
     }
     var result = sum * params.scale;
     if FORMAT == 3u {
-        result *= bitcast<f32>(weight[(params.inputs + 3u) / 4u * params.outputs + output]);
+        let padded = (params.outputs + tile() - 1u) / tile() * tile();
+        result *= bitcast<f32>(weight[(params.inputs + 3u) / 4u * padded + output]);
     }
     if BIAS == 1u {
         result += vectors[params.bias + output];
@@ -245,8 +266,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let at5 = x_row(min(row + 5u, last)) * params.x_stride + params.x_start;
     let at6 = x_row(min(row + 6u, last)) * params.x_stride + params.x_start;
     let at7 = x_row(min(row + 7u, last)) * params.x_stride + params.x_start;
-    let c = min(o, vec4(params.outputs - 1u));
-    let d = min(p, vec4(params.outputs - 1u));
+    let c = places(o);
+    let d = places(p);
     let count = (params.inputs + 3u) / 4u;
 
     var a0 = vec4(0.0);

@@ -186,7 +186,11 @@ static SAMPLE: Kernel = kernel!(
 pub static KERNELS: [&Kernel; 10] =
     [&EMBED, &PICK, &COMBINE, &NORM, &ROTATE, &STORE, &MATMUL_ROW, &MATMUL_ROWS, &ATTEND, &SAMPLE];
 
-/// How a weight lies on the GPU: `words[inner / P][out]`, `P` values of neighbouring columns a word,
+/// Outputs of a weight that lie together; a weight with fewer is one tile. Were all outputs one tile, a workgroup
+/// would jump by a whole row of outputs at every step: of 4,096 outputs that is 16 KB, and most reads miss.
+pub const TILE: usize = 64;
+
+/// How a weight lies on the GPU: `words[out / tile][inner / P][tile]`, `P` values of neighbouring columns a word,
 /// `inner` padded with zeros to a multiple of 4, so that neighbouring outputs read neighbouring words.
 /// A matrix of one row is always f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -197,7 +201,7 @@ pub enum Format {
     F16 = 1,
     /// Two brain floats a word.
     Bf16 = 2,
-    /// Four integers a word; then `out` scales, f32.
+    /// Four integers a word; then a scale an output, f32.
     Int8 = 3,
 }
 

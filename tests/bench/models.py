@@ -50,7 +50,7 @@ class Net:
 
     def weight(self, array):
         name = f"w{len(self.weights)}"
-        self.weights[name] = np.ascontiguousarray(array)
+        self.weights[name] = np.array(array, order="C")
         return name
 
     def ints(self, *numbers):
@@ -154,6 +154,8 @@ def write(folder, config, tensors):
     (folder / "config.json").write_text(json.dumps(config, indent=1))
     save_file({name: np.ascontiguousarray(array) for name, array in tensors.items()}, folder / "model.safetensors")
     vocabulary = {f"t{index}": index for index in range(VOCABULARY)}
+    # What an encoder fills.
+    vocabulary["[MASK]"] = vocabulary.pop("t4")
     tokenizer = {
         "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
         "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": None, "decoder": None,

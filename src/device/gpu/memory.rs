@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use super::{Shared, lock, refused};
 use crate::device::Matrix;
-use crate::device::kernels::Format;
+use crate::device::kernels::{Format, TILE};
 use crate::error::{Error, Result};
 use crate::graph::{CacheInfo, Capacity, Graph, Op, Play, Site};
 
@@ -145,18 +145,19 @@ fn pack(out: usize, inner: usize, matrix: &Matrix) -> (Format, Vec<u32>) {
     }
 }
 
-/// `[out, inner]` as words `[inner / per_word][out]`, `inner` padded to a multiple of 4.
+/// `[out, inner]` as words `[out / tile][inner / per_word][tile]`, `inner` padded to a multiple of 4, `out` to
+/// whole tiles.
 fn spread(out: usize, inner: usize, per_word: usize, value: impl Fn(usize) -> u32) -> Vec<u32> {
-    // A block of outputs at a time, so that both sides stay in the processor's cache.
-    const BLOCK: usize = 16;
     let bits = 32 / per_word;
-    let mut words = vec![0u32; inner.next_multiple_of(4) / per_word * out];
-    for block in (0..out).step_by(BLOCK) {
+    let tile = TILE.min(out);
+    let tall = inner.next_multiple_of(4) / per_word;
+    let mut words = vec![0u32; tall * out.next_multiple_of(tile)];
+    for (first, words) in (0..out).step_by(tile).zip(words.chunks_exact_mut(tall * tile)) {
         for k in 0..inner {
-            let row = k / per_word * out;
+            let row = &mut words[k / per_word * tile..][..tile];
             let shift = bits * (k % per_word);
-            for o in block..(block + BLOCK).min(out) {
-                words[row + o] |= value(o * inner + k) << shift;
+            for (o, word) in (first..out).zip(row) {
+                *word |= value(o * inner + k) << shift;
             }
         }
     }
