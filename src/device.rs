@@ -153,6 +153,16 @@ impl Device {
         }
     }
 
+    /// Has the GPU compile what a graph will need while its weights are still on their way; matrices are taken to be
+    /// half floats, as most files have them. Where that is wrong, nothing is lost but the compiler's time.
+    pub fn warm(&self, graph: &Graph) -> Result<()> {
+        check::graph(graph)?;
+        match self {
+            Device::Cpu(_) => Ok(()),
+            Device::Gpu(gpu) => gpu.warm(graph),
+        }
+    }
+
     /// Readies a graph for plays up to a capacity. All its weights must have been uploaded.
     pub async fn prepare(
         &self,

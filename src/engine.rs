@@ -151,6 +151,13 @@ impl Engine {
         Ok(Engine { device, spec, transformer, tokenizer, weights })
     }
 
+    /// Readies a device for a model of which only `config.json` is there yet: what its graphs need is compiled
+    /// while the weights are on their way.
+    pub fn warm(config: &[u8], device: &Device) -> Result<()> {
+        let (spec, _) = family::recognise(config)?;
+        Transformer::new(&spec)?.graphs().try_for_each(|graph| device.warm(graph))
+    }
+
     /// What ran, for a trace.
     pub fn info(&self) -> ModelInfo {
         ModelInfo {

@@ -54,6 +54,12 @@ impl WasmEngine {
         Ok(WasmEngine { engine, session: RefCell::new(Some(Session::new())) })
     }
 
+    /// Readies the device that [`WasmEngine::load`] will use for a model whose `config.json` has come.
+    pub async fn warm(config: Vec<u8>, options: JsValue) -> Result<(), JsValue> {
+        let device = device(choice_of(&options).map_err(js_error)?).await.map_err(js_error)?;
+        Engine::warm(&config, &device).map_err(js_error)
+    }
+
     /// What runs, and why.
     pub fn device(&self) -> Result<JsValue, JsValue> {
         to_js(self.engine.device.report())

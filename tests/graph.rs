@@ -4,9 +4,9 @@ mod support;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use support::{Bench, Case, Format, Given, Numbers, case, gpu_case, is_cpu, random_bits};
+use support::{Bench, Case, Format, Given, Numbers, Ready, case, gpu_case, is_cpu, random_bits};
 use unmasked::device::{Choice, Device, Matrix};
-use unmasked::error::Kind;
+use unmasked::error::{Error, Kind};
 use unmasked::graph::{
     Activation, CacheInfo, Capacity, Draw, Graph, Heads, Index, Label, Lookup, NormKind, Pairing,
     Played, Rotation, Site, Source, Tap, Value, What,
@@ -15,7 +15,15 @@ use unmasked::mask::{Bits, Mask, Rule};
 
 fn main() {
     support::main(
-        [against_the_reference(), determinism(), hidden_keys(), refusals(), building(), gpu()]
+        [
+            against_the_reference(),
+            determinism(),
+            following(),
+            hidden_keys(),
+            refusals(),
+            building(),
+            gpu(),
+        ]
             .into_iter()
             .flatten()
             .collect(),
@@ -388,6 +396,59 @@ fn determinism() -> Vec<Case> {
         assert_eq!(first.choices.len(), NET.rows);
     }));
     cases
+}
+
+/// Plays that were begun one behind the other give what they give one by one, whoever passes on the ids.
+fn following() -> Vec<Case> {
+    vec![case("plays_that_follow_one_another_are_plays_one_by_one", |device| {
+        let bench = NET.bench();
+        let wanted = Given { taps: bench.given.taps[1..].to_vec(), ..bench.given.clone() };
+        let row = |at: usize, id: u32| {
+            let mut given = wanted.clone();
+            NET.give(&mut given, &bench.given, at, at + 1);
+            given.ids = vec![id];
+            let draw = Draw { temperature: 1.0, uniform: 0.1 * at as f32, ..Draw::GREEDY };
+            given.draws = vec![draw];
+            given.candidates = 3;
+            given
+        };
+        let prompt = |ready: &mut Ready| {
+            let mut given = wanted.clone();
+            NET.give(&mut given, &bench.given, 0, 5);
+            ready.play(&given);
+        };
+        let mut ready = bench.ready(device);
+        prompt(&mut ready);
+        let (mut id, mut alone) = (7, Vec::new());
+        for at in 5..11 {
+            let played = ready.play(&row(at, id));
+            id = played.choices[0].id;
+            alone.push((played.choices, played.taps));
+        }
+        assert!(alone.windows(2).any(|two| two[0].0[0].id != two[1].0[0].id), "ids that differ");
+
+        let mut ready = bench.ready(device);
+        prompt(&mut ready);
+        // Every id but the first is a lie that nobody reads.
+        let given: Vec<Given> = (5..11).map(|at| row(at, if at == 5 { 7 } else { 60 })).collect();
+        let plays: Vec<_> = given.iter().map(Given::play).collect();
+        let Ready { prepared, caches, .. } = &mut ready;
+        let played = pollster::block_on(async {
+            let first = device.begin(prepared, caches, None, &plays[..3]).await?;
+            let second = device.begin(prepared, caches, Some(&first), &plays[3..4]).await?;
+            let third = device.begin(prepared, caches, Some(&second), &plays[4..]).await?;
+            let mut played = device.finish(prepared, first).await?;
+            played.extend(device.finish(prepared, second).await?);
+            played.extend(device.finish(prepared, third).await?);
+            Ok::<_, Error>(played)
+        });
+        let played = played.unwrap();
+        let counters: Vec<_> = played.iter().map(|p| (p.counters.submits, p.counters.readbacks)).collect();
+        let together = |first| if is_cpu(device) { (0, 0) } else { (first, first) };
+        assert_eq!(counters, [1, 0, 0, 1, 1, 0].map(together));
+        let ahead: Vec<_> = played.into_iter().map(|p| (p.choices, p.taps)).collect();
+        assert_eq!(ahead, alone);
+    })]
 }
 
 // ---- hidden keys -----------------------------------------------------------------------------

@@ -11,7 +11,7 @@ use unmasked::session::{Session, Variant};
 use unmasked::trace::Trace;
 
 use machines::{afresh, chosen, difference, forward, logits, of_ids, of_text, quartet, run};
-use support::{Case, Numbers, case, cpu_case, is_cpu};
+use support::{Case, Numbers, case, cpu_case, gpu_case, is_cpu};
 
 const GENERATING: [&str; 3] = ["causal", "prefix", "encoder-decoder"];
 const TEXT: &str = "The old man reads a book in the garden.";
@@ -420,8 +420,99 @@ fn bad_requests() -> Case {
     })
 }
 
+/// What a token of the quartet may cost on a GPU, and that running ahead changes nothing but that.
+fn costs() -> Vec<Case> {
+    let budget = |name: &'static str, a_layer: u32| {
+        gpu_case(format!("{name}::a_token_keeps_to_its_budget"), move |device| {
+            let engine = quartet(name, device);
+            let layers = engine.spec.decoder.layers as u32;
+            let mut request = of_text(TEXT);
+            request.watch = machines::watch(&[Watchable::Attention]);
+            let steps = run(&mut Session::new(), &engine, &request);
+            assert!(steps.len() > 3, "a run of some steps");
+            for step in &steps[1..] {
+                let stats = &step.stats;
+                assert!(stats.dispatches <= a_layer * layers + 3, "{} dispatches", stats.dispatches);
+                assert_eq!((stats.submits, stats.readbacks), (1, 1), "watched: one of each a token");
+            }
+            // Nobody watches: several steps share both.
+            request.watch = machines::watch(&[]);
+            let steps = run(&mut Session::new(), &engine, &request);
+            let submits: u32 = steps.iter().map(|step| step.stats.submits).sum();
+            let readbacks: u32 = steps.iter().map(|step| step.stats.readbacks).sum();
+            assert_eq!(submits, readbacks);
+            assert!((submits as usize) < steps.len(), "{submits} submits, {} steps", steps.len());
+        })
+    };
+    let ahead = |name: &'static str| {
+        case(format!("{name}::running_ahead_changes_nothing"), move |device| {
+            let engine = quartet(name, device);
+            for sampling in [
+                Sampling::default(),
+                Sampling { temperature: 1.3, top_k: 0, top_p: 0.9, seed: 5 },
+            ] {
+                let with = |watch: &[Watchable], most: usize| {
+                    let mut request = of_text(TEXT);
+                    request.sampling = sampling;
+                    request.max_new_tokens = Some(most);
+                    request.watch = machines::watch(watch);
+                    run(&mut Session::new(), &engine, &request)
+                };
+                let watched = with(&[Watchable::Attention, Watchable::Logits], 24);
+                assert_eq!(chosen(&watched), chosen(&with(&[], 24)));
+                assert_eq!(watched.last().unwrap().ended, with(&[], 24).last().unwrap().ended);
+                for most in 1..watched.len() {
+                    let steps = with(&[], most);
+                    assert_eq!(chosen(&steps), chosen(&watched)[..most]);
+                    assert_eq!(steps[most - 1].ended, Some("length"));
+                }
+            }
+        })
+    };
+    let forced = case("causal::a_run_that_was_left_goes_on_elsewhere", |device| {
+        // Steps that were begun and never read leave nothing behind.
+        let engine = quartet("causal", device);
+        let mut session = Session::new();
+        let mut request = of_text(TEXT);
+        request.watch = machines::watch(&[]);
+        let all = run(&mut Session::new(), &engine, &request);
+        pollster::block_on(async {
+            session.begin(&engine, &request).await.unwrap();
+            for _ in 0..3 {
+                session.next(&engine).await.unwrap();
+            }
+        });
+        request.target_ids = vec![all[0].chosen, 400];
+        let steps = run(&mut session, &engine, &request);
+        assert_eq!(chosen(&steps), chosen(&run(&mut Session::new(), &engine, &request)));
+    });
+    let edited = case("causal::a_mask_that_looks_ahead_is_read_again_each_step", |device| {
+        // Row 2 sees row 9 as soon as it is there: that step cannot be computed alone.
+        let engine = quartet("causal", device);
+        let edit = Edit { row: 2, key: 9, visible: true, layer: None, head: None };
+        let mut request = of_ids(&[1, 300, 301, 302, 303, 304, 2], &[]);
+        request.mask = decoder_mask(Mask { rule: Rule::Causal, edits: vec![edit] });
+        request.max_new_tokens = Some(6);
+        let steps = run(&mut Session::new(), &engine, &request);
+        let rows: Vec<usize> = steps.iter().map(|step| step.stats.rows_computed).collect();
+        assert!(rows.len() < 4 || rows[3] > 1, "{rows:?}");
+        for (index, step) in steps.iter().enumerate() {
+            let mut request = request.clone();
+            request.target_ids = chosen(&steps)[..index].to_vec();
+            request.max_new_tokens = Some(1);
+            let fresh = run(&mut Session::new(), &engine, &request);
+            assert_eq!(fresh[0].chosen, step.chosen, "step {index}");
+        }
+    });
+    let mut cases = vec![budget("causal", 5), budget("prefix", 5), budget("encoder-decoder", 8)];
+    cases.extend(GENERATING.map(ahead));
+    cases.extend([forced, edited]);
+    cases
+}
+
 fn main() {
     let mut cases = cached_equals_uncached();
+    cases.extend(costs());
     cases.push(a_later_token_leaves_earlier_rows_alone());
     cases.extend(only_what_changed_is_computed());
     cases.extend(random_edits());

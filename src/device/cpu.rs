@@ -1,4 +1,5 @@
-//! The CPU device: every op in plain Rust, four lanes wide where it is hot, on one thread.
+//! The CPU device: every op in plain Rust, four lanes wide where it is hot; on one thread in a browser, and natively
+//! with threads for the products that are worth it.
 //!
 //! It is the fallback of the page (WebAssembly SIMD) and the yardstick of the tests. A row's
 //! numbers never depend on the rows computed beside it: see `matmul.rs` and
@@ -72,7 +73,14 @@ impl Cpu {
         } else {
             std::env::consts::ARCH
         };
-        let adapter = format!("{adapter}, one thread");
+        #[cfg(target_arch = "wasm32")]
+        let threads = 1;
+        #[cfg(not(target_arch = "wasm32"))]
+        let threads = rayon::current_num_threads();
+        let adapter = match threads {
+            1 => format!("{adapter}, one thread"),
+            many => format!("{adapter}, {many} threads"),
+        };
         Cpu { report: Report { backend: "cpu", adapter, software: false, reason } }
     }
 

@@ -168,6 +168,11 @@ impl Gpu {
         Caches::new(&self.shared, shapes, capacity).await
     }
 
+    /// Has the pipelines of a graph compiled, once a device; nothing waits for them.
+    pub fn warm(&self, graph: &Graph) -> Result<()> {
+        prepare::warm(&self.shared, graph)
+    }
+
     /// Makes all that plays of this graph need: memory, pipelines, bind groups.
     pub async fn prepare(
         &self,

@@ -16,6 +16,8 @@ pub const TARGET: &str = "wasm32-unknown-unknown";
 const NAME: &str = "unmasked";
 const WASM: &str = "unmasked_bg.wasm";
 const STAMP: &str = "build.json";
+/// What a browser downloads.
+const SERVED: [&str; 2] = [WASM, "unmasked.js"];
 
 /// How much time a build may take to make the engine fast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,9 +72,16 @@ pub fn build(profile: Profile) -> Result<()> {
     }
     // Without its stamp a package that is only half written is never taken for a good one.
     fs::remove_file(package.join(STAMP)).ok();
+    for name in SERVED {
+        // A server prefers a compressed file, so an old one would hide the new engine.
+        fs::remove_file(compressed(&package, name)).ok();
+    }
     bind(&compiled, &package)?;
     if let Some(optimiser) = optimiser {
         optimise(&optimiser, &package)?;
+    }
+    if profile == Profile::Shipped {
+        compress(&package)?;
     }
     fs::write(package.join(STAMP), serde_json::to_vec(&stamp)?)
         .context("could not write www/pkg")?;
@@ -166,11 +175,29 @@ fn optimise(optimiser: &Path, package: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Leaves each file beside itself as brotli, as small as it gets: a server that compressed it anew for every visit
+/// would take longer and send more.
+fn compress(package: &Path) -> Result<()> {
+    let start = Instant::now();
+    for name in SERVED {
+        let bytes = fs::read(package.join(name))
+            .with_context(|| format!("could not read www/pkg/{name}"))?;
+        fs::write(compressed(package, name), brotli(&bytes)?)
+            .with_context(|| format!("could not write www/pkg/{name}.br"))?;
+    }
+    println!("    brotli took {:.1} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn compressed(package: &Path, name: &str) -> PathBuf {
+    package.join(format!("{name}.br"))
+}
+
 fn print_sizes(package: &Path, profile: Profile) -> Result<()> {
     if profile == Profile::Dev {
         return Ok(());
     }
-    for name in [WASM, "unmasked.js"] {
+    for name in SERVED {
         let bytes = fs::read(package.join(name))
             .with_context(|| format!("could not read www/pkg/{name}"))?;
         let [raw, gzip, brotli] = sizes(&bytes)?.map(megabytes);

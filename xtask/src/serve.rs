@@ -95,7 +95,8 @@ fn listen(port: u16) -> Result<TcpListener> {
 fn router(root: &Path, test_pages: bool) -> Router {
     let mut router = Router::new()
         .nest_service("/examples", ServeDir::new(root.join("examples")))
-        .fallback_service(ServeDir::new(root.join("www")));
+        // The build leaves the engine beside itself as brotli; the rest is compressed on its way.
+        .fallback_service(ServeDir::new(root.join("www")).precompressed_br());
     if test_pages {
         for (path, folder) in [
             ("/__test__", "tests/browser/pages"),
@@ -205,6 +206,19 @@ mod tests {
         let (status, _, body) =
             wait(ask("/pkg/a.wasm", &[("if-none-match", tag), ("accept-encoding", "br")]));
         assert_eq!((status, body.len()), (StatusCode::NOT_MODIFIED, 0));
+    }
+
+    #[test]
+    fn what_the_build_compressed_is_sent_as_it_is() {
+        std::fs::write(SITE.join("www/pkg/b.wasm"), "plain").unwrap();
+        std::fs::write(SITE.join("www/pkg/b.wasm.br"), "as the build left it").unwrap();
+        let (_, headers, body) = wait(ask("/pkg/b.wasm", &[("accept-encoding", "gzip, br")]));
+        assert_eq!(headers[header::CONTENT_TYPE], "application/wasm");
+        assert_eq!(headers[header::CONTENT_ENCODING], "br");
+        assert_eq!(body, b"as the build left it");
+        let (_, headers, body) = wait(ask("/pkg/b.wasm", &[]));
+        assert_eq!(headers.get(header::CONTENT_ENCODING), None);
+        assert_eq!(body, b"plain");
     }
 
     #[test]

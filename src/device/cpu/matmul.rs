@@ -21,7 +21,7 @@ type Wide = [f32x4; 4];
 ///
 /// Packed formats keep column `4 b + lane` in part `b` of the lane's words, so that shifts alone
 /// bring every weight into its lane.
-trait Chunk: Copy {
+trait Chunk: Copy + Sync {
     fn widen(self) -> Wide;
 
     /// The weights themselves where they need no widening.
@@ -244,8 +244,8 @@ pub fn matmul(
     out: &mut [f32],
     scratch: &mut Scratch,
 ) {
-    let chunks = weight.inner.div_ceil(CHUNK);
-    scratch.x.resize(x.count * chunks, Wide::default());
+    let (rows, chunks) = (x.count, weight.inner.div_ceil(CHUNK));
+    scratch.x.resize(rows * chunks, Wide::default());
     if chunks > 0 {
         for (row, padded) in scratch.x.chunks_exact_mut(chunks).enumerate() {
             let padded: &mut [f32] = bytemuck::cast_slice_mut(padded);
@@ -253,28 +253,90 @@ pub fn matmul(
             padded[weight.inner..].fill(0.0);
         }
     }
-    let mut job = Job { rows: x.count, chunks, outputs: weight.out, bias, scale, out };
+    let Scratch { x, panel } = scratch;
+    let job = Job { rows, chunks, outputs: weight.out, x, bias, scale };
     match &weight.format {
-        Format::F32(weights) => job.run(weights, None, scratch),
-        Format::F16(weights) => job.run(weights, None, scratch),
-        Format::Bf16(weights) => job.run(weights, None, scratch),
-        Format::Int8(weights, scales) => job.run(weights, Some(scales), scratch),
+        Format::F32(weights) => job.run(weights, None, out, panel),
+        Format::F16(weights) => job.run(weights, None, out, panel),
+        Format::Bf16(weights) => job.run(weights, None, out, panel),
+        Format::Int8(weights, scales) => job.run(weights, Some(scales), out, panel),
     }
 }
 
+/// A product, or a thread's part of one.
+#[derive(Clone, Copy)]
 struct Job<'a> {
     rows: usize,
     chunks: usize,
     outputs: usize,
+    x: &'a [Wide],
     bias: Option<&'a [f32]>,
     scale: f32,
-    out: &'a mut [f32],
 }
 
+/// Multiplications of a product that is worth a thread's waking, about 20 microseconds.
+#[cfg(not(target_arch = "wasm32"))]
+const WORTH_SHARING: usize = 1 << 19;
+
 impl Job<'_> {
+    /// A browser's engine has one thread.
+    #[cfg(target_arch = "wasm32")]
+    fn run<C: Chunk>(
+        &self,
+        weights: &[C],
+        scales: Option<&[f32]>,
+        out: &mut [f32],
+        panel: &mut Vec<Wide>,
+    ) {
+        self.run_alone(weights, scales, out, panel);
+    }
+
+    /// Threads take rows, or outputs of a single row. Who computes a sum changes nothing in it.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn run<C: Chunk>(
+        &self,
+        weights: &[C],
+        scales: Option<&[f32]>,
+        out: &mut [f32],
+        panel: &mut Vec<Wide>,
+    ) {
+        use rayon::prelude::*;
+
+        let threads = rayon::current_num_threads();
+        let work = self.rows * self.outputs * self.chunks * CHUNK;
+        if threads == 1 || work < WORTH_SHARING || (2..2 * ROWS).contains(&self.rows) {
+            return self.run_alone(weights, scales, out, panel);
+        }
+        if self.rows == 1 {
+            let each = self.outputs.div_ceil(threads).next_multiple_of(OUTPUTS_OF_ONE);
+            out.par_chunks_mut(each).enumerate().for_each(|(part, out)| {
+                let first = part * each;
+                let part = first..first + out.len();
+                let bias = self.bias.map(|bias| &bias[part.clone()]);
+                let scales = scales.map(|scales| &scales[part.clone()]);
+                let weights = &weights[part.start * self.chunks..part.end * self.chunks];
+                let job = Job { outputs: out.len(), bias, ..*self };
+                job.run_alone(weights, scales, out, &mut Vec::new());
+            });
+        } else {
+            let each = self.rows.div_ceil(threads).next_multiple_of(ROWS);
+            let parts = out.par_chunks_mut(each * self.outputs).enumerate();
+            parts.for_each_init(Vec::new, |panel, (part, out)| {
+                let rows = out.len() / self.outputs;
+                let x = &self.x[part * each * self.chunks..][..rows * self.chunks];
+                Job { rows, x, ..*self }.run_alone(weights, scales, out, panel);
+            });
+        }
+    }
+
     /// Weights are read once. Few rows widen them in registers; many rows share a widened panel.
-    fn run<C: Chunk>(&mut self, weights: &[C], scales: Option<&[f32]>, scratch: &mut Scratch) {
-        let Scratch { x, panel } = scratch;
+    fn run_alone<C: Chunk>(
+        &self,
+        weights: &[C],
+        scales: Option<&[f32]>,
+        out: &mut [f32],
+        panel: &mut Vec<Wide>,
+    ) {
         if self.rows < ROWS {
             let mut output = 0;
             while output < self.outputs {
@@ -283,10 +345,10 @@ impl Job<'_> {
                 for row in 0..self.rows {
                     match left {
                         OUTPUTS_OF_ONE.. => {
-                            self.block::<C, 1, OUTPUTS_OF_ONE>(x, row, weights, output, scales);
+                            self.block::<C, 1, OUTPUTS_OF_ONE>(row, weights, output, scales, out);
                         }
-                        2.. => self.block::<C, 1, 2>(x, row, weights, output, scales),
-                        _ => self.block::<C, 1, 1>(x, row, weights, output, scales),
+                        2.. => self.block::<C, 1, 2>(row, weights, output, scales, out),
+                        _ => self.block::<C, 1, 1>(row, weights, output, scales, out),
                     }
                 }
                 output += match left {
@@ -308,42 +370,42 @@ impl Job<'_> {
                 &panel[..packed.len()]
             });
             match count {
-                3 => self.rows_of::<3>(x, panel, output, scales),
-                2 => self.rows_of::<2>(x, panel, output, scales),
-                _ => self.rows_of::<1>(x, panel, output, scales),
+                3 => self.rows_of::<3>(panel, output, scales, out),
+                2 => self.rows_of::<2>(panel, output, scales, out),
+                _ => self.rows_of::<1>(panel, output, scales, out),
             }
         }
     }
 
     fn rows_of<const O: usize>(
-        &mut self,
-        x: &[Wide],
+        &self,
         panel: &[Wide],
         output: usize,
         scales: Option<&[f32]>,
+        out: &mut [f32],
     ) {
         let whole = self.rows - self.rows % ROWS;
         for row in (0..whole).step_by(ROWS) {
-            self.block::<Wide, ROWS, O>(x, row, panel, output, scales);
+            self.block::<Wide, ROWS, O>(row, panel, output, scales, out);
         }
         for row in whole..self.rows {
-            self.block::<Wide, 1, O>(x, row, panel, output, scales);
+            self.block::<Wide, 1, O>(row, panel, output, scales, out);
         }
     }
 
     /// `R` rows times `O` outputs, all sums in registers.
     #[inline(always)]
     fn block<C: Chunk, const R: usize, const O: usize>(
-        &mut self,
-        x: &[Wide],
+        &self,
         row: usize,
         weights: &[C],
         output: usize,
         scales: Option<&[f32]>,
+        out: &mut [f32],
     ) {
-        let sums = sums::<C, R, O>(x, row, weights, self.chunks);
+        let sums = sums::<C, R, O>(self.x, row, weights, self.chunks);
         for (r, sums) in sums.iter().enumerate() {
-            let out = &mut self.out[(row + r) * self.outputs + output..][..O];
+            let out = &mut out[(row + r) * self.outputs + output..][..O];
             for (o, sum) in sums.iter().enumerate() {
                 let scale = self.scale * scales.map_or(1.0, |scales| scales[output + o]);
                 out[o] = sum * scale + self.bias.map_or(0.0, |bias| bias[output + o]);
@@ -352,7 +414,9 @@ impl Job<'_> {
     }
 }
 
-#[inline(always)]
+/// Not inlined: a compiler that sees more than these sums at once no longer keeps all of them in registers (a
+/// quarter slower in WebAssembly, as measured).
+#[inline(never)]
 fn sums<C: Chunk, const R: usize, const O: usize>(
     x: &[Wide],
     row: usize,

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use super::Shared;
 use super::memory::{Stored, Weights};
 use crate::device::fuse::{Rows, Step, fuse};
-use crate::device::kernels::{self, Context, Launch, Operand, header};
+use crate::device::kernels::{self, Context, Format, Launch, Operand, header};
 use crate::error::Result;
-use crate::graph::{Capacity, Extent, Graph, Index, Op, Site, Value};
+use crate::graph::{Capacity, Extent, Graph, Index, Op, Site, Value, WeightInfo};
 
 /// Picked rows get this much memory at first, if all rows would take more; a play that picks more
 /// makes them grow. (All 1024 rows of logits of GPT-2 are 206 MB.)
@@ -327,6 +327,23 @@ fn plan(
     }
     shared.queue.submit([encoder.finish()]);
     Ok(Plan { runs, homes, attentions })
+}
+
+/// Makes the pipelines that a graph will need, if its matrices are half floats.
+pub(super) fn warm(shared: &Shared, graph: &Graph) -> Result<()> {
+    let format = |info: &WeightInfo| if info.out == 1 { Format::F32 } else { Format::F16 };
+    let formats: Vec<Format> = graph.weights().iter().map(format).collect();
+    for rows in [Rows::Few, Rows::Many] {
+        let mut attention = 0;
+        for step in &fuse(graph, rows) {
+            let software = shared.software;
+            let context = Context { graph, formats: &formats, software, rows, attention };
+            let launch = kernels::launch(&context, step)?;
+            attention += matches!(step, Step::Attend { .. }) as usize;
+            shared.pipeline(launch.kernel, &launch.overrides);
+        }
+    }
+    Ok(())
 }
 
 /// Bytes of a launch's uniform.
