@@ -4,6 +4,7 @@
  *
  *   node tests/bench/bench.mjs '{ "url", "chromium", "repeats", "tokens", "shipped", "text", "peers", "shapes" }'
  */
+import { readFileSync, readdirSync } from 'node:fs';
 import { chromium } from 'playwright-core';
 
 const plan = JSON.parse(process.argv[2]);
@@ -36,13 +37,36 @@ const OURS = [['Chromium wasm', ours, 'cpu'], ['Chromium WebGPU', ours, 'webgpu'
 const PEERS = peers ? [['transformers.js wasm', peers, 'wasm'], ['transformers.js WebGPU', peers, 'webgpu']] : [];
 const call = (page, method, details) => page.evaluate(([method, details]) => window.bench[method](details), [method, details]);
 
+/** Milliseconds of processor time that the browser's processes took so far; null where the system does not say. */
+function processorTime() {
+  const processes = new Map();
+  try {
+    for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+      try {
+        const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+        const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+        processes.set(Number(pid), { parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12]) });
+      } catch { /* it ended meanwhile */ }
+    }
+  } catch {
+    return null;
+  }
+  const isOurs = (pid) => { while (pid > 1 && pid !== process.pid) pid = processes.get(pid)?.parent ?? 0; return pid === process.pid; };
+  let ticks = 0;
+  for (const [pid, one] of processes) if (pid !== process.pid && isOurs(pid)) ticks += one.ticks;
+  return ticks * 10;
+}
+
 /** Samples of several competitors, in turn. */
 async function inTurn(places, repeats, measure) {
   for (let repeat = 0; repeat <= repeats; repeat += 1) {
     for (const [place, page, device, most] of places) {
       if (most !== undefined && repeat > most) continue;
       try {
+        const before = processorTime();
         const record = await measure(page, device);
+        const after = processorTime();
+        if (after !== null && record.case === 'model') record.cpu_ms = after - before;
         // The first run compiles, allocates and warms.
         if (repeat > 0) tell({ place, ...record });
       } catch (error) {

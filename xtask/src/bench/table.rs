@@ -24,8 +24,8 @@ pub fn all(records: &[Record]) -> String {
                 row.push(spread(&numbers(&group, "first_ms")));
                 row.push(spread(&per_token));
                 row.push(spread(&rate));
-                for count in ["dispatches", "submits", "readbacks"] {
-                    row.push(spread(&numbers(&group, count)));
+                for number in ["dispatches", "submits", "readbacks", "tokens", "cpu_ms"] {
+                    row.push(spread(&numbers(&group, number)));
                 }
                 row.push(format!("{}", group.len()));
                 row
@@ -33,7 +33,7 @@ pub fn all(records: &[Record]) -> String {
             .collect(),
         &[
             "model", "place", "first, ms", "a token, ms", "tokens/s", "dispatches", "submits",
-            "readbacks", "samples",
+            "readbacks", "tokens", "processor, ms", "samples",
         ],
     );
     add(
