@@ -19,15 +19,20 @@ const WANTED = /(\.safetensors|\.json)$/;
 
 /**
  * @param {string} folder URL of a model folder
- * @param {{ sizes?: Record<string, number>, onProgress?: (progress: Progress) => void, signal?: AbortSignal }} options
+ * @param {{ sizes?: Record<string, number>, onProgress?: (progress: Progress) => void,
+ *   onFile?: (file: NamedBytes) => void, signal?: AbortSignal }} options onFile: told of each file as it is whole
  *   sizes: bytes of each file where somebody knows them (a compressed body's content-length tells nothing)
  * @returns {Promise<NamedBytes[]>}
  */
-export async function readFolder(folder, { sizes = {}, onProgress, signal } = {}) {
+export async function readFolder(folder, { sizes = {}, onProgress, onFile, signal } = {}) {
   const base = folder.endsWith('/') ? folder : `${folder}/`;
   const tally = new Tally(sizes, onProgress);
   const names = Object.keys(sizes).filter((name) => WANTED.test(name));
-  const read = (name) => readFile(new URL(name, base), name, tally, sizes[name], signal);
+  const read = async (name) => {
+    const file = await readFile(new URL(name, base), name, tally, sizes[name], signal);
+    onFile?.(file);
+    return file;
+  };
   if (names.length) return Promise.all(names.map(read));
   const [config, tokenizer, weights] = await Promise.all([
     read('config.json'), read('tokenizer.json'),

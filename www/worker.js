@@ -18,6 +18,18 @@ let program;
 /** The compiled engine, opened once. */
 const compiled = () => (program ??= openProgram());
 
+/** Engines that load at once share one GPU device: it is opened once. */
+let opening = Promise.resolve();
+const oneByOne = (work) => (opening = opening.then(work, work));
+
+/** While the weights are on their way, the GPU compiles what `config.json` says that it will need. */
+async function warm({ name, bytes }, options) {
+  if (name !== 'config.json') return;
+  // What is wrong here is wrong when the model is loaded, and told then.
+  const { WasmEngine } = await compiled().catch(() => ({}));
+  await oneByOne(() => WasmEngine?.warm(bytes, options)).catch(() => {});
+}
+
 /** One begun run of an engine. Steps wait in `ready` when another request needed the engine before they were pulled. */
 class Run {
   constructor(id) {
@@ -36,10 +48,11 @@ const methods = {
     try {
       const [{ WasmEngine }, read] = await Promise.all([
         compiled(),
-        files ? readFiles(files, { onProgress }) : readFolder(url, { sizes, onProgress, signal: abort.signal }),
+        files ? readFiles(files, { onProgress })
+          : readFolder(url, { sizes, onProgress, onFile: (file) => warm(file, { device }), signal: abort.signal }),
       ]);
       abort.signal.throwIfAborted();
-      const wasm = await WasmEngine.load(read, { device });
+      const wasm = await oneByOne(() => WasmEngine.load(read, { device }));
       if (abort.signal.aborted) wasm.free();
       abort.signal.throwIfAborted();
       engines.set(engine, { wasm, tail: Promise.resolve(), run: null });

@@ -26,6 +26,9 @@ pub struct Options {
     /// The random checkpoints of the peers' table, without the peers (needs the same Python)
     #[arg(long)]
     random: bool,
+    /// Build nothing that takes long: natively with the tests' profile, and www/pkg as it is
+    #[arg(long)]
+    dev: bool,
     /// A smoke run: one sample of everything
     #[arg(long)]
     quick: bool,
@@ -89,7 +92,7 @@ pub fn bench(options: &Options) -> Result<()> {
     let mut records = Vec::new();
     let repeats = if options.quick { 1 } else { options.repeats };
     if let Some(shader) = &options.shader {
-        shader_times(shader, repeats, &mut records)?;
+        shader_times(shader, repeats, options.dev, &mut records)?;
         println!("{}", table::kernels(&records));
         return write(&records);
     }
@@ -103,7 +106,7 @@ pub fn bench(options: &Options) -> Result<()> {
     }
     if wanted(Part::Native) {
         for device in ["cpu", "gpu"] {
-            native(device, repeats, options.quick, random, &mut records)?;
+            native(device, repeats, options, random, &mut records)?;
         }
     }
     let parts: Vec<&str> =
@@ -112,7 +115,7 @@ pub fn bench(options: &Options) -> Result<()> {
             .filter(|(part, _)| wanted(*part))
             .map(|(_, name)| name)
             .collect();
-    if !parts.is_empty() || wanted(Part::Sizes) {
+    if !options.dev && (!parts.is_empty() || wanted(Part::Sizes)) {
         build::build(Profile::Shipped)?;
     }
     if wanted(Part::Sizes) {
@@ -126,11 +129,16 @@ pub fn bench(options: &Options) -> Result<()> {
 }
 
 /// One kernel, dispatch by dispatch, in the causal machine.
-fn shader_times(shader: &str, repeats: usize, records: &mut Vec<Record>) -> Result<()> {
+fn shader_times(
+    shader: &str,
+    repeats: usize,
+    dev: bool,
+    records: &mut Vec<Record>,
+) -> Result<()> {
     if shader != "all" && !project::path(&format!("shaders/{shader}.wgsl")).exists() {
         bail!("no kernel `{shader}`: expected a name in shaders/, or `all`");
     }
-    let mut command = native_command()?;
+    let mut command = native_command(dev)?;
     command.args(["--device", "gpu", "--model", "www/models/en-fr-causal", "--text", TEXT]);
     command.args(["--shader", shader, "--repeats", &repeats.to_string()]);
     collect(&mut command, records)
@@ -139,14 +147,14 @@ fn shader_times(shader: &str, repeats: usize, records: &mut Vec<Record>) -> Resu
 fn native(
     device: &str,
     repeats: usize,
-    quick: bool,
+    options: &Options,
     random: bool,
     records: &mut Vec<Record>,
 ) -> Result<()> {
     println!("native {device}");
     let repeats = repeats.to_string();
     let base = || -> Result<Command> {
-        let mut command = native_command()?;
+        let mut command = native_command(options.dev)?;
         command.args(["--device", device, "--repeats", &repeats]);
         Ok(command)
     };
@@ -155,7 +163,7 @@ fn native(
     for model in SHIPPED {
         command.arg("--model").arg(format!("www/models/{model}"));
     }
-    let formats: &[&str] = if quick { &["f32"] } else { &["f32", "f16", "int8"] };
+    let formats: &[&str] = if options.quick { &["f32"] } else { &["f32", "f16", "int8"] };
     for format in formats {
         command.args(["--format", format]);
     }
@@ -176,11 +184,15 @@ fn native(
     Ok(())
 }
 
-fn native_command() -> Result<Command> {
+fn native_command(dev: bool) -> Result<Command> {
     let mut build = project::cargo();
-    build.args(["build", "--quiet", "--release", "--package", "unmasked", "--example", "speed"]);
+    build.args(["build", "--quiet", "--package", "unmasked", "--example", "speed"]);
+    let folder = if dev { "debug" } else { "release" };
+    if !dev {
+        build.arg("--release");
+    }
     project::run(&mut build)?;
-    let mut command = project::command(project::path("target/release/examples/speed"));
+    let mut command = project::command(project::path("target").join(folder).join("examples/speed"));
     if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
         // Graphics drivers ask for it, and complain of errors where there are none.
         command.env("XDG_RUNTIME_DIR", std::env::temp_dir());

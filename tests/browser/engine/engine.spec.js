@@ -107,6 +107,49 @@ for (const model of GENERATING) {
   });
 }
 
+test('the engine is compiled while it arrives, and what a model needs while its weights do', async ({ page }) => {
+  await page.route('**/worker.js', async (route) => {
+    const answer = await route.fetch();
+    const spy = `
+      const told = new BroadcastChannel('told');
+      const tell = (object, name) => {
+        const { [name]: does } = object;
+        object[name] = function (...details) { told.postMessage(name); return does.apply(this, details); };
+      };
+      tell(WebAssembly, 'instantiateStreaming');
+      tell(WebAssembly, 'instantiate');
+      if (self.GPUDevice) tell(GPUDevice.prototype, 'createComputePipeline');
+      if (self.GPUDevice) tell(GPUAdapter.prototype, 'requestDevice');
+      if (self.GPUQueue) tell(GPUQueue.prototype, 'submit');
+    `;
+    await route.fulfill({ response: answer, body: spy + await answer.text() });
+  });
+  // The weights come last, and late.
+  await page.route('**/model.safetensors', async (route) => {
+    await new Promise((resolve) => { setTimeout(resolve, 3000); });
+    await page.evaluate(() => window.told.push('weights'));
+    await route.continue();
+  });
+  await page.evaluate(() => {
+    window.told = [];
+    new BroadcastChannel('told').addEventListener('message', ({ data }) => window.told.push(data));
+  });
+  await load(page, 'en-fr-causal');
+  const told = await page.evaluate(() => window.told);
+  expect(told.filter((name) => name.startsWith('instantiate'))).toEqual(['instantiateStreaming']);
+  if (deviceHere() !== 'webgpu') return;
+  const before = told.slice(0, told.indexOf('weights'));
+  expect(before.filter((name) => name === 'createComputePipeline').length).toBeGreaterThan(5);
+  // Two models at once share one device, and the second finds every pipeline made.
+  await page.evaluate(async () => {
+    window.told = [];
+    const load = (name) => window.unmasked.loadEngine(`/models/en-fr-${name}/`, { device: 'webgpu' });
+    window.others = await Promise.all(['prefix', 'encoder-decoder'].map(load));
+  });
+  expect(told.filter((name) => name === 'requestDevice')).toHaveLength(1);
+  expect((await page.evaluate(() => window.told)).filter((name) => name === 'requestDevice')).toEqual([]);
+});
+
 test('the encoder fills every blank, at once and one after the other', async ({ page }) => {
   await load(page, 'en-fr-encoder');
   const { special } = await page.evaluate(() => window.engine.describe());

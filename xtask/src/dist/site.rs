@@ -21,9 +21,11 @@ pub fn write(folder: &Path) -> Result<Site> {
     let mut files = BTreeMap::new();
     collect(&project::path("www"), "", &mut files)?;
     collect(&project::path("examples"), "examples/", &mut files)?;
-    files.retain(|path, _| {
-        !LEFT_OUT.contains(&path.as_str()) && (path.ends_with(".html") || !path.ends_with(".rs"))
-    });
+    // A host compresses as it likes: what the build compressed for its own server stays here.
+    let is_left_out = |path: &str| {
+        LEFT_OUT.contains(&path) || [".br", ".rs"].iter().any(|ending| path.ends_with(ending))
+    };
+    files.retain(|path, _| !is_left_out(path));
     files.insert("keep.js".into(), read(&project::path("offline/keep.js"))?);
     let index = files.get("index.html").context("www/ has no index.html")?;
     let index = replace(
