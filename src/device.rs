@@ -29,6 +29,34 @@ pub enum Choice {
     Cpu,
 }
 
+/// Why a device runs, as a word: pages have a sentence for each in their own language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// A person asked for the CPU.
+    Asked,
+    /// The GPU adapter is real hardware.
+    Hardware,
+    /// The GPU was asked for, and its only adapter is software.
+    Software,
+    /// The CPU, as the only GPU adapter is software and slower.
+    SoftwareAdapter,
+    /// The CPU, as this browser has no WebGPU at all.
+    NoWebgpu,
+    /// The CPU, as the browser has WebGPU in windows, but not in workers.
+    WindowOnly,
+    /// The CPU, as browsers offer WebGPU to secure pages only.
+    Insecure,
+    /// The CPU, as no adapter is offered.
+    NoAdapter,
+    /// The CPU, as the adapter gives no device.
+    Refused,
+    /// The CPU, as the adapter can do less than every WebGPU adapter must.
+    Limits,
+    /// The CPU, as the GPU was lost again and again.
+    Lost,
+}
+
 /// Which device runs, and why: always on screen.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Report {
@@ -38,8 +66,31 @@ pub struct Report {
     pub adapter: String,
     /// Whether a GPU adapter is emulated in software.
     pub software: bool,
-    /// Why this one.
+    /// Why this one, as a word.
+    pub cause: Cause,
+    /// Why this one, in English.
     pub reason: String,
+    /// What a GPU adapter may have, and this one has not. Nothing here needs it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<&'static str>,
+}
+
+/// Why there is no GPU.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// As a word.
+    pub cause: Cause,
+    /// In words.
+    pub error: Error,
+}
+
+/// Memory that a device holds for its user, buffer by buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Usage {
+    /// Buffers that are there.
+    pub buffers: usize,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// A matrix `[out, in]` on its way to a device, in the format of its file.
@@ -114,18 +165,49 @@ impl Device {
     /// Opens a device. `Auto` falls back to the CPU and says why; `Gpu` fails where there is none.
     pub async fn open(choice: Choice) -> Result<Device> {
         match choice {
-            Choice::Cpu => Ok(Device::Cpu(cpu::Cpu::new("asked for".into()))),
-            Choice::Gpu => Ok(Device::Gpu(gpu::Gpu::open().await?)),
-            Choice::Auto => Ok(match gpu::Gpu::open().await {
-                Ok(gpu) if gpu.report().software => {
-                    let adapter = &gpu.report().adapter;
-                    let reason =
-                        format!("the only GPU adapter is software ({adapter}), slower than this");
-                    Device::Cpu(cpu::Cpu::new(reason))
-                }
-                Ok(gpu) => Device::Gpu(gpu),
-                Err(error) => Device::Cpu(cpu::Cpu::new(error.to_string())),
-            }),
+            Choice::Gpu => match gpu::Gpu::open().await {
+                Ok(gpu) => Ok(Device::Gpu(gpu)),
+                Err(refusal) => Err(refusal.error),
+            },
+            choice => Ok(Device::open_any(choice).await),
+        }
+    }
+
+    /// Opens a device, and the CPU where there is no GPU, whatever was asked for: the report says why.
+    pub async fn open_any(choice: Choice) -> Device {
+        if choice == Choice::Cpu {
+            return Device::cpu(Cause::Asked, "asked for");
+        }
+        match gpu::Gpu::open().await {
+            Ok(gpu) if gpu.report().software && choice == Choice::Auto => {
+                let adapter = &gpu.report().adapter;
+                let reason =
+                    format!("the only GPU adapter is software ({adapter}), slower than this");
+                Device::cpu(Cause::SoftwareAdapter, reason)
+            }
+            Ok(gpu) => Device::Gpu(gpu),
+            Err(Refusal { cause, error }) => Device::cpu(cause, error.to_string()),
+        }
+    }
+
+    /// The CPU, for this reason.
+    pub fn cpu(cause: Cause, reason: impl Into<String>) -> Device {
+        Device::Cpu(cpu::Cpu::new(cause, reason.into()))
+    }
+
+    /// Whether the device is gone for good: then nothing that lies on it can be used any more.
+    pub fn is_lost(&self) -> bool {
+        match self {
+            Device::Cpu(_) => false,
+            Device::Gpu(gpu) => gpu.is_lost(),
+        }
+    }
+
+    /// What it holds. The CPU keeps everything in the program's own memory and counts nothing.
+    pub fn usage(&self) -> Usage {
+        match self {
+            Device::Cpu(_) => Usage::default(),
+            Device::Gpu(gpu) => gpu.usage(),
         }
     }
 
@@ -287,6 +369,15 @@ impl Weights {
         match self {
             Weights::Cpu(weights) => weights.upload(name, out, inner, matrix),
             Weights::Gpu(weights) => weights.upload(name, out, inner, matrix),
+        }
+    }
+
+    /// Waits until all uploads are known to have found room. [`Device::prepare`] does so too; whoever
+    /// would rather know before it is asked for anything calls this.
+    pub async fn settled(&self) -> Result<()> {
+        match self {
+            Weights::Cpu(_) => Ok(()),
+            Weights::Gpu(weights) => weights.settled().await,
         }
     }
 }

@@ -158,6 +158,21 @@ impl Engine {
         Transformer::new(&spec)?.graphs().try_for_each(|graph| device.warm(graph))
     }
 
+    /// Refuses files that this program's memory cannot hold beside what it holds already: a WebAssembly
+    /// program has 4 GB, and running out of it would end every model of the page.
+    pub fn check_room(files: u64, held: u64) -> Result<()> {
+        const MEMORY: u64 = 1 << 32;
+        // The files, their tensors as a device wants them, and one tensor in between.
+        let need = files.saturating_mul(9) / 4;
+        let left = MEMORY.saturating_sub(held);
+        if need <= left {
+            return Ok(());
+        }
+        let what = format!("model files of {files} bytes");
+        let got = format!("{left} bytes left; close other models, or take a smaller one");
+        Err(Error::new(Kind::Memory, what, format!("room for {need} bytes"), got))
+    }
+
     /// What ran, for a trace.
     pub fn info(&self) -> ModelInfo {
         ModelInfo {

@@ -11,8 +11,12 @@ pub enum Kind {
     Weights,
     /// `tokenizer.json`.
     Tokenizer,
-    /// An adapter, a device, its memory or its loss.
+    /// An adapter or a device that cannot be had, or that refuses something.
     Device,
+    /// The device was there and is gone: all that lay on it must be made again.
+    Lost,
+    /// No memory left on the device.
+    Memory,
     /// More than this device or this engine can hold.
     Limit,
     /// The person (or the page) stopped the run.
@@ -28,6 +32,8 @@ impl Kind {
             Kind::Weights => "weights",
             Kind::Tokenizer => "tokenizer",
             Kind::Device => "device",
+            Kind::Lost => "lost",
+            Kind::Memory => "memory",
             Kind::Limit => "limit",
             Kind::Cancelled => "cancelled",
         }

@@ -9,6 +9,7 @@ mod sweep;
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use web_time::Instant;
 
 use crate::device::{Caches, Prepared};
@@ -20,6 +21,7 @@ use crate::request::{Fill, Request, Resolved, StackInput, Watch, Watchable, reso
 use crate::stream::{Advance, Ahead, Ask, Stage, Stream, keys_of, mask_of};
 use crate::trace::{Forward, MaskPicture, Stats, Step, Trace, Watched};
 
+use generate::why_ended;
 use record::{add, fill_heads, header, merge, new_step, text, timed};
 use sweep::sweep_together;
 
@@ -65,6 +67,15 @@ struct Run {
     /// How many steps were last begun together.
     together: usize,
     ended: bool,
+}
+
+/// A step that a run took before its engine was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Taken {
+    /// Its row.
+    pub row: usize,
+    /// What it chose.
+    pub chosen: u32,
 }
 
 impl Default for Session {
@@ -133,6 +144,44 @@ impl Session {
         Ok(trace)
     }
 
+    /// Begins a run that another engine had begun and lost, where it was: these steps are taken, not
+    /// drawn again, so what follows continues what a reader already has.
+    pub async fn resume(
+        &mut self,
+        engine: &Engine,
+        request: &Request,
+        taken: &[Taken],
+    ) -> Result<Trace> {
+        let trace = self.begin(engine, request).await?;
+        if !engine.spec.generates() && request.fill == Fill::Parallel {
+            // All blanks come from one pass over the text as it was.
+            for _ in taken {
+                self.next(engine).await?;
+            }
+        }
+        let Some(run) = &mut self.run else { return Err(not_ready()) };
+        for Taken { row, chosen } in taken {
+            let ids = &mut run.resolved.output_mut().ids;
+            let fits = match engine.spec.generates() {
+                true => row + 1 == ids.len() && run.steps_left > 0,
+                false => *row < ids.len(),
+            };
+            if !fits || *chosen as usize >= engine.spec.vocabulary {
+                let got = format!("token {chosen} at row {row} of {}", ids.len());
+                return Err(Error::input("steps taken", "those of this run", got));
+            }
+            if engine.spec.generates() {
+                ids.push(*chosen);
+                run.first = false;
+                run.steps_left -= 1;
+                run.ended = why_ended(engine, run, *row, *chosen).is_some();
+            } else {
+                ids[*row] = *chosen;
+            }
+        }
+        Ok(trace)
+    }
+
     /// The next step of the run, or `None` at its end.
     pub async fn next(&mut self, engine: &Engine) -> Result<Option<Step>> {
         let Some(mut run) = self.run.take() else { return Ok(None) };
@@ -141,11 +190,12 @@ impl Session {
             return Ok(None);
         }
         let step = match engine.spec.generates() {
-            true => self.generate(engine, &mut run).await?,
-            false => self.fill(engine, &mut run).await?,
+            true => self.generate(engine, &mut run).await,
+            false => self.fill(engine, &mut run).await,
         };
+        // A step that failed has taken nothing: it can be asked for again.
         self.run = Some(run);
-        Ok(step)
+        step
     }
 
     /// The answer of the run so far, as text.
@@ -368,15 +418,24 @@ impl Session {
 
     // ---- capacity ---------------------------------------------------------------------------
 
+    /// Gives graphs and caches back. The next call makes them again and reads its input anew; a begun
+    /// run goes on.
+    pub fn rest(&mut self) {
+        self.ready = None;
+        self.encoder.forget();
+        self.decoder.forget();
+        if let Some(run) = &mut self.run {
+            run.ahead = None;
+        }
+    }
+
     async fn make_ready(&mut self, engine: &Engine, resolved: &Resolved) -> Result<()> {
         let longest = |input: &Option<StackInput>| input.as_ref().map_or(0, |i| i.ids.len());
         let need = longest(&resolved.encoder).max(longest(&resolved.decoder));
         if self.ready.as_ref().is_some_and(|ready| ready.capacity.rows >= need) {
             return Ok(());
         }
-        self.ready = None;
-        self.encoder.forget();
-        self.decoder.forget();
+        self.rest();
         let positions = need.next_multiple_of(CAPACITY_STEP).min(engine.spec.max_positions);
         self.ready = Some(Ready::new(engine, positions, 1).await?);
         Ok(())

@@ -93,6 +93,11 @@ impl Stream {
         }
     }
 
+    /// Whether the cache holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_none()
+    }
+
     /// Forgets everything: the cache was dropped.
     pub fn forget(&mut self) {
         self.held = None;

@@ -1,6 +1,7 @@
 //! Text to ids and back, and the pieces that a person reads.
 
 mod older;
+mod trust;
 
 use std::collections::BTreeSet;
 
@@ -75,15 +76,24 @@ impl Tokenizer {
 
     /// Reads a `tokenizer.json` and holds it against the model's vocabulary.
     pub fn open(json: &[u8], vocabulary: usize, special: SpecialTokens) -> Result<Tokenizer> {
-        let inner = Inner::from_bytes(json).map_err(|error| {
-            let got = error.to_string();
-            Error::new(Kind::Tokenizer, "`tokenizer.json`", "a tokenizer", got)
-        })?;
+        let refuse = |expected: &str, got: String| {
+            Error::new(Kind::Tokenizer, "`tokenizer.json`", expected, got)
+        };
+        trust::check(json)?;
+        let mut inner = Inner::from_bytes(json)
+            .map_err(|error| refuse("a tokenizer", one_line(&error.to_string())))?;
+        // Cutting is the template's business, and nothing here is padded.
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(|error| refuse("a tokenizer", error.to_string()))?;
         let size = inner.get_vocab_size(true);
         if size > vocabulary {
             let expected = format!("at most the model's {vocabulary} ids");
-            let got = format!("{size} tokens");
-            return Err(Error::new(Kind::Tokenizer, "`tokenizer.json`", expected, got));
+            return Err(refuse(&expected, format!("{size} tokens")));
+        }
+        let vocab = inner.get_vocab(true);
+        if let Some((token, id)) = vocab.iter().find(|(_, id)| **id as usize >= vocabulary) {
+            let expected = format!("ids below the model's {vocabulary}");
+            return Err(refuse(&expected, format!("`{}` with {id}", token.escape_debug())));
         }
         let also_special = inner
             .get_added_tokens_decoder()
@@ -249,6 +259,12 @@ impl Tokenizer {
         [s.pad, s.bos, s.sep, s.eos, s.mask, s.cls].contains(&Some(id))
             || self.also_special.contains(&id)
     }
+}
+
+/// Another library's error as a part of one line.
+fn one_line(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().take(200).flat_map(char::escape_debug).collect()
 }
 
 /// How a tokenizer writes its pieces, by its model and what its decoder undoes.

@@ -5,15 +5,15 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use js_sys::{Array, Reflect, Uint8Array};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
-use crate::device::{Choice, Device};
+use crate::device::{Cause, Choice, Device, Usage};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::request::Request;
-use crate::session::{Session, Variant, default_watch};
+use crate::session::{Session, Taken, Variant, default_watch};
 use crate::speed::Matmul;
 
 thread_local! {
@@ -27,6 +27,52 @@ pub fn start() {
     console_error_panic_hook::set_once();
 }
 
+/// How a model is to be loaded.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+struct Options {
+    device: Wish,
+    /// Whether the page's window has WebGPU: then it is only this worker that has none.
+    window_has_gpu: bool,
+    /// The GPU was lost too often: the CPU, whatever the device says.
+    gpu_given_up: bool,
+}
+
+/// [`Choice`], by its name in JavaScript.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Wish {
+    #[default]
+    Auto,
+    Webgpu,
+    Cpu,
+}
+
+/// What the engines of this worker hold.
+#[wasm_bindgen]
+pub fn usage() -> Result<JsValue, JsValue> {
+    #[derive(Serialize)]
+    struct Held {
+        /// Bytes of this program's own memory, which grows and never shrinks.
+        wasm_bytes: usize,
+        #[serde(flatten)]
+        gpu: Usage,
+    }
+    let gpu = DEVICES.with_borrow(|devices| {
+        devices.iter().map(|(_, device)| device.usage()).fold(Usage::default(), |all, one| Usage {
+            buffers: all.buffers + one.buffers,
+            bytes: all.bytes + one.bytes,
+        })
+    });
+    to_js(&Held { wasm_bytes: memory(), gpu })
+}
+
+/// Bytes of this program's memory.
+fn memory() -> usize {
+    const PAGE: usize = 1 << 16;
+    core::arch::wasm32::memory_size(0) * PAGE
+}
+
 /// A model on a device, with one session.
 #[wasm_bindgen]
 pub struct WasmEngine {
@@ -37,9 +83,16 @@ pub struct WasmEngine {
 
 #[wasm_bindgen]
 impl WasmEngine {
-    /// Loads a model from the files of its folder: `[{ name, bytes }]`, `{ device }`.
+    /// Loads a model from the files of its folder: `[{ name, bytes }]`, [`Options`]. Where there is no
+    /// GPU it loads on the CPU, whatever was asked for, and its report says why.
     pub async fn load(files: Array, options: JsValue) -> Result<WasmEngine, JsValue> {
-        let choice = choice_of(&options).map_err(js_error)?;
+        let options: Options = from_js(options, "device")?;
+        let length = |file: JsValue| {
+            let bytes = Reflect::get(&file, &"bytes".into()).ok()?;
+            bytes.dyn_into::<Uint8Array>().ok().map(|bytes| u64::from(bytes.length()))
+        };
+        let total = files.iter().filter_map(length).sum();
+        Engine::check_room(total, memory() as u64).map_err(js_error)?;
         let mut owned = Vec::with_capacity(files.length() as usize);
         for file in files.iter() {
             let name = Reflect::get(&file, &"name".into())?.as_string().unwrap_or_default();
@@ -49,15 +102,16 @@ impl WasmEngine {
             })?;
             owned.push((name, bytes.to_vec()));
         }
-        let device = device(choice).await.map_err(js_error)?;
+        let device = device(&options).await;
         let engine = Engine::load(owned, device).map_err(js_error)?;
+        engine.weights.settled().await.map_err(js_error)?;
         Ok(WasmEngine { engine, session: RefCell::new(Some(Session::new())) })
     }
 
     /// Readies the device that [`WasmEngine::load`] will use for a model whose `config.json` has come.
     pub async fn warm(config: Vec<u8>, options: JsValue) -> Result<(), JsValue> {
-        let device = device(choice_of(&options).map_err(js_error)?).await.map_err(js_error)?;
-        Engine::warm(&config, &device).map_err(js_error)
+        let options: Options = from_js(options, "device")?;
+        Engine::warm(&config, &*device(&options).await).map_err(js_error)
     }
 
     /// What runs, and why.
@@ -102,6 +156,30 @@ impl WasmEngine {
         let result = session.begin(&self.engine, &request).await;
         self.put(session);
         to_js(&result.map_err(js_error)?)
+    }
+
+    /// Begins a run where another engine lost it: `[{ row, chosen }]` are the steps taken.
+    pub async fn resume(&self, request: JsValue, taken: JsValue) -> Result<JsValue, JsValue> {
+        let request = request_of(request)?;
+        let taken: Vec<Taken> = from_js(taken, "taken")?;
+        let mut session = self.take()?;
+        let result = session.resume(&self.engine, &request, &taken).await;
+        self.put(session);
+        to_js(&result.map_err(js_error)?)
+    }
+
+    /// Gives caches and prepared graphs back until the next call.
+    pub fn rest(&self) -> Result<(), JsValue> {
+        let mut session = self.take()?;
+        session.rest();
+        self.put(session);
+        Ok(())
+    }
+
+    /// Whether its device is gone, and this with it.
+    #[wasm_bindgen(js_name = isLost)]
+    pub fn is_lost(&self) -> bool {
+        self.engine.device.is_lost()
     }
 
     /// The next step of the begun run, `undefined` at its end.
@@ -156,7 +234,12 @@ impl MatmulSpeed {
             js_error(Error::input("shape", "[rows, inner, out]", format!("{shape:?}")))
         };
         let shape = shape.try_into().map_err(wrong)?;
-        let device = device(choice_of(&options).map_err(js_error)?).await.map_err(js_error)?;
+        let options: Options = from_js(options, "device")?;
+        let device = device(&options).await;
+        let report = device.report();
+        if matches!(options.device, Wish::Webgpu) && report.backend != "gpu" {
+            return Err(js_error(Error::device("WebGPU", "an adapter", &report.reason)));
+        }
         let matmul = Matmul::new(&device, shape, &format).await.map_err(js_error)?;
         Ok(MatmulSpeed { device, matmul: RefCell::new(Some(matmul)) })
     }
@@ -180,32 +263,31 @@ impl WasmEngine {
     }
 }
 
-async fn device(choice: Choice) -> Result<Rc<Device>> {
-    let known = DEVICES.with_borrow(|devices| {
+async fn device(options: &Options) -> Rc<Device> {
+    if options.gpu_given_up {
+        let reason = "the GPU was lost three times within a minute";
+        return Rc::new(Device::cpu(Cause::Lost, reason));
+    }
+    let choice = match options.device {
+        Wish::Auto => Choice::Auto,
+        Wish::Webgpu => Choice::Gpu,
+        Wish::Cpu => Choice::Cpu,
+    };
+    let known = DEVICES.with_borrow_mut(|devices| {
+        devices.retain(|(_, device)| !device.is_lost());
         devices.iter().find(|(known, _)| *known == choice).map(|(_, device)| device.clone())
     });
     if let Some(device) = known {
-        return Ok(device);
+        return device;
     }
-    let device = Rc::new(Device::open(choice).await?);
+    let mut device = Device::open_any(choice).await;
+    if options.window_has_gpu && device.report().cause == Cause::NoWebgpu {
+        let reason = "this browser has WebGPU in windows, but not in workers, where models run";
+        device = Device::cpu(Cause::WindowOnly, reason);
+    }
+    let device = Rc::new(device);
     DEVICES.with_borrow_mut(|devices| devices.push((choice, device.clone())));
-    Ok(device)
-}
-
-fn choice_of(options: &JsValue) -> Result<Choice> {
-    let device = match options.is_object() {
-        true => Reflect::get(options, &"device".into()).unwrap_or(JsValue::UNDEFINED),
-        false => JsValue::UNDEFINED,
-    };
-    if device.is_undefined() || device.is_null() {
-        return Ok(Choice::Auto);
-    }
-    match device.as_string().as_deref() {
-        Some("auto") => Ok(Choice::Auto),
-        Some("webgpu") => Ok(Choice::Gpu),
-        Some("cpu") => Ok(Choice::Cpu),
-        _ => Err(Error::input("device", "auto, webgpu or cpu", format!("{device:?}"))),
-    }
+    device
 }
 
 /// A request without a watch set watches attention; one whose set names nothing watches nothing, which

@@ -4,12 +4,15 @@
 //! A checkpoint is hostile until checked: the header is validated by the `safetensors` crate
 //! (lengths, offsets, overlaps), shapes against the graph, numbers against NaN and infinity.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::ops::Range;
 
 use bytemuck::pod_collect_to_vec;
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 use crate::device::Matrix;
 use crate::error::{Error, Result};
@@ -94,6 +97,10 @@ impl Checkpoint {
             let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| {
                 let got = format!("{error} in {} bytes", bytes.len());
                 Error::weights(format!("`{name}`"), "a complete safetensors file", got)
+            })?;
+            serde_json::from_slice::<Distinct>(&bytes[8..8 + header]).map_err(|error| {
+                let what = format!("header of `{name}`");
+                Error::weights(what, "every tensor once", error.to_string())
             })?;
             for (tensor, info) in metadata.tensors() {
                 let (start, end) = info.data_offsets;
@@ -266,6 +273,37 @@ impl Checkpoint {
             let got = format!("{} tensors without it", self.entries.len());
             Error::weights(format!("tensor `{name}`"), "in the weights", got)
         })
+    }
+}
+
+/// A header in which no name stands twice: of two, readers disagree which one counts.
+struct Distinct;
+
+impl<'de> Deserialize<'de> for Distinct {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = Distinct;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "an object of tensors")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(
+                self,
+                mut map: M,
+            ) -> std::result::Result<Distinct, M::Error> {
+                let mut seen = HashSet::new();
+                while let Some((name, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
+                    let shown = name.escape_debug().to_string();
+                    if !seen.insert(name) {
+                        return Err(M::Error::custom(format!("`{shown}` twice")));
+                    }
+                }
+                Ok(Distinct)
+            }
+        }
+        deserializer.deserialize_map(Names)
     }
 }
 

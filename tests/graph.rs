@@ -24,9 +24,9 @@ fn main() {
             building(),
             gpu(),
         ]
-            .into_iter()
-            .flatten()
-            .collect(),
+        .into_iter()
+        .flatten()
+        .collect(),
     );
 }
 
@@ -443,7 +443,8 @@ fn following() -> Vec<Case> {
             Ok::<_, Error>(played)
         });
         let played = played.unwrap();
-        let counters: Vec<_> = played.iter().map(|p| (p.counters.submits, p.counters.readbacks)).collect();
+        let counters: Vec<_> =
+            played.iter().map(|p| (p.counters.submits, p.counters.readbacks)).collect();
         let together = |first| if is_cpu(device) { (0, 0) } else { (first, first) };
         assert_eq!(counters, [1, 0, 0, 1, 1, 0].map(together));
         let ahead: Vec<_> = played.into_iter().map(|p| (p.choices, p.taps)).collect();
@@ -820,8 +821,9 @@ fn gpu() -> Vec<Case> {
             gpu.destroy();
             for _ in 0..2 {
                 let error = ready.try_play(&bench.given).unwrap_err();
-                assert_eq!(error.kind, Kind::Device, "{error}");
+                assert_eq!(error.kind, Kind::Lost, "{error}");
             }
+            assert!(device.is_lost());
             assert!(bench.try_ready(&device).is_err());
         }),
     ]

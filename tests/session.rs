@@ -432,8 +432,16 @@ fn costs() -> Vec<Case> {
             assert!(steps.len() > 3, "a run of some steps");
             for step in &steps[1..] {
                 let stats = &step.stats;
-                assert!(stats.dispatches <= a_layer * layers + 3, "{} dispatches", stats.dispatches);
-                assert_eq!((stats.submits, stats.readbacks), (1, 1), "watched: one of each a token");
+                assert!(
+                    stats.dispatches <= a_layer * layers + 3,
+                    "{} dispatches",
+                    stats.dispatches
+                );
+                assert_eq!(
+                    (stats.submits, stats.readbacks),
+                    (1, 1),
+                    "watched: one of each a token"
+                );
             }
             // Nobody watches: several steps share both.
             request.watch = machines::watch(&[]);
@@ -447,10 +455,9 @@ fn costs() -> Vec<Case> {
     let ahead = |name: &'static str| {
         case(format!("{name}::running_ahead_changes_nothing"), move |device| {
             let engine = quartet(name, device);
-            for sampling in [
-                Sampling::default(),
-                Sampling { temperature: 1.3, top_k: 0, top_p: 0.9, seed: 5 },
-            ] {
+            for sampling in
+                [Sampling::default(), Sampling { temperature: 1.3, top_k: 0, top_p: 0.9, seed: 5 }]
+            {
                 let with = |watch: &[Watchable], most: usize| {
                     let mut request = of_text(TEXT);
                     request.sampling = sampling;

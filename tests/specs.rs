@@ -4,7 +4,7 @@
 mod machines;
 mod support;
 
-use unmasked::device::Device;
+use unmasked::device::{Cause, Device};
 use unmasked::graph::{Activation, NormKind, Pairing};
 use unmasked::model::Transformer;
 use unmasked::request::{Request, Watchable};
@@ -175,7 +175,7 @@ fn one(seed: u64) -> Case {
             assert!((sum - 1.0).abs() < 1e-5, "a row of attention sums to {sum}: {spec:?}");
         }
         if !is_cpu(device) {
-            let cpu = Device::Cpu(unmasked::device::cpu::Cpu::new("reference".into()));
+            let cpu = Device::cpu(Cause::Asked, "reference");
             let reference = afresh(&random(spec.clone(), &cpu, seed), &request);
             let worst = difference(&all, &logits(&reference).concat());
             assert!(worst <= 1e-4, "GPU and CPU logits differ by {worst}: {spec:?}");

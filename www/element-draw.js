@@ -18,6 +18,8 @@ export function drawMachine(parts, drawn) {
   setAttributes(parts.machine, { 'data-architecture': architecture, 'data-phase': machine.phase, 'data-look': show.has('mask'), lang: drawn.lang });
   drawHead(parts, drawn);
   drawAbout(parts.about, drawn);
+  setAttribute(parts.notice, 'hidden', machine.notice === null);
+  setText(parts.notice, machine.notice === null ? '' : t(`notice.${machine.notice}`));
   const showing = frame !== null;
   setAttribute(parts.read, 'hidden', !showing || !show.has('tokens'));
   setAttribute(parts.look, 'hidden', !showing || !show.has('mask'));

@@ -32,13 +32,14 @@ export function buildSkeleton(root) {
     status: make('div', { class: 'status' }),
     stats: make('p', { class: 'stats' }),
     controls: make('div', { class: 'controls', role: 'group' }),
+    notice: make('p', { class: 'notice', role: 'status', hidden: true }),
     say: make('p', { class: 'unseen', role: 'status' }),
   };
   const head = make('header', { class: 'head' }, parts.sign, parts.title, parts.kin, parts.enlarge);
   parts.read = make('section', { class: 'read' }, parts.tokens, parts.cut);
   parts.look = make('section', { class: 'look' }, parts.mask, parts.tables, make('div', { class: 'under' }, parts.hint, parts.tableButton));
   parts.machine = make('article', { class: 'machine' }, head, parts.about, parts.read, parts.look,
-    parts.candidates, parts.status, make('footer', { class: 'foot' }, parts.controls, parts.stats), parts.say);
+    parts.candidates, parts.status, make('footer', { class: 'foot' }, parts.controls, parts.stats), parts.notice, parts.say);
   root.append(parts.machine);
   return parts;
 }

@@ -1,6 +1,7 @@
 /** What the element's attributes ask for, checked: they come from a page's author or from a link. */
 
 import { cleanText } from './state.js';
+import { checkTrace } from './trace.js';
 
 const number = (element, name, fallback, least, most) => {
   const text = element.getAttribute(name);
@@ -51,7 +52,9 @@ export async function readScene(element) {
   }
   if (typeof trace !== 'object' || trace === null) throw new Error(`the ${name} is not an object`);
   if (name === 'trace' && !Array.isArray(trace.steps)) throw new Error('the trace has no steps to play');
-  for (const [key, value] of Object.entries(trace.scene ?? {})) {
+  if (Array.isArray(trace.steps) && trace.steps.length) checkTrace(trace);
+  const settings = typeof trace.scene === 'object' ? trace.scene ?? {} : {};
+  for (const [key, value] of Object.entries(settings)) {
     const plain = ['string', 'number'].includes(typeof value);
     if (SCENE.includes(key.toLowerCase()) && plain && !element.hasAttribute(key)) element.setAttribute(key, String(value));
   }

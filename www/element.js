@@ -234,7 +234,7 @@ export class UnmaskedDemo extends HTMLElement {
   #lookOf({ frame, machine, controls: { t, ...controls }, ...drawn }) {
     const { t: words, ...view } = frame?.view ?? {};
     const shown = frame && [this.#generation, machine.forks, frame.position, frame.waiting, frame.settled, roomFor(frame.length, frame.ended), frame.cutText];
-    return JSON.stringify([machine.phase, machine.progress, machine.error?.message, machine.device, machine.blanked, machine.verdict, shown, view, controls,
+    return JSON.stringify([machine.phase, machine.progress, machine.error?.message, machine.device, machine.notice, machine.blanked, machine.verdict, shown, view, controls,
       drawn.lang, drawn.missing, drawn.architecture, [...drawn.show], drawn.enlargeable, drawn.enlarged]);
   }
 

@@ -8,8 +8,11 @@
  *   engine.free();
  *
  * Engines of one source and device are shared: each handle is freed on its own, the last one frees the engine.
+ * A GPU that is lost, or a worker that dies, costs time and nothing else: the engine is loaded again, what was asked is
+ * done again, and runs go on after the steps that their readers have. `onDevice` tells of it.
  */
 
+import { Losses, MOST_LOSSES } from './losses.js';
 import { EngineError, aborted, call, currentLife } from './worker-client.js';
 
 export { EngineError };
@@ -35,13 +38,14 @@ export { EngineError };
 const shared = new Map();
 let lastEngine = 0;
 let lastRun = 0;
+const losses = new Losses();
 
 /**
  * @param {string|File[]} source URL of a model folder, or its files
  * @param {object} [options]
  * @param {'auto'|'webgpu'|'cpu'} [options.device]
  * @param {(progress: { loaded: number, total: number, file: string }) => void} [options.onProgress]
- * @param {(device: object) => void} [options.onDevice] told of the choice, and of loss and recovery
+ * @param {(device: object) => void} [options.onDevice] told of the device with an `event`: `chosen`, `lost`, `recovered`
  * @param {AbortSignal} [options.signal]
  * @param {Record<string, number>} [options.sizes] bytes of each file, where known (progress, and a check that all came)
  * @returns {Promise<Engine>}
@@ -79,58 +83,103 @@ function checkSource(source, device) {
   }
 }
 
-/** One engine in the worker and how many handles hold it. */
+/** One engine in the worker, how many handles hold it, and how it comes back when its GPU or the worker is lost. */
 class Shared {
+  #loading = null;
+  #abort = null;
+  #life = -1;
+  #lost = false;
+  #fallen = false;
+
   constructor(source, device, key, sizes) {
     this.source = source;
     this.wanted = device;
     this.key = key;
     this.sizes = sizes;
     this.handles = 0;
+    /** Told of progress while it loads. */
     this.listeners = new Set();
-    this.loading = null;
-    this.life = -1;
+    /** Told of the device: `lost`, `recovered`. */
+    this.watchers = new Set();
+    /** Counts loads: a run begun in an earlier one is to be begun again. */
+    this.epoch = 0;
     this.id = 0;
     this.device = null;
     this.description = null;
   }
 
-  get isOpen() { return this.id > 0 && this.life === currentLife(); }
+  get isOpen() { return this.id > 0 && !this.#lost && this.#life === currentLife(); }
 
-  /** Loads once for everybody who waits; loads again where the worker has died since. */
+  /** Loads once for everybody who waits; loads again where it was lost since. */
   async open(onProgress, signal) {
     if (this.isOpen) return;
+    if (this.id > 0 && !this.#lost) this.#lose(`worker ${this.#life}`, 'the engine stopped');
     if (onProgress) this.listeners.add(onProgress);
-    this.loading ??= this.#load().finally(() => { this.loading = null; });
+    this.#loading ??= this.#load().finally(() => { this.#loading = null; });
     try {
-      await withSignal(this.loading, signal);
+      await withSignal(this.#loading, signal);
     } finally {
       if (onProgress) this.listeners.delete(onProgress);
     }
   }
 
+  /**
+   * Does `work`; what is lost while it runs is loaded again, and `work` done again. It must not matter that it was
+   * begun before: runs say which steps they have taken.
+   * @template T
+   * @param {(id: number) => Promise<T>} work
+   * @returns {Promise<T>}
+   */
+  async use(work) {
+    for (let tries = 0; ; tries += 1) {
+      let { epoch } = this;
+      try {
+        await this.open();
+        epoch = this.epoch;
+        return await work(this.id);
+      } catch (error) {
+        if (error.kind !== 'lost' || tries === MOST_LOSSES || this.handles === 0) throw error;
+        if (epoch === this.epoch) this.#lose(error.loss, error.message);
+      }
+    }
+  }
+
+  #lose(loss, reason) {
+    losses.note(loss);
+    if (losses.tooMany && this.device.backend === 'gpu') this.#fallen = true;
+    if (!this.#lost) this.#tell({ event: 'lost', ...this.device, reason });
+    this.#lost = true;
+  }
+
+  #tell(event) {
+    for (const tell of [...this.watchers]) tell(event);
+  }
+
   async #load() {
+    const again = this.id > 0;
+    if (again && this.#life === currentLife()) call('free', { engine: this.id }).catch(() => {});
     const id = (lastEngine += 1);
-    this.abort = new AbortController();
+    this.#abort = new AbortController();
     const where = typeof this.source === 'string'
       ? { url: new URL(this.source, document.baseURI).href } : { files: this.source };
+    const options = { device: this.wanted, windowHasGpu: 'gpu' in navigator && Boolean(navigator.gpu), gpuGivenUp: this.#fallen };
     const life = currentLife();
-    const loaded = await call('load', { engine: id, ...where, sizes: this.sizes, device: this.wanted }, {
-      signal: this.abort.signal,
+    const loaded = await call('load', { engine: id, ...where, sizes: this.sizes, options, again }, {
+      signal: this.#abort.signal,
       onProgress: (progress) => { for (const tell of this.listeners) tell(progress); },
     });
-    this.life = life;
-    this.id = id;
-    this.device = loaded.device;
-    this.description = loaded.description;
+    Object.assign(this, { id, device: loaded.device, description: loaded.description, epoch: this.epoch + 1 });
+    this.#life = life;
+    this.#lost = false;
+    if (again) this.#tell({ event: 'recovered', ...this.device });
   }
 
   release() {
     this.handles -= 1;
     if (this.handles > 0) return;
     if (this.key !== null && shared.get(this.key) === this) shared.delete(this.key);
-    if (this.loading) this.abort.abort();
-    else if (this.isOpen) call('free', { engine: this.id }).catch(() => {});
+    if (this.#loading) this.#abort.abort();
+    else if (this.id > 0 && this.#life === currentLife()) call('free', { engine: this.id }).catch(() => {});
     this.id = 0;
   }
 }
@@ -144,10 +193,11 @@ export class Engine {
 
   constructor(held, onDevice) {
     this.#held = held;
-    this.#onDevice = onDevice;
+    this.#onDevice = (event) => onDevice?.(event);
+    held.watchers.add(this.#onDevice);
   }
 
-  /** What runs, on which adapter, and why: { backend, adapter, software, reason }. */
+  /** What runs, on which adapter, and why: { backend, adapter, software, cause, reason, lacks? }. */
   get device() { return this.#held.device; }
 
   /** What the model is: family, architecture, sizes, heads, masks, ledger. */
@@ -165,14 +215,13 @@ export class Engine {
   /** The mask that a request would run under, as rows of 0 and 1 with its rule. */
   maskPicture(request) { return this.#call('maskPicture', { request: plain(request) }); }
 
-  /** A run to iterate over; `run.header` resolves to the trace's beginning. */
+  /** A run to iterate over; `run.header` resolves to the trace's beginning. A loss does not end it: it goes on. */
   generate(request) {
     const held = this.#held;
     const run = new Run(request, {
-      begin: (details) => this.#call('begin', details),
-      next: (details) => this.#call('next', details),
+      use: (work) => this.#use(work),
+      epoch: () => held.epoch,
       stop: (details) => { if (held.isOpen) call('stop', { engine: held.id, ...details }).catch(() => {}); },
-      life: () => (held.isOpen ? held.life : -1),
       done: () => this.#runs.delete(run),
     });
     this.#runs.add(run);
@@ -187,50 +236,64 @@ export class Engine {
     if (this.#freed) return;
     this.cancel();
     this.#freed = true;
+    this.#held.watchers.delete(this.#onDevice);
     this.#held.release();
   }
 
-  async #call(method, details, signal) {
+  async #use(work) {
     if (this.#freed) throw new EngineError({ message: 'this engine was freed', what: 'engine', expected: 'an engine in use', got: 'a freed one' });
-    const before = this.#held.life;
-    await this.#held.open();
-    if (before !== this.#held.life) this.#onDevice?.({ event: 'restored', ...this.#held.device });
-    return call(method, { engine: this.#held.id, ...details }, { signal });
+    return this.#held.use(work);
+  }
+
+  #call(method, details, signal) {
+    return this.#use((engine) => call(method, { engine, ...details }, { signal }));
   }
 }
 
 /** An async iterable of steps. Pulls one step at a time, so a reader that stops reading stops the engine. */
 class Run {
   #engine;
-  #id = (lastRun += 1);
+  #request;
+  #id = 0;
   #over = false;
-  #life = -1;
+  #epoch = -1;
+  /** What the reader has: a lost run is begun again with these steps taken. */
+  #taken = [];
 
   constructor(request, engine) {
     this.#engine = engine;
+    this.#request = plain(request);
     this.signal = request.signal;
     this.signal?.addEventListener('abort', () => this.cancel(), { once: true });
-    this.header = this.#begin(plain(request));
+    this.header = this.#open();
     this.header.catch(() => this.#finish());
   }
 
-  async #begin(request) {
-    const header = await this.#engine.begin({ run: this.#id, request });
-    this.#life = this.#engine.life();
+  async #open() {
+    const header = await this.#engine.use((engine) => this.#begin(engine));
     if (this.signal?.aborted) throw aborted();
     return header;
+  }
+
+  async #begin(engine) {
+    this.#id = (lastRun += 1);
+    this.#epoch = this.#engine.epoch();
+    return call('begin', { engine, run: this.#id, request: this.#request, taken: this.#taken });
+  }
+
+  async #next(engine) {
+    if (this.#epoch !== this.#engine.epoch()) await this.#begin(engine);
+    return this.#over ? undefined : call('next', { engine, run: this.#id });
   }
 
   async* [Symbol.asyncIterator]() {
     await this.header;
     try {
       while (!this.#over) {
-        if (this.#life !== this.#engine.life()) {
-          throw new EngineError({ message: 'the run was lost when the engine stopped', what: 'run', expected: 'an engine that holds it', got: 'a new one' });
-        }
-        const step = await this.#engine.next({ run: this.#id });
+        const step = await this.#engine.use((engine) => this.#next(engine));
         if (this.#over) break;
         if (step === undefined) { this.#finish(); break; }
+        this.#taken.push({ row: step.row, chosen: step.chosen });
         yield step;
       }
       if (this.signal?.aborted) throw aborted();
@@ -249,6 +312,11 @@ class Run {
     this.#over = true;
     this.#engine.done();
   }
+}
+
+/** What all engines of the page hold: { engines, runs, wasm_bytes, buffers, bytes }, the last two on the GPU. */
+export function usage() {
+  return call('usage', {});
 }
 
 /** What may cross to the worker: no signal, no undefined fields. */

@@ -19,17 +19,21 @@ const WANTED = /(\.safetensors|\.json)$/;
 
 /**
  * @param {string} folder URL of a model folder
- * @param {{ sizes?: Record<string, number>, onProgress?: (progress: Progress) => void,
- *   onFile?: (file: NamedBytes) => void, signal?: AbortSignal }} options onFile: told of each file as it is whole
- *   sizes: bytes of each file where somebody knows them (a compressed body's content-length tells nothing)
+ * @param {object} options
+ * @param {Record<string, number>} [options.sizes] bytes of each file where somebody knows them (a compressed body's
+ *   content-length tells nothing)
+ * @param {(progress: Progress) => void} [options.onProgress]
+ * @param {(file: NamedBytes) => void} [options.onFile] told of each file as it is whole
+ * @param {AbortSignal} [options.signal]
+ * @param {RequestCache} [options.cache] 'force-cache': the very files that came before, and no network where they are kept
  * @returns {Promise<NamedBytes[]>}
  */
-export async function readFolder(folder, { sizes = {}, onProgress, onFile, signal } = {}) {
+export async function readFolder(folder, { sizes = {}, onProgress, onFile, signal, cache } = {}) {
   const base = folder.endsWith('/') ? folder : `${folder}/`;
   const tally = new Tally(sizes, onProgress);
   const names = Object.keys(sizes).filter((name) => WANTED.test(name));
   const read = async (name) => {
-    const file = await readFile(new URL(name, base), name, tally, sizes[name], signal);
+    const file = await readFile(new URL(name, base), name, tally, sizes[name], { signal, cache });
     onFile?.(file);
     return file;
   };
@@ -86,10 +90,10 @@ class Tally {
   }
 }
 
-async function readFile(url, name, tally, size, signal) {
+async function readFile(url, name, tally, size, { signal, cache }) {
   let response;
   try {
-    response = await fetch(url, { signal });
+    response = await fetch(url, { signal, cache });
   } catch (error) {
     if (error.name === 'AbortError') throw error;
     throw new FileError(`could not download \`${name}\`: no answer from the server`,

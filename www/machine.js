@@ -41,6 +41,8 @@ export class Machine {
     this.cutText = '';
     /** What the pair head says of two sentences: logits of no and yes. */
     this.verdict = null;
+    /** What became of the device since this run began: `lost`, `recovered`, `cpu`; null = nothing. */
+    this.notice = null;
   }
 
   get isEncoder() { return this.engine?.describe().architecture === 'encoder'; }
@@ -57,7 +59,7 @@ export class Machine {
       const engine = await loadEngine(source, {
         device, sizes, signal: abort.signal,
         onProgress: (progress) => { this.progress = progress; if (this.phase === 'loading') this.changed(this); },
-        onDevice: (chosen) => { this.device = chosen; },
+        onDevice: (told) => this.#deviceTold(told),
       });
       if (abort.signal.aborted) { engine.free(); return false; }
       this.engine = engine;
@@ -81,6 +83,7 @@ export class Machine {
   async run(settings) {
     if (!this.engine) return;
     this.settings = settings;
+    if (this.notice !== 'lost') this.notice = null;
     const turn = this.#newTurn();
     this.verdict = null;
     if (settings.text.trim() === '') {
@@ -147,7 +150,16 @@ export class Machine {
     this.device = null;
     this.timeline = null;
     this.error = null;
+    this.notice = null;
     this.phase = 'idle';
+  }
+
+  /** The device was chosen, was lost, or is there again: on the CPU where the GPU was lost too often. */
+  #deviceTold({ event, ...device }) {
+    this.device = device;
+    if (event === 'chosen') return;
+    this.notice = event === 'recovered' && device.cause === 'lost' ? 'cpu' : event;
+    this.changed(this);
   }
 
   #enter(phase) {
@@ -185,6 +197,7 @@ export class Machine {
         if (turn !== this.#turn) return;
         timeline.push(step);
         this.changed(this);
+        await shown(abort.signal);
       }
     } catch (error) {
       if (turn !== this.#turn || error?.name === 'AbortError') return;
@@ -252,6 +265,21 @@ export class Machine {
     this.cutText = settings.text.slice(end).trim();
     this.changed(this);
   }
+}
+
+/** Nobody looks at a tab in the background: its runs wait, and cost nothing. */
+function shown(signal) {
+  if (!document.hidden || signal.aborted) return undefined;
+  return new Promise((resolve) => {
+    const look = () => {
+      if (document.hidden && !signal.aborted) return;
+      document.removeEventListener('visibilitychange', look);
+      signal.removeEventListener('abort', look);
+      resolve();
+    };
+    document.addEventListener('visibilitychange', look);
+    signal.addEventListener('abort', look);
+  });
 }
 
 /** Of a pair only the first sentence's tokens have their place in the text; the second sentence counts its own. */

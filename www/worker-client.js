@@ -1,16 +1,20 @@
 /**
  * The page's end of the worker: calls with answers, one worker for everybody, made when first needed.
- * A worker that dies takes its calls with it, each with a clear error; the next call starts a new one.
+ * A worker that dies takes its calls with it, each with an error of kind `lost`; the next call starts a new one.
  */
 
 import { startWorker } from './place.js';
 
 /** An engine's error: one line, and where known what it was about, what was expected and what came. */
 export class EngineError extends Error {
-  /** @param {{ message: string, name?: string, what?: string, expected?: string, got?: string }} plain */
-  constructor({ message, name, what, expected, got }) {
+  /** @param {{ message: string, name?: string, kind?: string, what?: string, expected?: string, got?: string, loss?: number|string }} plain */
+  constructor({ message, name, kind, what, expected, got, loss }) {
     super(message);
     this.name = name === 'AbortError' ? 'AbortError' : 'EngineError';
+    /** input, config, weights, tokenizer, device, lost, memory, limit, cancelled; where the engine itself found the error */
+    this.kind = kind;
+    /** Of kind `lost`: the same for everything that was lost together. */
+    this.loss = loss;
     this.what = what;
     this.expected = expected;
     this.got = got;
@@ -37,7 +41,7 @@ function start() {
     if (!call) return;
     if (data.progress) { call.onProgress?.(data.progress); return; }
     waiting.delete(data.call);
-    if (data.error) call.reject(new EngineError(data.error));
+    if (data.error) call.reject(new EngineError({ ...data.error, loss: `GPU ${data.error.loss} of worker ${life}` }));
     else call.resolve(data.result);
   });
   worker.addEventListener('error', (event) => {
@@ -53,9 +57,10 @@ function start() {
 function crash(plain) {
   worker?.terminate();
   worker = null;
-  life += 1;
   const message = `the engine stopped and must be started again: ${plain.message}`;
-  for (const { reject } of waiting.values()) reject(new EngineError({ ...plain, name: 'EngineError', message }));
+  const error = { ...plain, name: 'EngineError', kind: 'lost', message, loss: `worker ${life}` };
+  life += 1;
+  for (const { reject } of waiting.values()) reject(new EngineError(error));
   waiting.clear();
 }
 

@@ -4,12 +4,16 @@
  *
  * Messages in:  { call, method, engine, ...arguments } | { abort: call }
  * Messages out: { call, result } | { call, error } | { call, progress } | { fatal }
+ *
+ * An error of kind `lost` says that the engine's GPU is gone; its `loss` is one number for all engines that were there.
+ * The page then loads the engine again (engine.js).
  */
 
 import { readFiles, readFolder } from './files.js';
 import { openProgram } from './program.js';
 
-/** @type {Map<number, { wasm: any, tail: Promise<any>, run: Run|null }>} */
+/** @typedef {{ wasm: any, tail: Promise<any>, busy: boolean, run: Run|null, gpu: number, used: number }} Slot */
+/** @type {Map<number, Slot>} */
 const engines = new Map();
 /** @type {Map<number, AbortController>} downloads under way, by call */
 const downloads = new Map();
@@ -17,6 +21,11 @@ const downloads = new Map();
 let program;
 /** The compiled engine, opened once. */
 const compiled = () => (program ??= openProgram());
+/** Numbers the GPU devices that this worker had, one after the other. */
+let gpu = 0;
+
+/** Bytes that all engines hold together before those that idle give back what they can make again. */
+const BUDGET = 2 ** 30 * Math.min(2, Math.max(0.5, (navigator.deviceMemory ?? 4) / 4));
 
 /** Engines that load at once share one GPU device: it is opened once. */
 let opening = Promise.resolve();
@@ -32,8 +41,9 @@ async function warm({ name, bytes }, options) {
 
 /** One begun run of an engine. Steps wait in `ready` when another request needed the engine before they were pulled. */
 class Run {
-  constructor(id) {
+  constructor(id, engine) {
     this.id = id;
+    this.engine = engine;
     this.ready = [];
     this.ended = false;
     this.error = null;
@@ -41,21 +51,23 @@ class Run {
 }
 
 const methods = {
-  async load({ engine, url, files, sizes, device }, call) {
+  async load({ engine, url, files, sizes, options, again }, call) {
     const abort = new AbortController();
     downloads.set(call, abort);
     const onProgress = (progress) => postMessage({ call, progress });
+    const cache = again ? 'force-cache' : 'default';
     try {
       const [{ WasmEngine }, read] = await Promise.all([
         compiled(),
         files ? readFiles(files, { onProgress })
-          : readFolder(url, { sizes, onProgress, onFile: (file) => warm(file, { device }), signal: abort.signal }),
+          : readFolder(url, { sizes, onProgress, onFile: (file) => warm(file, options), signal: abort.signal, cache }),
       ]);
       abort.signal.throwIfAborted();
-      const wasm = await oneByOne(() => WasmEngine.load(read, { device }));
+      await makeRoom(read.reduce((sum, { bytes }) => sum + bytes.length, 0));
+      const wasm = await oneByOne(() => withRoom(() => WasmEngine.load(read, options)));
       if (abort.signal.aborted) wasm.free();
       abort.signal.throwIfAborted();
-      engines.set(engine, { wasm, tail: Promise.resolve(), run: null });
+      engines.set(engine, { wasm, tail: Promise.resolve(), busy: false, run: null, gpu, used: performance.now() });
       return { device: await named(wasm.device()), description: wasm.describe() };
     } finally {
       downloads.delete(call);
@@ -64,27 +76,30 @@ const methods = {
   free({ engine }) {
     const slot = engines.get(engine);
     engines.delete(engine);
+    for (const [id, run] of runs) if (run.engine === engine) runs.delete(id);
     return slot?.tail.then(() => slot.wasm.free());
   },
+  usage: async () => ({ engines: engines.size, runs: runs.size, ...(await compiled()).usage() }),
   device: ({ engine }) => slotOf(engine).wasm.device(),
   describe: ({ engine }) => slotOf(engine).wasm.describe(),
   tokenize: ({ engine, text, pair }) => inTurn(engine, ({ wasm }) => wasm.tokenize(text, pair)),
   maskPicture: ({ engine, request }) => inTurn(engine, ({ wasm }) => wasm.maskPicture(request)),
   forward: ({ engine, request }) => inTurn(engine, async (slot) => {
     await drain(slot);
-    return slot.wasm.forward(request);
+    return withRoom(() => slot.wasm.forward(request), slot);
   }),
   sweep: ({ engine, request, variants }) => inTurn(engine, async (slot) => {
     await drain(slot);
-    return slot.wasm.sweep(request, variants);
+    return withRoom(() => slot.wasm.sweep(request, variants), slot);
   }),
-  begin: ({ engine, run, request }) => inTurn(engine, async (slot) => {
+  begin: ({ engine, run, request, taken }) => inTurn(engine, async (slot) => {
     await drain(slot);
     slot.run = null;
     if (stopped.delete(run)) return undefined;
-    const header = await slot.wasm.begin(request);
+    const begin = () => (taken?.length ? slot.wasm.resume(request, taken) : slot.wasm.begin(request));
+    const header = await withRoom(begin, slot);
     if (stopped.delete(run)) return header;
-    slot.run = new Run(run);
+    slot.run = new Run(run, engine);
     runs.set(run, slot.run);
     return header;
   }),
@@ -93,7 +108,7 @@ const methods = {
     if (!own) throw new Error('this run is over');
     if (own.ready.length) return own.ready.shift();
     if (own.error) throw own.error;
-    const step = own.ended || slot.run !== own ? undefined : await slot.wasm.next();
+    const step = own.ended || slot.run !== own ? undefined : await withRoom(() => slot.wasm.next(), slot);
     if (step === undefined) finish(slot, own);
     return step;
   }),
@@ -124,13 +139,35 @@ async function drain(slot) {
   const { run } = slot;
   try {
     while (run && !run.ended) {
-      const step = await slot.wasm.next();
+      const step = await withRoom(() => slot.wasm.next(), slot);
       if (step === undefined) run.ended = true;
       else run.ready.push(step);
     }
   } catch (error) {
     run.error = error;
     run.ended = true;
+  }
+}
+
+/** More is about to be held: engines give caches back, those that idle longest first, until it fits the budget. */
+async function makeRoom(bytes, besides = null) {
+  const { usage } = await compiled();
+  const idle = [...engines.values()].filter((slot) => slot !== besides && !slot.busy);
+  for (const slot of idle.sort((a, b) => a.used - b.used)) {
+    const held = usage();
+    if (held.bytes + held.wasm_bytes + bytes <= BUDGET) return;
+    slot.wasm.rest();
+  }
+}
+
+/** Does `work`; where the device has no memory left for it, once more after the other engines made room. */
+async function withRoom(work, slot = null) {
+  try {
+    return await work();
+  } catch (error) {
+    if (error?.kind !== 'memory' || engines.size <= (slot ? 1 : 0)) throw error;
+    await makeRoom(Infinity, slot);
+    return work();
   }
 }
 
@@ -154,17 +191,34 @@ function slotOf(engine) {
 /** Queues work of one engine behind what it is doing. */
 function inTurn(engine, work) {
   const slot = slotOf(engine);
-  const turn = slot.tail.then(() => work(slot));
+  const turn = slot.tail.then(async () => {
+    slot.busy = true;
+    try {
+      return await work(slot);
+    } finally {
+      slot.busy = false;
+      slot.used = performance.now();
+    }
+  });
   slot.tail = turn.catch(() => {});
   return turn;
 }
 
-function plainError(error) {
-  return {
+/** Milliseconds that a browser may need to tell of a loss after the calls that failed by it. */
+const LOSS_IS_TOLD = 50;
+
+/** An error as it crosses to the page. What fails on a GPU that is gone is its loss, whatever the error itself says. */
+async function plainError(error, slot) {
+  const plain = {
     name: error?.name ?? 'Error',
     message: String(error?.message ?? error).split('\n')[0] || 'the engine gave no reason',
-    what: error?.what, expected: error?.expected, got: error?.got,
+    kind: error?.kind, what: error?.what, expected: error?.expected, got: error?.got,
   };
+  if (plain.kind === 'device' && slot) await new Promise((resolve) => { setTimeout(resolve, LOSS_IS_TOLD); });
+  if (plain.kind !== 'lost' && !(plain.kind === 'device' && slot?.wasm.isLost())) return plain;
+  const loss = slot?.gpu ?? gpu;
+  if (loss === gpu) gpu += 1;
+  return { ...plain, kind: 'lost', loss };
 }
 
 /** A trap leaves the engine's memory in an unknown state: the page starts a new worker. */
@@ -172,24 +226,22 @@ function isTrap(error) {
   return error instanceof WebAssembly.RuntimeError || error?.fatal === true;
 }
 
+const tellFatal = async (error) => postMessage({ fatal: await plainError(error) });
+
 addEventListener('message', async ({ data }) => {
   if (data.abort !== undefined) {
     downloads.get(data.abort)?.abort();
     return;
   }
-  const { call, method } = data;
+  const { call, method, engine } = data;
   try {
     const result = await methods[method](data, call);
     postMessage({ call, result });
   } catch (error) {
-    if (isTrap(error)) postMessage({ fatal: plainError(error) });
-    else postMessage({ call, error: plainError(error) });
+    if (isTrap(error)) tellFatal(error);
+    else postMessage({ call, error: await plainError(error, engines.get(engine)) });
   }
 });
 
-addEventListener('unhandledrejection', (event) => {
-  if (isTrap(event.reason)) postMessage({ fatal: plainError(event.reason) });
-});
-addEventListener('error', (event) => {
-  if (isTrap(event.error)) postMessage({ fatal: plainError(event.error) });
-});
+addEventListener('unhandledrejection', (event) => { if (isTrap(event.reason)) tellFatal(event.reason); });
+addEventListener('error', (event) => { if (isTrap(event.error)) tellFatal(event.error); });

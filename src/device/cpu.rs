@@ -22,7 +22,7 @@ use self::cache::store;
 use self::layout::{lay_out, output_of, vectors_of};
 use self::matmul::{Table, matmul};
 use self::rows::{Rows, norm, pick, rotate};
-use super::{Matrix, Report};
+use super::{Cause, Matrix, Report};
 use crate::error::{Error, Result};
 use crate::graph::{
     Activation, Capacity, Counters, Extent, Graph, Index, Lookup, Op, Play, Played, Site, Value,
@@ -67,7 +67,7 @@ struct Scratch {
 
 impl Cpu {
     /// The CPU, for this reason.
-    pub fn new(reason: String) -> Cpu {
+    pub fn new(cause: Cause, reason: String) -> Cpu {
         let adapter = if cfg!(target_arch = "wasm32") {
             if cfg!(target_feature = "simd128") { "WebAssembly SIMD" } else { "WebAssembly" }
         } else {
@@ -81,7 +81,8 @@ impl Cpu {
             1 => format!("{adapter}, one thread"),
             many => format!("{adapter}, {many} threads"),
         };
-        Cpu { report: Report { backend: "cpu", adapter, software: false, reason } }
+        let (software, lacks) = (false, Vec::new());
+        Cpu { report: Report { backend: "cpu", adapter, software, cause, reason, lacks } }
     }
 
     /// What runs, and why.

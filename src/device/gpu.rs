@@ -4,6 +4,7 @@
 //! `memory`, what a graph needs made once in `prepare`, one play in `play`. Whatever an adapter can
 //! cause (loss, refusal, memory, a shader it rejects) comes back as an [`Error`] of the next call.
 
+mod buffer;
 mod memory;
 mod play;
 mod prepare;
@@ -13,11 +14,12 @@ mod wait;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Report;
 use super::kernels::{Access, CACHE_BINDINGS, Kernel};
-use crate::error::{Error, Result};
+use super::{Cause, Refusal, Report, Usage};
+use crate::error::{Error, Kind, Result};
 use crate::graph::{CacheInfo, Capacity, Graph, Play, Played};
 
+use buffer::{Buffer, Ledger};
 pub use memory::{Caches, Weights};
 pub use play::Begun;
 pub use prepare::Prepared;
@@ -44,12 +46,13 @@ struct Shared {
     limits: wgpu::Limits,
     software: bool,
     trouble: Arc<Mutex<Trouble>>,
+    ledger: Arc<Mutex<Ledger>>,
     shaders: Mutex<HashMap<&'static str, Shader>>,
     pipelines: Mutex<HashMap<PipelineKey, wgpu::ComputePipeline>>,
     timing: Mutex<timer::Timing>,
     cache_layout: wgpu::BindGroupLayout,
     /// Stands where a shader binds something that it will not read.
-    nothing: wgpu::Buffer,
+    nothing: Buffer,
     /// The same for `@group(1)`.
     no_cache: wgpu::BindGroup,
 }
@@ -80,8 +83,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Gpu {
     /// Opens the best adapter there is, software included.
-    pub async fn open() -> Result<Gpu> {
+    pub async fn open() -> Result<Gpu, Refusal> {
         supported()?;
+        let refusal = |cause, what: String, expected: &str, got: String| {
+            Err(Refusal { cause, error: Error::device(what, expected, got) })
+        };
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
         descriptor.backends = wgpu::Backends::PRIMARY;
         let instance = wgpu::Instance::new(descriptor);
@@ -89,14 +95,14 @@ impl Gpu {
             power_preference: wgpu::PowerPreference::HighPerformance,
             ..Default::default()
         };
-        let adapter = instance.request_adapter(&options).await.map_err(|_| {
+        let Ok(adapter) = instance.request_adapter(&options).await else {
             let got = if cfg!(target_arch = "wasm32") {
                 "none: this browser offers no adapter on this machine"
             } else {
                 "none: no Vulkan, Metal or D3D12 driver offers one"
             };
-            Error::device("GPU", "an adapter", got)
-        })?;
+            return refusal(Cause::NoAdapter, "GPU".into(), "an adapter", got.into());
+        };
         let info = adapter.get_info();
         let name = adapter_name(&info);
         let limits = adapter.limits();
@@ -114,7 +120,7 @@ impl Gpu {
         ];
         if let Some((of, have, need)) = needed.into_iter().find(|(_, have, need)| have < need) {
             let what = format!("GPU adapter ({name})");
-            return Err(Error::device(what, format!("{need} {of}"), have.to_string()));
+            return refusal(Cause::Limits, what, &format!("{need} {of}"), have.to_string());
         }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("unmasked"),
@@ -122,10 +128,13 @@ impl Gpu {
             required_limits: wanted,
             ..Default::default()
         };
-        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| {
-            let what = format!("GPU adapter ({name})");
-            Error::device(what, "a device", format!("a refusal: {error}"))
-        })?;
+        let (device, queue) = match adapter.request_device(&descriptor).await {
+            Ok(pair) => pair,
+            Err(error) => {
+                let what = format!("GPU adapter ({name})");
+                return refusal(Cause::Refused, what, "a device", format!("a refusal: {error}"));
+            }
+        };
 
         let trouble = Arc::new(Mutex::new(Trouble::default()));
         let noted = trouble.clone();
@@ -138,19 +147,27 @@ impl Gpu {
         });
 
         let software = is_software(&info, &name);
-        let reason = if software {
-            "the adapter is software: its numbers are right, it is slow".into()
+        let (cause, reason) = if software {
+            (Cause::Software, "the adapter is software: its numbers are right, it is slow")
         } else {
-            "the adapter is real hardware".into()
+            (Cause::Hardware, "the adapter is real hardware")
         };
-        let report = Report { backend: "gpu", adapter: name, software, reason };
+        let optional =
+            [("shader-f16", wgpu::Features::SHADER_F16), ("subgroups", wgpu::Features::SUBGROUP)];
+        let has = adapter.features();
+        let lacks = optional.into_iter().filter(|(_, feature)| !has.contains(*feature));
+        let lacks = lacks.map(|(name, _)| name).collect();
+        let reason = reason.into();
+        let report = Report { backend: "gpu", adapter: name, software, cause, reason, lacks };
         let shared = Shared::new(device, queue, software, trouble);
         // Natively wgpu's handles may cross threads, and so may this; on the web nothing does.
         #[allow(clippy::arc_with_non_send_sync)]
         let shared = Arc::new(shared);
         let gpu = Gpu { report, shared };
-        gpu.shared.healthy()?;
-        Ok(gpu)
+        match gpu.shared.healthy() {
+            Ok(()) => Ok(gpu),
+            Err(error) => Err(Refusal { cause: Cause::Refused, error }),
+        }
     }
 
     /// What it is.
@@ -213,6 +230,16 @@ impl Gpu {
         lock(&self.shared.timing).last.clone()
     }
 
+    /// Whether the device is gone for good.
+    pub fn is_lost(&self) -> bool {
+        lock(&self.shared.trouble).lost.is_some()
+    }
+
+    /// Buffers and bytes of all weights, caches and prepared graphs that are there.
+    pub fn usage(&self) -> Usage {
+        lock(&self.shared.ledger).now
+    }
+
     /// Drops the device under whoever uses it, as a crash of a driver does.
     pub fn destroy(&self) {
         self.shared.device.destroy();
@@ -227,12 +254,14 @@ impl Shared {
         trouble: Arc<Mutex<Trouble>>,
     ) -> Shared {
         let cache_layout = bind_group_layout(&device, "cache", &CACHE_BINDINGS);
-        let nothing = device.create_buffer(&wgpu::BufferDescriptor {
+        let ledger = Arc::<Mutex<Ledger>>::default();
+        let nothing = wgpu::BufferDescriptor {
             label: Some("nothing"),
             size: 256,
             usage: wgpu::BufferUsages::STORAGE,
             mapped_at_creation: false,
-        });
+        };
+        let nothing = Buffer::new(&device, &ledger, &nothing);
         let written = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("no cache"),
             size: 256,
@@ -259,6 +288,7 @@ impl Shared {
             queue,
             software,
             trouble,
+            ledger,
             shaders: Mutex::default(),
             pipelines: Mutex::default(),
             timing: Mutex::default(),
@@ -272,7 +302,8 @@ impl Shared {
     fn healthy(&self) -> Result<()> {
         let mut trouble = lock(&self.trouble);
         if let Some(lost) = &trouble.lost {
-            return Err(Error::device("GPU device", "to stay", format!("its loss ({lost})")));
+            let got = format!("its loss ({lost})");
+            return Err(Error::new(Kind::Lost, "GPU device", "to stay", got));
         }
         match trouble.error.take() {
             Some(error) => Err(Error::device("GPU", "no error", error)),
@@ -286,11 +317,13 @@ impl Shared {
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let before = lock(&self.ledger).ever;
         let made = make();
+        let bytes = lock(&self.ledger).ever - before;
         let (validation, internal, memory) = (validation.pop(), internal.pop(), memory.pop());
         let errors = [validation.await, internal.await, memory.await];
         match errors.into_iter().flatten().next() {
-            Some(error) => Err(refused(what, &error)),
+            Some(error) => Err(refused(what, bytes, &error)),
             None => Ok(made),
         }
     }
@@ -301,18 +334,25 @@ impl Shared {
     }
 
     /// A storage buffer, checked against the limits; at least 16 bytes, as empty bindings are invalid.
-    fn storage(&self, what: &str, bytes: u64, more: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+    fn storage(&self, what: &str, bytes: u64, more: wgpu::BufferUsages) -> Result<Buffer> {
         let most = self.largest_binding();
         if bytes > most {
-            let expected = format!("at most {} MB on this GPU", most >> 20);
-            return Err(Error::limit(what, expected, format!("{} MB", bytes >> 20)));
+            let expected = format!("at most {} bytes on this GPU", most);
+            let got = format!("{bytes} bytes; take a smaller model, or the CPU");
+            return Err(Error::limit(what, expected, got));
         }
-        Ok(self.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some(what),
-            size: bytes.max(16).next_multiple_of(16),
-            usage: wgpu::BufferUsages::STORAGE | more,
-            mapped_at_creation: false,
-        }))
+        Ok(self.buffer(
+            what,
+            bytes.max(16).next_multiple_of(16),
+            wgpu::BufferUsages::STORAGE | more,
+        ))
+    }
+
+    /// A buffer of any kind. Make it inside a scope: see [`Shared::scoped`].
+    fn buffer(&self, what: &str, size: u64, usage: wgpu::BufferUsages) -> Buffer {
+        let label = Some(what);
+        let descriptor = wgpu::BufferDescriptor { label, size, usage, mapped_at_creation: false };
+        Buffer::new(&self.device, &self.ledger, &descriptor)
     }
 
     /// The module and layouts of a kernel, made once.
@@ -396,11 +436,14 @@ fn bind_group_layout(
     })
 }
 
-/// An error of an error scope, by what was being made.
-fn refused(what: &str, error: &wgpu::Error) -> Error {
+/// An error of an error scope, by what was being made and how large it was.
+fn refused(what: &str, bytes: u64, error: &wgpu::Error) -> Error {
     match error {
         wgpu::Error::OutOfMemory { .. } => {
-            Error::device(what, "room on the GPU", "no memory left (try a smaller model)")
+            let expected = format!("room for {bytes} bytes on the GPU");
+            let got =
+                "no memory left; close other models or pages, or take a smaller model or the CPU";
+            Error::new(Kind::Memory, what, expected, got)
         }
         other => Error::device(what, "the GPU to accept it", other.to_string()),
     }
@@ -419,28 +462,28 @@ fn is_software(info: &wgpu::AdapterInfo, name: &str) -> bool {
     info.device_type == wgpu::DeviceType::Cpu || NAMES.iter().any(|name| text.contains(name))
 }
 
-/// An error where the browser has no WebGPU here at all.
+/// Why the browser has no WebGPU here at all, if so.
 #[cfg(target_arch = "wasm32")]
-fn supported() -> Result<()> {
+fn supported() -> Result<(), Refusal> {
     let global = js_sys::global();
     let has = |object: &js_sys::Object, key: &str| {
         js_sys::Reflect::get(object, &key.into()).ok().filter(|found| found.is_object())
     };
-    let Some(navigator) = has(&global, "navigator") else {
-        return Err(Error::device("WebGPU", "a browser's `navigator`", "none"));
-    };
-    if has(&navigator.into(), "gpu").is_some() {
+    let navigator = has(&global, "navigator");
+    if navigator.is_some_and(|navigator| has(&navigator.into(), "gpu").is_some()) {
         return Ok(());
     }
     let secure = js_sys::Reflect::get(&global, &"isSecureContext".into());
-    if secure.is_ok_and(|secure| secure == false) {
+    let (cause, expected, got) = if secure.is_ok_and(|secure| secure == false) {
         let got = "an insecure one (plain http from another machine)";
-        return Err(Error::device("WebGPU", "a secure page (https or 127.0.0.1)", got));
-    }
-    Err(Error::device("WebGPU", "`navigator.gpu` in this worker", "none: this browser lacks it"))
+        (Cause::Insecure, "a secure page (https or 127.0.0.1)", got)
+    } else {
+        (Cause::NoWebgpu, "`navigator.gpu` in this worker", "none: this browser lacks it")
+    };
+    Err(Refusal { cause, error: Error::device("WebGPU", expected, got) })
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-fn supported() -> Result<()> {
+fn supported() -> Result<(), Refusal> {
     Ok(())
 }

@@ -6,14 +6,14 @@
 
 use web_time::Instant;
 
-use super::record::{new_step, timed};
+use super::record::{add, new_step, timed};
 use super::{CANDIDATES, Run, Session, not_ready, stage};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::graph::{Draw, What};
 use crate::request::{Select, StackInput};
 use crate::stream::{Advance, Ahead, Ask, longer};
-use crate::trace::Step;
+use crate::trace::{Stats, Step};
 
 impl Session {
     pub(super) async fn generate(
@@ -40,6 +40,11 @@ impl Session {
     async fn steps(&mut self, engine: &Engine, run: &mut Run) -> Result<Vec<Step>> {
         let start = Instant::now();
         self.make_ready(engine, &run.resolved).await?;
+        let mut read = Stats::default();
+        if run.resolved.encoder.is_some() && self.encoder.is_empty() {
+            // The answer outgrew its caches, or they were given back, and the memory went with them.
+            read = self.read_source(engine, &run.request, &run.resolved, &[]).await?.0.stats;
+        }
         let input = run.resolved.output().clone();
         let Some(row) = input.ids.len().checked_sub(1) else { return Ok(Vec::new()) };
         let advances = match self.under_way(engine, run, &input).await? {
@@ -60,6 +65,7 @@ impl Session {
         let mut steps = Vec::with_capacity(advances.len());
         for (row, advance) in (row..).zip(advances) {
             let mut step = self.step(engine, run, &input, row, advance, &steps)?;
+            add(&mut step.stats, std::mem::take(&mut read));
             step.stats = timed(step.stats, start);
             step.stats.milliseconds /= together;
             let ended = step.ended.is_some();
@@ -88,17 +94,7 @@ impl Session {
         step.rows = watched_rows(run, row)?;
         run.first = false;
         run.steps_left -= 1;
-        let is_eos = engine.spec.special.eos == Some(choice.id)
-            || engine.spec.template.ends.contains(&choice.id);
-        step.ended = if is_eos {
-            Some("eos")
-        } else if row + 2 > engine.spec.max_positions {
-            Some("context")
-        } else if run.steps_left == 0 {
-            Some("length")
-        } else {
-            None
-        };
+        step.ended = why_ended(engine, run, row, choice.id);
         if run.request.watch.has(What::Logits) {
             step.logits = advance.heads.get(&What::Logits).cloned();
         }
@@ -192,6 +188,25 @@ impl Session {
         let graph = engine.transformer.output();
         let mut stage = stage(engine, graph, prepared, &mut ready.caches);
         self.decoder.begin(&mut stage, input, after, &draws, &ask).await.map(Some)
+    }
+}
+
+/// Why a run ends with this token, which its last row chose.
+pub(super) fn why_ended(
+    engine: &Engine,
+    run: &Run,
+    row: usize,
+    chosen: u32,
+) -> Option<&'static str> {
+    let spec = &engine.spec;
+    if spec.special.eos == Some(chosen) || spec.template.ends.contains(&chosen) {
+        Some("eos")
+    } else if row + 2 > spec.max_positions {
+        Some("context")
+    } else if run.steps_left == 0 {
+        Some("length")
+    } else {
+        None
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value as Json, json};
 
 use crate::error::{Error, Kind, Result};
@@ -160,7 +162,7 @@ fn sentence_pieces(model: &[u8], settings: &Json) -> Result<Json> {
             (3, Field::Bytes(normalizer)) => {
                 for field in fields(normalizer) {
                     match field.ok_or_else(bad)? {
-                        (2, Field::Bytes(bytes)) => charsmap = Some(base64(bytes)),
+                        (2, Field::Bytes(bytes)) => charsmap = Some(STANDARD.encode(bytes)),
                         (4, Field::Number(number)) => squeezes = number != 0,
                         _ => {}
                     }
@@ -330,20 +332,4 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
         }
     }
     None
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let at = |index: usize| u32::from(three.get(index).copied().unwrap_or(0));
-        let bits = at(0) << 16 | at(1) << 8 | at(2);
-        for digit in 0..4 {
-            match digit <= three.len() {
-                true => text.push(DIGITS[(bits >> (18 - 6 * digit)) as usize & 63] as char),
-                false => text.push('='),
-            }
-        }
-    }
-    text
 }

@@ -3,6 +3,7 @@
 import { make, part, setAttribute, setAttributes, setText } from '../views/dom.js';
 import { drawChoice } from '../views/controls.js';
 import { icon } from '../views/icons.js';
+import { reasonOf } from '../views/stats.js';
 
 /**
  * @param {Element} target
@@ -55,11 +56,14 @@ function drawBadge(pop, state, device, t) {
   const [summary, panel] = pop.children;
   setAttributes(pop, { 'data-backend': device?.backend ?? null });
   setText(summary.children[0], badgeText(device, t));
-  setText(summary.children[1], device?.reason ?? '');
+  setText(summary.children[1], reasonOf(device, t));
   const choice = part(panel, 'set-device', () => make('label', { class: 'chooser' }, make('span'), make('select', { 'data-setting': 'device' })));
   drawChoice(choice, t('settings.device'), ['auto', 'webgpu', 'cpu'].map((name) => [name, t(`settings.device.${name}`)]), state.device);
   setText(part(panel, 'adapter', () => make('p')), device ? device.adapter ?? '' : '');
-  setText(part(panel, 'reason', () => make('p', { dir: 'auto' })), device ? device.reason ?? '' : t('page.badge.wait'));
+  setText(part(panel, 'reason', () => make('p', { dir: 'auto' })), device ? reasonOf(device, t) : t('page.badge.wait'));
+  const lacks = part(panel, 'lacks', () => make('p'));
+  setAttribute(lacks, 'hidden', !device?.lacks?.length);
+  setText(lacks, device?.lacks?.length ? t('device.lacks', { names: device.lacks.join(', ') }) : '');
   setText(part(panel, 'private', () => make('p')), t('help.private'));
 }
 

@@ -13,5 +13,12 @@ export function draw(target, { stats, device, parameters, view }) {
     parts.push(view.t('stats.time', { n: stats.milliseconds < 10 ? stats.milliseconds.toFixed(1) : Math.round(stats.milliseconds) }));
   }
   setText(target, parts.join(' · '));
-  setAttribute(target, 'title', device ? [device.adapter, device.reason].filter(Boolean).join(': ') : null);
+  setAttribute(target, 'title', device ? [device.adapter, reasonOf(device, view.t)].filter(Boolean).join(': ') : null);
+}
+
+/** Why this device, in the page's language; a stored run may bring a cause that nobody here knows, and its own words. */
+export function reasonOf(device, t) {
+  const key = `device.${device?.cause}`;
+  const said = t(key);
+  return said === key ? String(device?.reason ?? '') : said;
 }

@@ -129,12 +129,7 @@ pub fn bench(options: &Options) -> Result<()> {
 }
 
 /// One kernel, dispatch by dispatch, in the causal machine.
-fn shader_times(
-    shader: &str,
-    repeats: usize,
-    dev: bool,
-    records: &mut Vec<Record>,
-) -> Result<()> {
+fn shader_times(shader: &str, repeats: usize, dev: bool, records: &mut Vec<Record>) -> Result<()> {
     if shader != "all" && !project::path(&format!("shaders/{shader}.wgsl")).exists() {
         bail!("no kernel `{shader}`: expected a name in shaders/, or `all`");
     }
@@ -270,10 +265,8 @@ fn has_graphics_card() -> bool {
 
 /// Bytes of what a browser downloads to run: ours, and the peers'.
 fn sizes(peers: bool, records: &mut Vec<Record>) -> Result<()> {
-    let mut files = vec![
-        ("Chromium", "www/pkg/unmasked_bg.wasm"),
-        ("Chromium", "www/pkg/unmasked.js"),
-    ];
+    let mut files =
+        vec![("Chromium", "www/pkg/unmasked_bg.wasm"), ("Chromium", "www/pkg/unmasked.js")];
     if peers {
         let of_peers = [
             "onnxruntime-web/dist/ort-wasm-simd-threaded.asyncify.wasm",

@@ -1,4 +1,4 @@
-//! Every step that a person or CI takes: `cargo xtask build`, `serve`, `dist`, `test`, `bench`.
+//! Every step that a person or CI takes: `cargo xtask build`, `serve`, `dist`, `test`, `bench`, `soak`.
 //!
 //! Only rustup's Rust is needed to build and serve; `dist` needs Node.js too, and `test` says or installs what it needs.
 
@@ -7,6 +7,7 @@ mod build;
 mod dist;
 mod project;
 mod serve;
+mod soak;
 mod test;
 mod tools;
 mod watch;
@@ -56,6 +57,8 @@ enum Command {
     Test(test::Options),
     /// Measure every device, natively and in Chromium
     Bench(bench::Options),
+    /// Use the page in Chromium for minutes; memory must stay flat and errors at zero
+    Soak(soak::Options),
 }
 
 fn main() -> ExitCode {
@@ -78,5 +81,6 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Dist => dist::dist().map(|()| ExitCode::SUCCESS),
         Command::Test(options) => test::test(&options),
         Command::Bench(options) => bench::bench(&options).map(|()| ExitCode::SUCCESS),
+        Command::Soak(options) => soak::soak(&options),
     }
 }

@@ -18,6 +18,9 @@ pub struct Options {
     /// Install nothing: what cannot run is skipped
     #[arg(long)]
     no_install: bool,
+    /// Feed new hostile bytes to everything that reads a file, so many seconds each
+    #[arg(long, value_name = "SECONDS")]
+    fuzz: Option<u64>,
 }
 
 /// The steps, in the order in which they run: the quick and the basic first.
@@ -39,7 +42,12 @@ enum Step {
     Page,
     /// The static site and the single file, with the network cut
     Dist,
+    /// New mutations of the corpus, on stable Rust, and hostile addresses and traces; where asked for
+    Fuzz,
 }
+
+/// Seconds for each target where the step is named without them.
+const DEFAULT_FUZZ: u64 = 30;
 
 impl Step {
     fn title(self) -> &'static str {
@@ -52,10 +60,11 @@ impl Step {
             Self::Engine => "engine in Chromium",
             Self::Page => "page in Chromium",
             Self::Dist => "dist in Chromium",
+            Self::Fuzz => "fuzzing",
         }
     }
 
-    fn run(self) -> Result<Tally> {
+    fn run(self, options: &Options) -> Result<Tally> {
         match self {
             Self::Fmt => steps::fmt(),
             Self::Clippy => steps::clippy(),
@@ -65,13 +74,17 @@ impl Step {
             Self::Engine => steps::engine(),
             Self::Page => steps::page(),
             Self::Dist => steps::dist(),
+            Self::Fuzz => steps::fuzz(options.fuzz.unwrap_or(DEFAULT_FUZZ)),
         }
     }
 }
 
 /// Runs the steps; the exit status is a failure when any check failed.
 pub fn test(options: &Options) -> Result<ExitCode> {
-    let chosen = |step: &Step| options.only.is_empty() || options.only.contains(step);
+    let chosen = |step: &Step| match step {
+        Step::Fuzz => options.fuzz.is_some() || options.only.contains(step),
+        step => options.only.is_empty() || options.only.contains(step),
+    };
     let steps: Vec<Step> = Step::value_variants().iter().copied().filter(chosen).collect();
     if !options.no_install
         && let Err(error) = install(&steps)
@@ -84,7 +97,7 @@ pub fn test(options: &Options) -> Result<ExitCode> {
     for step in steps {
         println!("\n== {}", step.title());
         let start = Instant::now();
-        let tally = step.run().unwrap_or_else(|error| {
+        let tally = step.run(options).unwrap_or_else(|error| {
             eprintln!("error: {error:#}");
             Tally::failure(format!("{error:#}"))
         });
@@ -105,6 +118,7 @@ pub fn test(options: &Options) -> Result<ExitCode> {
 
 fn install(steps: &[Step]) -> Result<()> {
     let browser = [Step::Engine, Step::Page, Step::Dist].iter().any(|step| steps.contains(step));
+    let node = browser || steps.contains(&Step::Fuzz);
     let mut packages = Vec::new();
     if browser {
         packages.extend(tools::missing_for_browser());
@@ -115,5 +129,5 @@ fn install(steps: &[Step]) -> Result<()> {
     if !packages.is_empty() {
         tools::install(&packages)?;
     }
-    if browser { tools::node_modules() } else { Ok(()) }
+    if node { tools::node_modules() } else { Ok(()) }
 }

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use super::{Shared, lock, refused};
+use super::{Buffer, Shared, lock, refused};
 use crate::device::Matrix;
 use crate::device::kernels::{Format, TILE};
 use crate::error::{Error, Result};
@@ -24,8 +24,10 @@ const BATCH: u64 = 64 << 20;
 pub struct Weights {
     shared: Arc<Shared>,
     stored: HashMap<String, Stored>,
-    /// What became of each allocation; awaited when a graph is prepared.
-    outcomes: Mutex<Vec<(String, Outcome)>>,
+    /// What became of each allocation (a name, bytes); awaited when a graph is prepared.
+    outcomes: Mutex<Vec<(String, u64, Outcome)>>,
+    /// The first that failed: these weights can never be used.
+    failed: Mutex<Option<Error>>,
     /// Bytes uploaded since the last submit.
     waiting: u64,
 }
@@ -33,7 +35,7 @@ pub struct Weights {
 /// A weight on the GPU.
 #[derive(Clone, Debug)]
 pub(super) struct Stored {
-    pub buffer: wgpu::Buffer,
+    pub buffer: Buffer,
     pub format: Format,
     pub out: usize,
     pub inner: usize,
@@ -47,7 +49,13 @@ impl fmt::Debug for Weights {
 
 impl Weights {
     pub(super) fn new(shared: Arc<Shared>) -> Weights {
-        Weights { shared, stored: HashMap::new(), outcomes: Mutex::default(), waiting: 0 }
+        Weights {
+            shared,
+            stored: HashMap::new(),
+            outcomes: Mutex::default(),
+            failed: Mutex::default(),
+            waiting: 0,
+        }
     }
 
     /// Puts a matrix `[out, inner]` there, laid out as [`Format`] says.
@@ -79,8 +87,9 @@ impl Weights {
         }
         let outcomes: [Outcome; 2] = [Box::pin(validation.pop()), Box::pin(memory.pop())];
         let buffer = buffer?;
-        lock(&self.outcomes).extend(outcomes.map(|outcome| (name.to_owned(), outcome)));
-        self.waiting += bytes.len() as u64;
+        let size = bytes.len() as u64;
+        lock(&self.outcomes).extend(outcomes.map(|outcome| (name.to_owned(), size, outcome)));
+        self.waiting += size;
         if self.waiting > BATCH {
             self.shared.queue.submit([]);
             self.waiting = 0;
@@ -90,14 +99,15 @@ impl Weights {
     }
 
     /// Waits until all uploads are known to have found room.
-    pub(super) async fn settled(&self) -> Result<()> {
+    pub async fn settled(&self) -> Result<()> {
         let outcomes = std::mem::take(&mut *lock(&self.outcomes));
-        for (name, outcome) in outcomes {
+        for (name, bytes, outcome) in outcomes {
             if let Some(error) = outcome.await {
-                return Err(refused(&format!("weight `{name}`"), &error));
+                let error = refused(&format!("weight `{name}`"), bytes, &error);
+                lock(&self.failed).get_or_insert(error);
             }
         }
-        Ok(())
+        lock(&self.failed).clone().map_or(Ok(()), Err)
     }
 
     /// A weight by name, of this shape.
@@ -174,6 +184,8 @@ pub struct Caches {
     /// Variants that they hold.
     variants: usize,
     groups: HashMap<(Site, usize), wgpu::BindGroup>,
+    /// What the groups bind: held as long as they are used.
+    _buffers: Vec<Buffer>,
     shapes: Vec<CacheInfo>,
 }
 
@@ -185,16 +197,12 @@ impl Caches {
     ) -> Result<Caches> {
         shared.healthy()?;
         let made = shared.scoped("key/value caches", || {
-            let mut groups = HashMap::new();
+            let (mut groups, mut buffers) = (HashMap::new(), Vec::new());
             for cache in shapes {
                 let slots = capacity.keys[cache.site as usize];
                 let shape = [capacity.variants, cache.kv_heads, slots, cache.head_width];
-                let uniform = shared.device.create_buffer(&wgpu::BufferDescriptor {
-                    label: Some("shape of a cache"),
-                    size: 16,
-                    usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-                    mapped_at_creation: false,
-                });
+                let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+                let uniform = shared.buffer("shape of a cache", 16, usage);
                 let words = shape.map(|number| number as u32);
                 shared.queue.write_buffer(&uniform, 0, bytemuck::cast_slice(&words));
                 let bytes = 2 * 4 * shape.iter().product::<usize>() as u64;
@@ -216,16 +224,19 @@ impl Caches {
                         ],
                     });
                     groups.insert((cache.site, layer), group);
+                    buffers.push(buffer);
                 }
+                buffers.push(uniform);
             }
-            Ok(groups)
+            Ok((groups, buffers))
         });
-        let groups = made.await??;
+        let (groups, buffers) = made.await??;
         Ok(Caches {
             shared: shared.clone(),
             slots: capacity.keys,
             variants: capacity.variants,
             groups,
+            _buffers: buffers,
             shapes: shapes.to_vec(),
         })
     }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::memory::Caches;
 use super::prepare::{Plan, Prepared, heads};
 use super::timer::Timer;
-use super::wait;
+use super::{Buffer, wait};
 use crate::device::kernels::{header, stride, workgroups};
 use crate::error::{Error, Result};
 use crate::graph::{
@@ -33,10 +33,10 @@ type Found = Vec<(usize, usize)>;
 #[derive(Debug)]
 pub struct Begun {
     /// What they bring back, and of how many bytes it is.
-    staging: Option<(wgpu::Buffer, u64)>,
+    staging: Option<(Buffer, u64)>,
     readings: Vec<Reading>,
     /// Holds the last choice until the next play is done.
-    outbox: wgpu::Buffer,
+    outbox: Buffer,
     submission: wgpu::SubmissionIndex,
     timed: Option<Timer>,
 }
@@ -145,7 +145,7 @@ impl Prepared {
                 let to = 4 * u64::from(packed.words[header::IDS]);
                 encoder.copy_buffer_to_buffer(outbox, 0, &self.memory.play, to, 4);
             }
-            let buffer = staging.as_ref().map(|(buffer, _)| (buffer, start));
+            let buffer = staging.as_ref().map(|(buffer, _)| (&**buffer, start));
             let dispatches =
                 self.encode(&mut encoder, caches, play, packed, buffer, timed.as_ref())?;
             let submits = (index == 0) as u32;
@@ -194,7 +194,7 @@ impl Prepared {
     }
 
     /// A buffer to read back from: one that is free, or a new one.
-    async fn staging(&mut self, bytes: u64) -> Result<wgpu::Buffer> {
+    async fn staging(&mut self, bytes: u64) -> Result<Buffer> {
         if let Some(free) = self.free.iter().position(|buffer| buffer.size() >= bytes) {
             return Ok(self.free.swap_remove(free));
         }
@@ -202,12 +202,8 @@ impl Prepared {
         self.free.clear();
         let shared = self.shared.clone();
         let make = || {
-            shared.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("readback"),
-                size: bytes.next_power_of_two().max(1024),
-                usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
-                mapped_at_creation: false,
-            })
+            let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ;
+            shared.buffer("readback", bytes.next_power_of_two().max(1024), usage)
         };
         shared.scoped("readback", make).await
     }

@@ -8,8 +8,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::Shared;
 use super::memory::{Stored, Weights};
+use super::{Buffer, Shared};
 use crate::device::fuse::{Rows, Step, fuse};
 use crate::device::kernels::{self, Context, Format, Launch, Operand, header};
 use crate::error::Result;
@@ -31,20 +31,20 @@ pub struct Prepared {
     pub(super) many: Plan,
     pub(super) memory: Memory,
     /// Buffers to read back from that no play is using.
-    pub(super) free: Vec<wgpu::Buffer>,
+    pub(super) free: Vec<Buffer>,
     /// Streams of positions that the graph reads.
     pub(super) streams: usize,
-    params: wgpu::Buffer,
+    params: Buffer,
 }
 
 /// Buffers that plays write and read.
 #[derive(Debug)]
 pub(super) struct Memory {
     slots: Vec<Slot>,
-    pub play: wgpu::Buffer,
+    pub play: Buffer,
     /// Plays that wait behind the one in `play`, one after the other.
-    pub later: wgpu::Buffer,
-    pub outbox: wgpu::Buffer,
+    pub later: Buffer,
+    pub outbox: Buffer,
     /// Picked rows, over all variants, that there is memory for.
     pub picked: usize,
 }
@@ -54,7 +54,7 @@ pub(super) struct Memory {
 struct Slot {
     extent: Extent,
     stride: usize,
-    buffer: Option<wgpu::Buffer>,
+    buffer: Option<Buffer>,
 }
 
 /// A list of steps with all they need.
@@ -90,7 +90,7 @@ pub(super) struct Run {
 #[derive(Debug)]
 enum Bound {
     Slot(usize),
-    Buffer(wgpu::Buffer),
+    Buffer(Buffer),
     Outbox,
 }
 
@@ -182,7 +182,7 @@ impl Prepared {
     /// The buffer, and run that makes it, of a value in a plan; none where the plan folds it away.
     pub(super) fn home(&self, plan: &Plan, root: Value) -> Option<(&wgpu::Buffer, usize)> {
         let home = plan.homes.get(&root)?;
-        Some((self.memory.slots[home.slot].buffer.as_ref()?, home.run))
+        Some((self.memory.slots[home.slot].buffer.as_deref()?, home.run))
     }
 }
 
@@ -237,12 +237,8 @@ fn build(
     let mut params = vec![];
     let few = plan(shared, stored, graph, Rows::Few, &mut slots, &mut params)?;
     let many = plan(shared, stored, graph, Rows::Many, &mut slots, &mut params)?;
-    let uniform = shared.device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some("parameters"),
-        size: (params.len() as u64 * 4).max(16),
-        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    });
+    let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+    let uniform = shared.buffer("parameters", (params.len() as u64 * 4).max(16), usage);
     shared.queue.write_buffer(&uniform, 0, bytemuck::cast_slice(&params));
     let empty = wgpu::BufferUsages::COPY_DST;
     let memory = Memory {
@@ -352,11 +348,7 @@ fn params_size(launch: &Launch) -> u64 {
 }
 
 /// Vectors copied one after the other.
-fn join(
-    shared: &Shared,
-    encoder: &mut wgpu::CommandEncoder,
-    parts: &[&Stored],
-) -> Result<wgpu::Buffer> {
+fn join(shared: &Shared, encoder: &mut wgpu::CommandEncoder, parts: &[&Stored]) -> Result<Buffer> {
     if let [only] = parts {
         return Ok(only.buffer.clone());
     }

@@ -1,5 +1,5 @@
 /** The engine's public face with nothing around it: tests reach it as `window.unmasked`. */
-import { loadEngine } from '/engine.js';
+import { loadEngine, usage } from '/engine.js';
 
-window.unmasked = { loadEngine };
+window.unmasked = { loadEngine, usage };
 document.documentElement.dataset.ready = 'true';

@@ -32,8 +32,17 @@ pub fn all(records: &[Record]) -> String {
             })
             .collect(),
         &[
-            "model", "place", "first, ms", "a token, ms", "tokens/s", "dispatches", "submits",
-            "readbacks", "tokens", "processor, ms", "samples",
+            "model",
+            "place",
+            "first, ms",
+            "a token, ms",
+            "tokens/s",
+            "dispatches",
+            "submits",
+            "readbacks",
+            "tokens",
+            "processor, ms",
+            "samples",
         ],
     );
     add(
@@ -110,7 +119,8 @@ fn same_ids(records: &[&Record]) -> Vec<Vec<String>> {
         places.dedup();
         let lists: Vec<Vec<Value>> = group.iter().filter_map(|record| ids(record)).collect();
         let shortest = lists.iter().map(Vec::len).min().unwrap_or(0);
-        let same = (0..shortest).take_while(|at| lists.iter().all(|list| list[*at] == lists[0][*at]));
+        let same =
+            (0..shortest).take_while(|at| lists.iter().all(|list| list[*at] == lists[0][*at]));
         places.sort_unstable();
         places.dedup();
         row.extend([places.len().to_string(), same.count().to_string(), shortest.to_string()]);
@@ -205,9 +215,18 @@ mod tests {
     #[test]
     fn a_table_has_a_row_a_model_and_place() {
         let records = [
-            record("a", json!({ "model": "m", "first_ms": 2.0, "tokens_per_s": 100.0, "ids": [1, 2] })),
-            record("b", json!({ "model": "m", "first_ms": 4.0, "tokens_per_s": 50.0, "ids": [1, 3] })),
-            record("a", json!({ "model": "m", "first_ms": 4.0, "tokens_per_s": 100.0, "ids": [1, 2] })),
+            record(
+                "a",
+                json!({ "model": "m", "first_ms": 2.0, "tokens_per_s": 100.0, "ids": [1, 2] }),
+            ),
+            record(
+                "b",
+                json!({ "model": "m", "first_ms": 4.0, "tokens_per_s": 50.0, "ids": [1, 3] }),
+            ),
+            record(
+                "a",
+                json!({ "model": "m", "first_ms": 4.0, "tokens_per_s": 100.0, "ids": [1, 2] }),
+            ),
         ];
         let text = all(&records);
         let line = |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap();

@@ -50,12 +50,9 @@ pub fn pack_config(bytes: &[u8]) -> Result<Vec<u8>> {
 fn floats(name: &str, tensor: &TensorView) -> Result<Vec<f32>> {
     let data = tensor.data();
     Ok(match tensor.dtype() {
-        Dtype::F16 => data
-            .as_chunks()
-            .0
-            .iter()
-            .map(|bytes| f16::from_le_bytes(*bytes).to_f32())
-            .collect(),
+        Dtype::F16 => {
+            data.as_chunks().0.iter().map(|bytes| f16::from_le_bytes(*bytes).to_f32()).collect()
+        }
         Dtype::F32 => data.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
         other => bail!("tensor `{name}`: expected F16 or F32, got {other:?}"),
     })

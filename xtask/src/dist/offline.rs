@@ -125,7 +125,9 @@ fn assemble(script: &str, blocks: &BTreeMap<String, String>) -> Result<String> {
     );
     let data: String = blocks
         .iter()
-        .map(|(id, text)| format!("<script type=\"application/gzip\" id=\"{id}\">{text}</script>\n"))
+        .map(|(id, text)| {
+            format!("<script type=\"application/gzip\" id=\"{id}\">{text}</script>\n")
+        })
         .collect();
     let page = replace(&page, crate::serve::POLICY, &policy)?;
     let page = replace(&page, "href=\"icon.svg\"", &format!("href=\"{icon}\""))?;

@@ -88,16 +88,40 @@ pub fn dist() -> Result<Tally> {
     playwright("tests/browser/dist")
 }
 
+/// Each target of fuzz/targets.rs and each property of tests/page/fuzz.test.js, for so many seconds.
+pub fn fuzz(seconds: u64) -> Result<Tally> {
+    let seconds = seconds.to_string();
+    let mut cargo = project::cargo();
+    // One after the other: side by side they would share the seconds.
+    cargo.args(["test", "--package", "unmasked", "--test", "fuzz", "--"]);
+    cargo.args(["--nocapture", "--test-threads", "1"]).env("UNMASKED_FUZZ_SECONDS", &seconds);
+    let mut tally = counted(&mut cargo, Tally::read_cargo_line)?;
+    let Ok(node) = which::which("node") else {
+        tally.add(unavailable("tests/page/fuzz.test.js: no Node.js")?);
+        return Ok(tally);
+    };
+    let mut node = project::command(node);
+    node.args(["--test", "--test-reporter", "tap", "tests/page/fuzz.test.js"]);
+    node.env("UNMASKED_FUZZ_SECONDS", &seconds);
+    tally.add(counted(&mut node, Tally::read_tap_line)?);
+    Ok(tally)
+}
+
 /// The page's modules that need no browser, in Node's own test runner.
 fn modules() -> Result<Tally> {
-    let tests = files("tests/page", ".test.js")?;
+    let mut tests = files("tests/page", ".test.js")?;
     let Ok(node) = which::which("node") else {
         return unavailable("tests/page: no Node.js");
     };
-    counted(
-        project::command(node).args(["--test", "--test-reporter", "tap"]).args(tests),
-        Tally::read_tap_line,
-    )
+    let mut tally = Tally::default();
+    if !project::path("node_modules/fast-check").exists() {
+        tests.retain(|test| !test.ends_with("fuzz.test.js"));
+        tally.add(unavailable("tests/page/fuzz.test.js: no fast-check (run `npm ci`)")?);
+    }
+    let mut node = project::command(node);
+    node.args(["--test", "--test-reporter", "tap"]).args(tests);
+    tally.add(counted(&mut node, Tally::read_tap_line)?);
+    Ok(tally)
 }
 
 /// Runs the browser tests of one folder against a server of its own.

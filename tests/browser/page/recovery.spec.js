@@ -1,0 +1,61 @@
+/** What a person sees when a device is lost, or is not to be had; and a tab that nobody looks at. */
+import { readFileSync } from 'node:fs';
+import { expect, test } from '@playwright/test';
+import en from '../../../www/i18n/en.js';
+import zh from '../../../www/i18n/zh.js';
+import { answer, done, machine, open, phase } from '../machines.js';
+import { watch } from '../watch.js';
+import { ADAPTERS, crash } from '../worker.js';
+
+const TEXT = encodeURIComponent('The old man reads a book in the garden.');
+
+/** The page believes that its tab is in the background, or no more. */
+const hide = (page, hidden) => page.evaluate((hidden) => {
+  Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
+  document.dispatchEvent(new Event('visibilitychange'));
+}, hidden);
+
+test('a run waits in the background, outlives its worker, and says so in both languages', async ({ page }) => {
+  const seen = await watch(page);
+  await open(page, `lang=en&on=causal&device=cpu&text=${TEXT}`);
+  await done(page);
+  const element = machine(page, 'causal');
+  const whole = await answer(element);
+  expect(whole.length).toBeGreaterThan(4);
+  await expect(element.locator('.notice')).toBeHidden();
+
+  await page.addInitScript(() => { Object.defineProperty(document, 'hidden', { configurable: true, get: () => true }); });
+  await page.reload();
+  const steps = () => element.evaluate((demo) => demo.timeline?.steps.length ?? 0);
+  await expect.poll(steps).toBe(1);
+  await page.waitForTimeout(1000);
+  expect(await steps(), 'nothing is computed for nobody').toBe(1);
+  expect(await phase(element)).toBe('running');
+
+  await crash(page.workers()[0]);
+  await hide(page, false);
+  await done(page);
+  expect(await answer(element), 'the same tokens').toEqual(whole);
+  await expect(element.locator('.notice')).toHaveText(en['notice.recovered']);
+  await page.keyboard.press('l');
+  await expect(element.locator('.notice')).toHaveText(zh['notice.recovered']);
+  await page.locator('#sentence').fill('Thank you!');
+  await expect(element.locator('.notice')).toBeHidden();
+  expect(seen.errors.filter((text) => !text.includes('made up by a test'))).toEqual([]);
+});
+
+for (const cause of ['no-adapter', 'refused', 'window-only']) {
+  test(`${cause}: the page says why it is the CPU, in both languages`, { tag: '@gpu' }, async ({ page }) => {
+    test.skip(test.info().project.name !== 'webgpu', 'the fake is made from a real adapter');
+    const source = readFileSync(new URL('../../../www/worker.js', import.meta.url), 'utf8');
+    const fake = ADAPTERS[cause === 'window-only' ? 'no-webgpu' : cause];
+    await page.route('**/worker.js', (route) => route.fulfill({ contentType: 'text/javascript', body: `${source}\n(${fake})();\n` }));
+    await open(page, 'lang=en&on=causal&device=webgpu&text=Thank+you!');
+    await done(page);
+    const badge = page.locator('.badge');
+    await expect(badge).toHaveAttribute('data-backend', 'cpu');
+    await expect(badge).toContainText(en[`device.${cause}`]);
+    await page.keyboard.press('l');
+    await expect(badge).toContainText(zh[`device.${cause}`]);
+  });
+}

@@ -1,0 +1,154 @@
+/**
+ * Hostile addresses, attributes and stored traces, made by fast-check. The same ones each time; for
+ * `UNMASKED_FUZZ_SECONDS` (`cargo xtask test --fuzz 60`) new ones, as many as there is time for.
+ */
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import fc from 'fast-check';
+import { readScene, settingsOf } from '../../www/element-settings.js';
+import { showPieces } from '../../www/pieces.js';
+import { ARCHITECTURES, LONGEST_TEXT, SPEEDS, defaults, readHash, writeHash } from '../../www/state.js';
+import { Timeline } from '../../www/timeline.js';
+import { checkTrace } from '../../www/trace.js';
+
+const seconds = Number(process.env.UNMASKED_FUZZ_SECONDS) || 0;
+/** How long and from which seed a property is tried. */
+const effort = seconds > 0
+  ? { numRuns: 1e9, interruptAfterTimeLimit: seconds * 1000, markInterruptAsFailure: false, seed: Date.now() }
+  : { numRuns: 500, seed: 1 };
+const holds = (property) => fc.assert(property, effort);
+
+const anyText = fc.string({ unit: fc.oneof(fc.constantFrom(...'#&=%.,+-019eE\0\n\u202e\ud800\udfff\u200d'), fc.string({ unit: 'binary', minLength: 1, maxLength: 1 })), maxLength: 60 });
+const field = fc.tuple(fc.oneof(fc.constantFrom(...Object.keys(defaults()), '__proto__', 'constructor'), anyText), fc.oneof(
+  anyText, fc.integer().map(String), fc.double().map(String), fc.constantFrom('all', 'none', 'causal,prefix', '1.2.3', 'auto', 'cpu')));
+const address = fc.oneof(anyText, fc.array(field, { maxLength: 20 }).map((fields) => fields.map((pair) => pair.join('=')).join('&')));
+
+test('an address, whatever it says, gives a state of the right shape that survives being written', () => {
+  holds(fc.property(address, (hash) => {
+    const state = readHash(hash);
+    assert.deepEqual(Object.keys(state), Object.keys(defaults()));
+    assert.equal(Object.getPrototypeOf(state), Object.prototype);
+    for (const name of ['layer', 'temperature', 'topK', 'topP', 'seed', 'step']) assert.ok(Number.isFinite(state[name]) && state[name] >= 0, name);
+    assert.ok(state.on === null || state.on.every((name) => ARCHITECTURES.includes(name)));
+    assert.ok(SPEEDS.includes(state.speed) && ['auto', 'webgpu', 'cpu'].includes(state.device));
+    for (const text of [state.text, state.pair]) assert.ok(text === null || (text.length <= LONGEST_TEXT && !/[\n\0]/.test(text)));
+    assert.deepEqual(readHash(writeHash(state)), state);
+  }));
+});
+
+/** As much of an element as its settings read. */
+function element(attributes = {}) {
+  const map = new Map(Object.entries(attributes));
+  return {
+    getAttribute: (name) => map.get(name) ?? null, hasAttribute: (name) => map.has(name),
+    setAttribute: (name, value) => { assert.equal(typeof value, 'string'); map.set(name.toLowerCase(), value); }, names: () => [...map.keys()],
+  };
+}
+
+test('attributes, whatever they say, give settings in range', () => {
+  const names = ['text', 'pair', 'blanks', 'fill', 'temperature', 'topk', 'topp', 'seed', 'max'];
+  holds(fc.property(fc.dictionary(fc.constantFrom(...names), fc.oneof(anyText, fc.double().map(String))), (attributes) => {
+    const settings = settingsOf(element(attributes));
+    assert.ok(settings.text.length <= LONGEST_TEXT);
+    assert.ok(Number.isInteger(settings.maxNewTokens) && settings.maxNewTokens >= 1 && settings.maxNewTokens <= 512);
+    assert.ok(settings.blanks === null || settings.blanks.every((blank) => Number.isInteger(blank) && blank >= 0 && blank < 1000));
+    const { temperature, topP, topK, seed } = settings.sampling ?? { temperature: 1, topP: 1, topK: 1, seed: 1 };
+    assert.ok(temperature > 0 && temperature <= 5 && topP >= 0.01 && topP <= 1 && Number.isInteger(seed) && (topK === undefined || topK > 0));
+  }));
+});
+
+const piece = fc.oneof(anyText, fc.constantFrom('<0xE4>', '<0xBD>', '▁the', 'Ġa', '##b', '\u202eabc', '\ufffd', ''));
+
+test('pieces, whatever they hold, are shown without control characters, and none is lost', () => {
+  holds(fc.property(fc.array(fc.record({ piece, special: fc.boolean(), space: fc.option(fc.boolean(), { nil: undefined }) }), { maxLength: 12 }), (tokens) => {
+    const shown = showPieces(tokens);
+    assert.equal(shown.length, tokens.length);
+    for (const { text } of shown) assert.doesNotMatch(text.replaceAll('\u200d', ''), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u);
+  }));
+});
+
+const token = (id) => ({ id, piece: `w${id}`, space: true, special: false });
+const attention = (rows, keys) => [[Array.from({ length: rows }, () => Array(keys).fill(1 / keys))]];
+/** A sound trace of each architecture, to be spoilt. */
+function sound(architecture, steps) {
+  const stack = architecture === 'encoder' ? 'encoder' : 'decoder';
+  return {
+    version: 1, model: { family: 'unmasked', architecture, parameters: 1 }, device: { backend: 'cpu', adapter: 'x', software: false, reason: 'y', cause: 'asked' },
+    tokens: [1, 2, 3].map(token), source_length: 3, truncated: 0, ...(architecture === 'encoder-decoder' ? { target: [token(1)] } : {}),
+    forward: { mask: { [stack]: ['100', '110', '111'] }, attention: { [stack]: attention(3, 3) }, stats: { rows_computed: 3, dispatches: 1, milliseconds: 1 } },
+    steps: Array.from({ length: steps }, (_, at) => ({
+      row: architecture === 'encoder' ? at % 3 : 2 + at, chosen: 5, piece: 'w5', space: false, candidates: [{ id: 5, piece: 'w5', space: false, probability: 0.5, kept: true }],
+      rows: [2 + at].filter((row) => architecture !== 'encoder' || row < 3), attention: { [stack]: attention(1, 3 + at) }, mask: { [stack]: ['111'] },
+      stats: { rows_computed: 1, dispatches: 1, milliseconds: 0.5 },
+    })),
+    scene: { layer: 2, text: 'a' },
+  };
+}
+
+/** All places of a value that could be spoilt. */
+function places(value, path = []) {
+  const inner = typeof value === 'object' && value !== null ? Object.keys(value).flatMap((key) => places(value[key], [...path, key])) : [];
+  return [path, ...inner];
+}
+
+const spoilt = fc.record({
+  architecture: fc.constantFrom(...ARCHITECTURES), steps: fc.integer({ min: 0, max: 4 }),
+  changes: fc.array(fc.tuple(fc.nat(), fc.oneof(fc.jsonValue(), fc.constantFrom(undefined, null, [], {}, -1, 1e300, 'x', NaN))), { maxLength: 3 }),
+}).map(({ architecture, steps, changes }) => {
+  let trace = sound(architecture, steps);
+  for (const [at, value] of changes) {
+    const all = places(trace);
+    const path = all[at % all.length];
+    if (!path.length) { trace = value; continue; }
+    const last = path.at(-1);
+    const holder = path.slice(0, -1).reduce((inner, key) => inner[key], trace);
+    if (value === undefined) delete holder[last];
+    else holder[last] = value;
+    if (typeof trace !== 'object' || trace === null) break;
+  }
+  return trace;
+});
+
+/** Everything that the views ask of a frame. */
+function look(timeline) {
+  for (let at = 0; at <= timeline.length + 1; at += 1) {
+    const frame = timeline.frame(at);
+    showPieces([...frame.source, ...frame.target]);
+    for (const block of frame.blocks) {
+      assert.ok(block.rows <= 1e5 && block.keys <= 1e5);
+      for (let row = 0; row < Math.min(block.rows, 9); row += 1) {
+        block.attention(0, 0, row);
+        for (let key = 0; key < Math.min(block.keys, 9); key += 1) block.visible(row, key);
+      }
+    }
+    for (const one of frame.candidates) one.probability.toFixed(3);
+    timeline.answerIds(at);
+  }
+}
+
+test('a sound trace passes, and can be looked at', () => {
+  for (const architecture of ARCHITECTURES) {
+    const trace = sound(architecture, 3);
+    checkTrace(trace);
+    look(Timeline.fromTrace(trace));
+  }
+});
+
+test('a stored trace, however spoilt, is refused in one line or can be looked at', async () => {
+  globalThis.document ??= { baseURI: 'http://127.0.0.1/' };
+  await fc.assert(fc.asyncProperty(spoilt, fc.constantFrom('trace', 'scene'), async (trace, name) => {
+    globalThis.fetch = async () => ({ ok: true, json: async () => JSON.parse(JSON.stringify(trace) ?? 'null') });
+    const target = element({ [name]: 'run.json' });
+    let scene;
+    try {
+      scene = await readScene(target);
+    } catch (error) {
+      assert.match(error.message, /^the (trace|scene)/);
+      assert.doesNotMatch(error.message, /\n|undefined is not|cannot read/i);
+      return;
+    }
+    for (const key of target.names()) assert.match(key, /^(trace|scene|architecture|text|pair|blanks|fill|temperature|topk|topp|seed|layer|head|view)$/);
+    settingsOf(target);
+    if (scene.steps) look(Timeline.fromTrace(scene));
+  }), effort);
+});
