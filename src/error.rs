@@ -57,6 +57,18 @@ pub struct Error {
 /// What every fallible function of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Another library's words as a part of one line: short, and nothing in them that moves or hides text.
+pub fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for character in text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(200) {
+        match character {
+            '"' | '\'' | '\\' => line.push(character),
+            other => line.extend(other.escape_debug()),
+        }
+    }
+    line
+}
+
 impl Error {
     /// An error of any kind.
     pub fn new(

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use tokenizers::{ModelWrapper, Tokenizer as Inner};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, one_line};
 use crate::spec::{Architecture, Slot, Spec, SpecialTokens, Template};
 use crate::trace::Token;
 
@@ -259,12 +259,6 @@ impl Tokenizer {
         [s.pad, s.bos, s.sep, s.eos, s.mask, s.cls].contains(&Some(id))
             || self.also_special.contains(&id)
     }
-}
-
-/// Another library's error as a part of one line.
-fn one_line(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().take(200).flat_map(char::escape_debug).collect()
 }
 
 /// How a tokenizer writes its pieces, by its model and what its decoder undoes.

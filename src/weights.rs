@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 use crate::device::Matrix;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, one_line};
 use crate::graph::{Source, WeightInfo};
 
 /// How a checkpoint stores one of our tensors.
@@ -95,12 +95,12 @@ impl Checkpoint {
         let mut kept = Vec::with_capacity(files.len());
         for (file, (name, bytes)) in files.into_iter().enumerate() {
             let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| {
-                let got = format!("{error} in {} bytes", bytes.len());
+                let got = format!("{} in {} bytes", one_line(&error.to_string()), bytes.len());
                 Error::weights(format!("`{name}`"), "a complete safetensors file", got)
             })?;
             serde_json::from_slice::<Distinct>(&bytes[8..8 + header]).map_err(|error| {
                 let what = format!("header of `{name}`");
-                Error::weights(what, "every tensor once", error.to_string())
+                Error::weights(what, "every tensor once", one_line(&error.to_string()))
             })?;
             for (tensor, info) in metadata.tensors() {
                 let (start, end) = info.data_offsets;
@@ -295,9 +295,8 @@ impl<'de> Deserialize<'de> for Distinct {
             ) -> std::result::Result<Distinct, M::Error> {
                 let mut seen = HashSet::new();
                 while let Some((name, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
-                    let shown = name.escape_debug().to_string();
-                    if !seen.insert(name) {
-                        return Err(M::Error::custom(format!("`{shown}` twice")));
+                    if let Some(name) = seen.replace(name) {
+                        return Err(M::Error::custom(format!("`{name}` twice")));
                     }
                 }
                 Ok(Distinct)

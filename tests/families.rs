@@ -275,6 +275,66 @@ fn hostile() -> Vec<Case> {
         });
         says(&text, &["model.safetensors", "complete"]);
     });
+    hostile("headers_that_lie", |device| {
+        // A header and as many bytes of data; what the message must say.
+        let four = |name: &str, from: usize| {
+            format!(
+                "\"{name}\":{{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[{from},{}]}}",
+                from + 4
+            )
+        };
+        let huge =
+            "{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,4]}}";
+        let wrong = "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}";
+        let unknown = "{\"a\":{\"dtype\":\"F12\",\"shape\":[1],\"data_offsets\":[0,4]}}";
+        let back = "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]}}";
+        let bidi = "{\"\u{202e}a\\n\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}";
+        for (header, data, says_so) in [
+            (format!("{{{},{}}}", four("a", 0), four("b", 2)), 6, "offset"),
+            (format!("{{{},{}}}", four("a", 0), four("b", 8)), 12, "offset"),
+            (format!("{{{}}}", four("a", 0)), 2, "fully covered"),
+            (format!("{{{}}}", four("a", 0)), 8, "fully covered"),
+            (format!("{{{},{}}}", four("a", 0), four("a", 0)), 4, "`a` twice"),
+            (huge.into(), 4, "overflow"),
+            (wrong.into(), 4, "complete"),
+            (unknown.into(), 4, "F12"),
+            (back.into(), 4, "offset"),
+            (bidi.into(), 8, "\\u{202e}a"),
+        ] {
+            let text = refusal(device, "gpt2", |files| {
+                let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+                bytes.extend(header.as_bytes());
+                bytes.resize(bytes.len() + data, 0);
+                *file(files, "model.safetensors") = bytes;
+            });
+            says(&text, &["model.safetensors", says_so]);
+            assert!(!text.contains('\u{202e}'), "shown escaped: {text}");
+        }
+    });
+    hostile("a_header_of_100_megabytes", |device| {
+        // The largest that is read, and one byte more; neither is more than a moment's work.
+        for (length, says_so) in [(100_000_000usize, "JSON"), (100_000_001, "too large")] {
+            let text = refusal(device, "gpt2", |files| {
+                let mut bytes = (length as u64).to_le_bytes().to_vec();
+                bytes.resize(8 + length, b' ');
+                *file(files, "model.safetensors") = bytes;
+            });
+            says(&text, &["model.safetensors", says_so]);
+        }
+    });
+    hostile("wrong_dtype", |device| {
+        let text = refusal(device, "gpt2", |files| {
+            edit_header(files, "\"dtype\":\"F32\"", "\"dtype\":\"U32\"");
+        });
+        says(&text, &["dtype of tensor `", "F32, F16, BF16 or I8", "U32"]);
+    });
+    hostile("tokenizer_that_does_not_fit", |device| {
+        let text = refusal(device, "gpt2", |files| {
+            edit(files, "tokenizer.json", "\"w5\":5", "\"\u{202e}w5\":4000000000");
+        });
+        says(&text, &["tokenizer.json", "ids below the model's"]);
+        assert!(!text.contains('\u{202e}'), "shown escaped: {text}");
+    });
     hostile("numbers_that_are_none", |device| {
         for bits in [f32::NAN, f32::INFINITY] {
             let text = refusal(device, "gpt2", |files| {

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, one_line};
 
 /// The parts that are not the model; what is wrong in the model is an error there as well.
 #[derive(Deserialize)]
@@ -26,8 +26,9 @@ struct Parts {
 
 /// Refuses a file that would bring the library down.
 pub fn check(json: &[u8]) -> Result<()> {
-    let parts: Parts = serde_json::from_slice(json)
-        .map_err(|error| refused("`tokenizer.json`", "a tokenizer", &error.to_string()))?;
+    let parts: Parts = serde_json::from_slice(json).map_err(|error| {
+        refused("`tokenizer.json`", "a tokenizer", &one_line(&error.to_string()))
+    })?;
     each(&parts.normalizer, &table)?;
     each(&parts.post_processor, &template)?;
     each(&parts.decoder, &strip)
