@@ -25,7 +25,9 @@ export function drawMachine(parts, drawn) {
   setAttribute(parts.look, 'hidden', !showing || !show.has('mask'));
   setAttribute(parts.candidates, 'hidden', !showing || !show.has('candidates'));
   setAttribute(parts.status, 'hidden', showing);
-  if (!showing) drawStatus(parts.status, { phase: machine.phase, progress: machine.progress, error: machine.error, missing: drawn.missing, t });
+  // Seen, but the list of models is still to come.
+  const phase = machine.phase === 'idle' && drawn.wanted && !drawn.missing ? 'loading' : machine.phase;
+  if (!showing) drawStatus(parts.status, { phase, progress: machine.progress, error: machine.error, missing: drawn.missing, t });
   if (showing && show.has('tokens')) {
     drawTokens(parts.tokens, frame);
     drawCut(parts.cut, frame);

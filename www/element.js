@@ -235,7 +235,7 @@ export class UnmaskedDemo extends HTMLElement {
     const { t: words, ...view } = frame?.view ?? {};
     const shown = frame && [this.#generation, machine.forks, frame.position, frame.waiting, frame.settled, roomFor(frame.length, frame.ended), frame.cutText];
     return JSON.stringify([machine.phase, machine.progress, machine.error?.message, machine.device, machine.notice, machine.blanked, machine.verdict, shown, view, controls,
-      drawn.lang, drawn.missing, drawn.architecture, [...drawn.show], drawn.enlargeable, drawn.enlarged]);
+      drawn.lang, drawn.missing, drawn.wanted, drawn.architecture, [...drawn.show], drawn.enlargeable, drawn.enlarged]);
   }
 
   /** Everything the views need, as one plain object. */
@@ -258,7 +258,7 @@ export class UnmaskedDemo extends HTMLElement {
       specials: timeline.signs.specials ?? new Set(),
     } : null;
     return {
-      frame, t, lang, machine, missing: this.#missing, architecture: description?.architecture ?? base?.architecture ?? this.architecture,
+      frame, t, lang, machine, missing: this.#missing, wanted: this.#wanted, architecture: description?.architecture ?? base?.architecture ?? this.architecture,
       parameters: description?.parameters ?? timeline?.header.model?.parameters ?? 0,
       show: new Set((this.view || 'title about tokens mask candidates stats').split(/\s+/)),
       enlargeable: this.hasAttribute('enlargeable'), enlarged: this.hasAttribute('enlarged'),
@@ -273,7 +273,8 @@ export class UnmaskedDemo extends HTMLElement {
   #measure() {
     const width = Math.floor(this.#parts.mask.clientWidth);
     if (width <= 0) return;
-    const share = this.hasAttribute('enlarged') ? 0.78 : this.hasAttribute('aligned') && innerWidth >= 1280 ? 0.315 : 0.7;
+    const beside = this.hasAttribute('aligned') && innerWidth >= 1280;
+    const share = this.hasAttribute('enlarged') ? 0.72 : !beside ? 0.7 : width >= 480 ? 0.44 : 0.315;
     const tall = Math.max(230, innerHeight * share);
     Object.assign(this.#view, { width, height: Math.floor(Math.min(width, tall)) });
     this.#later();

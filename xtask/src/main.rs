@@ -53,6 +53,8 @@ enum Command {
     },
     /// Build dist/: a static site, and the whole page as one file that needs no server
     Dist,
+    /// Draw every state of the page into target/screenshots/, with one sheet of them all
+    Screenshots,
     /// Install what the tests need, then run them all
     Test(test::Options),
     /// Measure every device, natively and in Chromium
@@ -79,6 +81,7 @@ fn run(command: Command) -> Result<ExitCode> {
             serve::serve(&options, Profile::new(dev)).map(|()| ExitCode::SUCCESS)
         }
         Command::Dist => dist::dist().map(|()| ExitCode::SUCCESS),
+        Command::Screenshots => test::screenshots(),
         Command::Test(options) => test::test(&options),
         Command::Bench(options) => bench::bench(&options).map(|()| ExitCode::SUCCESS),
         Command::Soak(options) => soak::soak(&options),

@@ -116,6 +116,14 @@ pub fn test(options: &Options) -> Result<ExitCode> {
     Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// The states of the page as pictures; where they lie is said at the end.
+pub fn screenshots() -> Result<ExitCode> {
+    install(&[Step::Page])?;
+    let tally = steps::screenshots()?;
+    println!("target/screenshots/contact-sheet.png and a picture a state: {tally}");
+    Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 fn install(steps: &[Step]) -> Result<()> {
     let browser = [Step::Engine, Step::Page, Step::Dist].iter().any(|step| steps.contains(step));
     let node = browser || steps.contains(&Step::Fuzz);

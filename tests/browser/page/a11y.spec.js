@@ -1,7 +1,8 @@
-/** What axe finds wrong for people who see, hear or move differently. */
+/** What axe finds wrong for people who see, hear or move differently, in every state of the page. */
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test } from '@playwright/test';
-import { done, open } from '../machines.js';
+import { answer, done, machine, open } from '../machines.js';
+import { STATES, opener } from '../states.js';
 
 /** Each finding with the elements that it speaks of, so that a failure can be acted on. */
 async function findings(page) {
@@ -9,17 +10,134 @@ async function findings(page) {
   return violations.map(({ id, help, nodes }) => `${id} (${help}): ${nodes.map((node) => node.target.join(' ')).join(', ')}`);
 }
 
-for (const theme of ['light', 'dark']) {
-  for (const lang of ['en', 'zh']) {
-    test(`axe finds nothing in the ${theme} page (${lang})`, async ({ page }) => {
-      await page.emulateMedia({ reducedMotion: 'reduce' });
-      await open(page, `lang=${lang}&theme=${theme}&device=cpu`);
-      await done(page);
-      await page.keyboard.press('g');
-      expect(await findings(page)).toEqual([]);
-      await page.keyboard.press('h');
-      await expect(page.locator('#help-dialog')).toBeVisible();
-      expect(await findings(page)).toEqual([]);
-    });
-  }
+for (const { name, size, bring } of STATES) {
+  test(`axe finds nothing: ${name}`, async ({ page }) => {
+    await page.setViewportSize(size);
+    await bring(page, opener(page, 'light'));
+    expect(await findings(page), 'light').toEqual([]);
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await page.evaluate(() => { document.documentElement.dataset.theme = 'dark'; });
+    for (const demo of await page.locator('unmasked-demo[theme]').all()) await demo.evaluate((element) => element.setAttribute('theme', 'dark'));
+    expect(await findings(page), 'dark').toEqual([]);
+  });
 }
+
+/** What has the focus, through shadow roots. */
+const focused = (page) => page.evaluate(() => {
+  let node = document.activeElement;
+  while (node?.shadowRoot?.activeElement) node = node.shadowRoot.activeElement;
+  return { id: node.id, name: node.className, action: node.dataset.action ?? node.dataset.setting ?? node.dataset.architecture ?? '', text: node.textContent };
+});
+
+/** Presses Tab until the focus is where it should be; what it passed is told when it never is. */
+async function tabTo(page, wanted, key = 'Tab') {
+  const passed = [];
+  for (let presses = 0; presses < 60; presses += 1) {
+    await page.keyboard.press(key);
+    const here = await focused(page);
+    if (wanted(here)) return here;
+    passed.push(`${here.id}.${here.name}[${here.action}]`);
+  }
+  throw new Error(`the Tab key never came there; it passed ${passed.join(' ')}`);
+}
+
+test('everything can be done with the keyboard alone', async ({ page }) => {
+  await open(page, `lang=en&device=cpu&on=encoder,prefix&text=${encodeURIComponent('My sister wants to learn English.')}`);
+  await done(page);
+  const [encoder, prefix] = [machine(page, 'encoder'), machine(page, 'prefix')];
+
+  await page.keyboard.press('Tab');
+  expect((await focused(page)).name).toBe('skip');
+  await page.keyboard.press('Enter');
+  expect((await focused(page)).id).toBe('machines');
+
+  // In the encoder: from its first token to another by arrows, and blank it.
+  await tabTo(page, ({ name }) => name === 'chip');
+  for (const key of ['ArrowRight', 'ArrowRight']) await page.keyboard.press(key);
+  expect((await focused(page)).text).toBe('sister');
+  for (const element of [encoder, prefix]) await expect(element.locator('.chip[data-sight="self"]')).toHaveText('sister');
+  const before = await encoder.evaluate((demo) => [...demo.blanked]);
+  await page.keyboard.press('Enter');
+  await expect.poll(() => encoder.evaluate((demo) => [...demo.blanked])).not.toEqual(before);
+  await done(page);
+
+  // Its matrix: a cell, out again, the same as a table.
+  await tabTo(page, ({ name }) => name === 'mask');
+  await page.keyboard.press('ArrowRight');
+  await expect(encoder.locator('.tooltip')).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(encoder.locator('.tooltip')).toBeHidden();
+  await tabTo(page, ({ name }) => name === 'as-table');
+  await page.keyboard.press('Enter');
+  await expect(encoder.locator('table')).toBeVisible();
+
+  // The other machine large, and back; a candidate pressed.
+  await tabTo(page, ({ name, action }) => name.includes('enlarge') && action === 'enlarge');
+  await page.keyboard.press('Enter');
+  await expect(encoder).toBeHidden();
+  await page.keyboard.press('Escape');
+  await expect(encoder).toBeVisible();
+  const first = await answer(prefix);
+  await tabTo(page, ({ name }) => name === 'candidate');
+  await tabTo(page, ({ name }) => name === 'candidate');
+  await page.keyboard.press('Enter');
+  await expect.poll(async () => (await answer(prefix))[0]).not.toBe(first[0]);
+  await done(page);
+
+  // The clock, and back to the top: a head, a machine.
+  await tabTo(page, ({ action }) => action === 'end');
+  await page.keyboard.press('Enter');
+  expect(await prefix.evaluate((demo) => demo.position === demo.available)).toBe(true);
+  await page.locator('#sentence').focus();
+  await tabTo(page, ({ action }) => action === 'causal');
+  await page.keyboard.press('Space');
+  await expect(machine(page, 'causal')).toBeVisible();
+  await tabTo(page, ({ action }) => action === 'head');
+  await page.keyboard.press('ArrowDown');
+  await expect.poll(() => prefix.getAttribute('head')).toBe('2');
+  await done(page);
+});
+
+test('pointing tells both ways, and every head has its number', async ({ page }) => {
+  await open(page, `lang=en&device=cpu&on=causal,encoder-decoder&text=${encodeURIComponent('My sister wants to learn English.')}`);
+  await done(page);
+  await page.keyboard.press('g');
+  const [causal, wired] = [machine(page, 'causal'), machine(page, 'encoder-decoder')];
+  await causal.locator('.chip', { hasText: /^wants$/ }).hover();
+  // Of a causal decoder: those before are seen and do not look back, those after look back and are not seen.
+  const sight = await causal.locator('.chip').evaluateAll((chips) => chips.map((chip) => [chip.dataset.sight, chip.hasAttribute('data-looks-back')]));
+  const own = sight.findIndex(([seen]) => seen === 'self');
+  sight.forEach((one, at) => expect(one, `token ${at}`).toEqual([at === own ? 'self' : at < own ? 'seen' : 'unseen', at > own]));
+  // Of an encoder-decoder: the target looks back at the source by cross-attention.
+  await expect(wired.locator('.strip[data-stack="decoder"] .chip:not([data-looks-back])')).toHaveCount(1);
+  await expect(wired.locator('.strip[data-stack="decoder"] .chip:not([data-sight="none"])')).toHaveCount(0);
+
+  await page.locator('[data-setting="head"]').selectOption('all');
+  await causal.locator('.mask').focus();
+  for (const key of ['ArrowUp', 'ArrowUp']) await page.keyboard.press(key);
+  const shown = await causal.locator('figcaption b').allTextContents();
+  const { numbers, heads } = await causal.evaluate((demo) => {
+    const frame = demo.timeline.frame(demo.position);
+    const block = frame.blocks[0];
+    const layer = frame.layers.decoder - 1;
+    return { heads: frame.heads, numbers: Array.from({ length: frame.heads }, (_, head) => block.attention(layer, head, frame.current.row - 1)[0].toFixed(3)) };
+  });
+  expect(shown).toHaveLength(heads);
+  expect(shown).toEqual(numbers);
+  await causal.locator('.as-table').click();
+  await expect(causal.locator('table')).toHaveCount(heads);
+});
+
+test('with reduced motion nothing moves by itself', async ({ page }) => {
+  await page.emulateMedia({ reducedMotion: 'reduce' });
+  await open(page, 'lang=en&device=cpu&on=causal');
+  await done(page);
+  const moving = await page.evaluate(() => {
+    const all = (root) => [...root.querySelectorAll('*')].flatMap((node) => [node, ...(node.shadowRoot ? all(node.shadowRoot) : [])]);
+    return all(document).filter((node) => {
+      const { animationName, transitionDuration } = getComputedStyle(node);
+      return animationName !== 'none' || !/^0s(, 0s)*$/.test(transitionDuration);
+    }).map((node) => node.className);
+  });
+  expect(moving).toEqual([]);
+});

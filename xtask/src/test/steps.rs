@@ -79,6 +79,10 @@ pub fn page() -> Result<Tally> {
     Ok(tally)
 }
 
+pub fn screenshots() -> Result<Tally> {
+    playwright("tests/browser/screenshots")
+}
+
 pub fn dist() -> Result<Tally> {
     let ready = which::which("node").is_ok() && project::path("node_modules/esbuild").exists();
     if !ready {

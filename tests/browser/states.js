@@ -1,0 +1,130 @@
+/**
+ * Every state that the page can be in for long enough to be seen: `screenshots` draws them on one sheet, and axe looks
+ * for faults in each. A state opens the page and brings it there; `show(hash, path)` opens it in the theme that is asked.
+ */
+import { expect } from '@playwright/test';
+import { done, machine, phase } from './machines.js';
+
+const DESKTOP = { width: 1440, height: 900 };
+const PHONE = { width: 390, height: 844 };
+const PROJECTOR = { width: 1920, height: 1080 };
+
+const text = (sentence) => `text=${encodeURIComponent(sentence)}`;
+const SENTENCE = 'My sister wants to learn English.';
+const LONG = 'When my brother came home last night he was so tired that he went to bed at once, but the children wanted to play with him in the garden and asked him why he did not want to come out and see what they had made for him while he was away, and so he got up again.';
+const WORD = 'Donaudampfschifffahrtsgesellschaftskapit'.slice(0, 40);
+
+/** Opens with a run and goes to its end, or to a step. */
+const run = (hash, step = 'g') => async (page, show) => {
+  await show(hash);
+  await done(page);
+  if (step === 'g') await page.keyboard.press('g');
+};
+
+/** Keeps a file back: nothing of it comes while the state is looked at. */
+const held = (page, pattern) => page.route(pattern, () => {});
+
+/** @type {Array<{ name: string, size: { width: number, height: number }, bring: (page: import('@playwright/test').Page, show: (hash?: string, path?: string) => Promise<void>) => Promise<void> }>} */
+export const STATES = [
+  { name: 'first load', size: DESKTOP, bring: async (page, show) => {
+    await held(page, '**/models/models.json');
+    await show();
+  } },
+  { name: 'slow network', size: DESKTOP, bring: async (page, show) => {
+    await held(page, '**/model.safetensors');
+    await show(text(SENTENCE));
+    await expect(machine(page, 'causal').locator('progress')).toBeVisible();
+    await expect(machine(page, 'causal').locator('.status-detail')).toContainText('MB');
+  } },
+  { name: 'error', size: DESKTOP, bring: async (page, show) => {
+    await page.route('**/en-fr-prefix/model.safetensors', (route) => route.abort());
+    await show(text(SENTENCE));
+    await expect.poll(() => phase(machine(page, 'prefix'))).toBe('error');
+    await expect.poll(() => phase(machine(page, 'causal'))).toBe('done');
+  } },
+  { name: 'the list of models is missing', size: DESKTOP, bring: async (page, show) => {
+    await page.route('**/models/models.json', (route) => route.fulfill({ status: 404 }));
+    await show(text(SENTENCE));
+    await expect.poll(() => phase(machine(page, 'prefix'))).toBe('error');
+  } },
+  { name: 'empty sentence', size: DESKTOP, bring: async (page, show) => {
+    await show(text(SENTENCE));
+    await done(page);
+    await page.locator('#sentence').fill('');
+    await expect.poll(() => phase(machine(page, 'encoder-decoder'))).toBe('empty');
+  } },
+  { name: 'no machine', size: DESKTOP, bring: async (page, show) => { await show('on=none'); } },
+  { name: 'one token', size: DESKTOP, bring: run(text('Go')) },
+  { name: '64 tokens', size: DESKTOP, bring: run(text(LONG)) },
+  { name: 'a word of 40 letters', size: DESKTOP, bring: run(text(WORD)) },
+  { name: 'Chinese', size: DESKTOP, bring: run(`${text('我妹妹想学英语。')}&lang=zh`) },
+  { name: 'right to left', size: DESKTOP, bring: run(text('אחותי רוצה ללמוד אנגלית. القطة في الحديقة')) },
+  { name: 'emoji', size: DESKTOP, bring: run(text('I love you 👩‍👩‍👧‍👦 🇫🇷 ❤️ 🙂!')) },
+  { name: 'one machine on', size: DESKTOP, bring: run(`on=causal&${text(SENTENCE)}`) },
+  { name: 'two machines on', size: DESKTOP, bring: run(`on=encoder,prefix&${text(SENTENCE)}`) },
+  { name: 'three machines on', size: DESKTOP, bring: run(`on=causal,prefix,encoder-decoder&${text(SENTENCE)}`) },
+  { name: 'four machines on', size: DESKTOP, bring: run(text(SENTENCE)) },
+  { name: 'in the middle of a run', size: DESKTOP, bring: run(`step=3&${text(SENTENCE)}`, 3) },
+  { name: 'a token pointed at', size: DESKTOP, bring: async (page, show) => {
+    await run(text(SENTENCE))(page, show);
+    await machine(page, 'causal').locator('.chip', { hasText: /^wants$/ }).hover();
+    await expect(machine(page, 'encoder').locator('.chip[data-sight="self"]')).toHaveCount(1);
+  } },
+  { name: 'a cell walked to', size: DESKTOP, bring: async (page, show) => {
+    await run(`on=prefix&${text(SENTENCE)}`)(page, show);
+    await machine(page, 'prefix').locator('.mask').focus();
+    for (const key of ['ArrowUp', 'ArrowRight', 'ArrowRight', 'ArrowUp']) await page.keyboard.press(key);
+  } },
+  { name: 'all heads', size: DESKTOP, bring: run(`head=all&${text(SENTENCE)}`) },
+  { name: 'all heads of one machine, a cell walked to', size: DESKTOP, bring: async (page, show) => {
+    await run(`on=encoder-decoder&head=all&${text(SENTENCE)}`)(page, show);
+    await machine(page, 'encoder-decoder').locator('.mask').focus();
+    for (const key of ['ArrowUp', 'ArrowUp', 'ArrowRight', 'ArrowRight']) await page.keyboard.press(key);
+  } },
+  { name: 'tables', size: DESKTOP, bring: async (page, show) => {
+    await run(`on=causal,encoder-decoder&${text(SENTENCE)}`)(page, show);
+    for (const button of await page.locator('.as-table').all()) await button.click();
+  } },
+  { name: 'sampling', size: DESKTOP, bring: async (page, show) => {
+    await run(`temperature=0.9&topK=3&seed=4&step=2&${text(SENTENCE)}`, 2)(page, show);
+    await page.locator('.sampling > summary').click();
+  } },
+  { name: 'the device', size: DESKTOP, bring: async (page, show) => {
+    await run(text(SENTENCE))(page, show);
+    await page.locator('.badge > summary').click();
+  } },
+  { name: 'help', size: DESKTOP, bring: async (page, show) => {
+    await run(text(SENTENCE))(page, show);
+    await page.locator('#help').click();
+  } },
+  { name: 'phone', size: PHONE, bring: run(text(SENTENCE)) },
+  { name: 'phone, all heads', size: PHONE, bring: run(`head=all&on=prefix&${text(SENTENCE)}`) },
+  { name: 'phone, error', size: PHONE, bring: async (page, show) => {
+    await page.route('**/en-fr-causal/model.safetensors', (route) => route.abort());
+    await show(`on=causal&${text(SENTENCE)}`);
+    await expect.poll(() => phase(machine(page, 'causal'))).toBe('error');
+  } },
+  { name: 'projector', size: PROJECTOR, bring: run(text(SENTENCE)) },
+  { name: 'projector, one machine', size: PROJECTOR, bring: run(`on=prefix&${text(SENTENCE)}`) },
+  { name: 'a frame', size: { width: 720, height: 520 }, bring: async (page, show) => {
+    await show(`architecture=prefix&step=end&${text(SENTENCE)}`, '/embed.html');
+    await done(page);
+  } },
+  { name: 'a lesson', size: { width: 1000, height: 1900 }, bring: async (page, show) => {
+    await show('', '/examples/lesson.html');
+    await done(page);
+  } },
+];
+
+/**
+ * How a state opens the page: in a theme, on the CPU (its times say nothing here).
+ * @param {import('@playwright/test').Page} page
+ * @param {'light'|'dark'} theme
+ */
+export const opener = (page, theme) => async (hash = '', path = '/') => {
+  const settings = new URLSearchParams({ lang: 'en', device: 'cpu', theme });
+  new URLSearchParams(hash).forEach((value, name) => settings.set(name, value));
+  await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
+  await page.goto(path === '/' ? `/#${settings}` : `${path}?${settings}`);
+  if (!path.startsWith('/examples/')) await expect(page.locator('html')).toHaveAttribute('data-ready', 'true');
+};
