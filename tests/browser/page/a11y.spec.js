@@ -5,12 +5,13 @@ import { answer, done, machine, open } from '../machines.js';
 import { STATES, opener } from '../states.js';
 
 /** Each finding with the elements that it speaks of, so that a failure can be acted on. */
-async function findings(page) {
-  const { violations } = await new AxeBuilder({ page }).analyze();
+async function findings(page, rules) {
+  const axe = new AxeBuilder({ page });
+  const { violations } = await (rules ? axe.withRules(rules) : axe).analyze();
   return violations.map(({ id, help, nodes }) => `${id} (${help}): ${nodes.map((node) => node.target.join(' ')).join(', ')}`);
 }
 
-for (const { name, size, bring } of STATES) {
+for (const { name, size, bring } of STATES.filter(({ similar }) => !similar)) {
   test(`axe finds nothing: ${name}`, async ({ page }) => {
     await page.setViewportSize(size);
     await bring(page, opener(page, 'light'));
@@ -18,7 +19,8 @@ for (const { name, size, bring } of STATES) {
     await page.emulateMedia({ colorScheme: 'dark' });
     await page.evaluate(() => { document.documentElement.dataset.theme = 'dark'; });
     for (const demo of await page.locator('unmasked-demo[theme]').all()) await demo.evaluate((element) => element.setAttribute('theme', 'dark'));
-    expect(await findings(page), 'dark').toEqual([]);
+    // Only colours differ.
+    expect(await findings(page, ['color-contrast']), 'dark').toEqual([]);
   });
 }
 
