@@ -15,7 +15,7 @@ import { announcer } from './page/say.js';
 import { drawSettings, wireSettings } from './page/settings.js';
 import { ARCHITECTURES, SPEEDS, cleanText, defaults, readHash, writeHash } from './state.js';
 import { draw as drawControls } from './views/controls.js';
-import { make, percent, setAttribute, setAttributes, setText } from './views/dom.js';
+import { make, percent, setAttribute, setAttributes, setText, targetOf } from './views/dom.js';
 import { icon, setIcon } from './views/icons.js';
 
 const ADDRESS_MILLISECONDS = 250;
@@ -23,6 +23,7 @@ const THEMES = ['auto', 'light', 'dark'];
 const DOCK = ['restart', 'step', 'play', 'end', 'scrub', 'speed'];
 const ON_A_PHONE = ['encoder', 'causal'];
 
+/** @type {(id: string) => any} the elements of index.html, each of its own kind */
 const byId = (id) => document.getElementById(id);
 const [stage, sentence, examples, settings, toggles, dock, dialog, credits] = ['machines', 'sentence', 'examples', 'settings', 'toggles', 'dock', 'help-dialog', 'credits'].map(byId);
 const narrow = matchMedia('(max-width: 44rem)');
@@ -37,7 +38,7 @@ let enlarged = null;
 let writing = 0;
 let drawing = 0;
 let said = state.step;
-/** @type {Map<string, HTMLElement>} machines that are on */
+/** @type {Map<string, import('./element.js').UnmaskedDemo>} machines that are on */
 const demos = new Map();
 
 const clock = new Clock({ available, ended, changed: clockChanged });
@@ -177,7 +178,7 @@ function setLanguage() {
   t = translator(lang);
   document.documentElement.lang = lang === 'zh' ? 'zh-Hans' : lang;
   document.title = t('page.title');
-  for (const node of document.querySelectorAll('[data-say]')) setText(node, t(node.dataset.say));
+  for (const node of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('[data-say]'))) setText(node, t(node.dataset.say ?? ''));
   setAttributes(sentence, { placeholder: t('page.sentence.hint') });
   const button = byId('lang');
   setText(button, t('page.lang'));
@@ -238,17 +239,18 @@ function wirePage() {
     change({ text, pair: pair?.target ?? null, blanks: null });
   });
   toggles.addEventListener('click', (event) => {
-    const architecture = event.target.closest('.toggle')?.dataset.architecture;
+    const architecture = targetOf(event).closest('.toggle')?.dataset.architecture;
     if (!architecture) return;
     const now = on();
     change({ on: ARCHITECTURES.filter((name) => (name === architecture) !== now.includes(name)) });
   });
   wireSettings(settings, change);
   dock.addEventListener('click', (event) => {
-    const button = event.target.closest('button[data-action]');
+    const button = targetOf(event).closest('button[data-action]');
     if (button && button.getAttribute('aria-disabled') !== 'true') actions[button.dataset.action]?.();
   });
-  dock.addEventListener('input', ({ target }) => {
+  dock.addEventListener('input', (event) => {
+    const target = targetOf(event);
     if (target.dataset.action === 'scrub') { clock.pause(); clock.seek(Number(target.value)); }
     if (target.dataset.action === 'speed') clock.setSpeed(Number(target.value));
   });

@@ -29,6 +29,6 @@ export function spotFor(frame, pointed) {
     const at = frame.target.map(({ state }, index) => (state === 'answer' ? index : -1)).filter((index) => index >= 0)[pointed.answer];
     return at === undefined ? null : { stack: main, position: wired ? at : frame.source.length + at };
   }
-  const at = frame.source.findIndex(({ start, end }) => typeof start === 'number' && start < pointed.end && end > pointed.start);
+  const at = frame.source.findIndex(({ start, end }) => typeof start === 'number' && typeof end === 'number' && start < pointed.end && end > pointed.start);
   return at < 0 ? null : { stack: wired ? 'encoder' : main, position: at };
 }

@@ -28,12 +28,19 @@ const WORK = {
   autoplay: 'draw', start: 'draw',
 };
 
+/**
+ * @typedef {import('./element-point.js').Spot} Spot
+ * @typedef {{ block: string, row: number, key: number }} Cell
+ */
+
 export class UnmaskedDemo extends HTMLElement {
   static observedAttributes = Object.keys(WORK);
 
+  /** @type {any} what buildSkeleton makes, from the first time that the element is put into a page */
   #parts = null;
   #machine = new Machine(() => this.#machineChanged());
   #clock = new Clock({ available: () => this.available, ended: () => this.ended, changed: () => this.#later() });
+  /** @type {Array<IntersectionObserver|ResizeObserver>} */
   #observers = [];
   #wanted = false;
   #frame = 0;
@@ -43,11 +50,15 @@ export class UnmaskedDemo extends HTMLElement {
   #starts = false;
   #look = '';
   #toldStep = '';
+  /** @type {Error|null} */
   #toldError = null;
+  /** @type {{ width: number, height: number, hover: Spot|null, pinned: Spot|null, cell: Cell|null, table: boolean }} */
   #view = { width: 320, height: 320, hover: null, pinned: null, cell: null, table: false };
   #missing = false;
+  /** @type {any} a stored run or a scene, where one was named */
   #scene = null;
 
+  get #architecture() { return this.getAttribute('architecture') ?? 'causal'; }
   get available() { return this.#machine.timeline?.available ?? 0; }
   get ended() { return ['done', 'error', 'empty', 'idle'].includes(this.#machine.phase); }
   get position() { return this.#clock.position; }
@@ -154,11 +165,11 @@ export class UnmaskedDemo extends HTMLElement {
       this.#scene = await readScene(this);
       if (turn !== this.#loads) return;
       if (this.#scene?.steps) { this.#machine.show(this.#scene); this.#ready(); return; }
-      const wish = await resolveModel({ model: this.model, architecture: this.architecture, family: this.getAttribute('family') ?? '' });
+      const wish = await resolveModel({ model: this.getAttribute('model') ?? '', architecture: this.#architecture, family: this.getAttribute('family') ?? '' });
       if (turn !== this.#loads) return;
       this.#missing = wish === null;
       if (wish === null) { this.#later(); return; }
-      const loaded = await this.#machine.load(wish.source, { device: this.device, sizes: wish.sizes });
+      const loaded = await this.#machine.load(wish.source, { device: this.getAttribute('device') ?? 'auto', sizes: wish.sizes });
       if (!loaded || turn !== this.#loads) return;
       if (!this.hasAttribute('text') && wish.entry?.examples?.[0]) this.text = wish.entry.examples[0];
       this.#ready();
@@ -225,7 +236,7 @@ export class UnmaskedDemo extends HTMLElement {
     if (frame && told !== this.#toldStep && !frame.waiting) {
       this.#toldStep = told;
       keepInView(this.#parts.tokens);
-      this.#tell('unmasked-step', { position: frame.position, available: this.available, ended: frame.ended, step: this.timeline.steps[frame.position] ?? null });
+      this.#tell('unmasked-step', { position: frame.position, available: this.available, ended: frame.ended, step: this.timeline?.steps[frame.position] ?? null });
     }
     this.#tell('unmasked-change', {});
   }
@@ -255,12 +266,12 @@ export class UnmaskedDemo extends HTMLElement {
     const frame = base && ['running', 'done'].includes(machine.phase) ? {
       ...base, heads, view, cutText: machine.cutText, canForce: machine.canRun,
       canBlank: machine.canRun && machine.isEncoder, verdict: machine.verdict, most: this.hasAttribute('enlarged') ? 10 : 5,
-      specials: timeline.signs.specials ?? new Set(),
+      specials: timeline?.signs.specials ?? new Set(),
     } : null;
     return {
-      frame, t, lang, machine, missing: this.#missing, wanted: this.#wanted, architecture: description?.architecture ?? base?.architecture ?? this.architecture,
+      frame, t, lang, machine, missing: this.#missing, wanted: this.#wanted, architecture: description?.architecture ?? base?.architecture ?? this.#architecture,
       parameters: description?.parameters ?? timeline?.header.model?.parameters ?? 0,
-      show: new Set((this.view || 'title about tokens mask candidates stats').split(/\s+/)),
+      show: new Set((this.getAttribute('view') || 'title about tokens mask candidates stats').split(/\s+/)),
       enlargeable: this.hasAttribute('enlargeable'), enlarged: this.hasAttribute('enlarged'),
       controls: {
         names: (this.getAttribute('controls') ?? 'play step speed').split(/\s+/).filter((name) => name && name !== 'none'),
@@ -289,7 +300,7 @@ export class UnmaskedDemo extends HTMLElement {
       return;
     }
     const { pinned } = this.#view;
-    const same = pinned?.position === position && pinned.stack === stack;
+    const same = pinned?.position === position && pinned?.stack === stack;
     this.#view.pinned = same ? null : { stack, position };
     this.#pointToken(this.#view.pinned);
   }

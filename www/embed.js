@@ -10,7 +10,7 @@ import { wireKeyboard } from './page/keyboard.js';
 import { make, setAttributes } from './views/dom.js';
 
 const { attributes, theme } = attributesOf(location.search);
-const lang = chooseLanguage(attributes.lang, navigator.languages);
+const lang = chooseLanguage(String(attributes.lang ?? ''), navigator.languages);
 const demo = make('unmasked-demo');
 setAttributes(demo, { ...attributes, lang });
 

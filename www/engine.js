@@ -85,7 +85,9 @@ function checkSource(source, device) {
 
 /** One engine in the worker, how many handles hold it, and how it comes back when its GPU or the worker is lost. */
 class Shared {
+  /** @type {Promise<void>|null} */
   #loading = null;
+  /** @type {AbortController|null} of the load under way */
   #abort = null;
   #life = -1;
   #lost = false;
@@ -178,7 +180,7 @@ class Shared {
     this.handles -= 1;
     if (this.handles > 0) return;
     if (this.key !== null && shared.get(this.key) === this) shared.delete(this.key);
-    if (this.#loading) this.#abort.abort();
+    if (this.#loading) this.#abort?.abort();
     else if (this.id > 0 && this.#life === currentLife()) call('free', { engine: this.id }).catch(() => {});
     this.id = 0;
   }

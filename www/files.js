@@ -58,6 +58,7 @@ async function readShards(read, missing) {
 
 /**
  * @param {File[]} files as a person chose or dropped them
+ * @param {{ onProgress?: (progress: Progress) => void }} [options]
  * @returns {Promise<NamedBytes[]>}
  */
 export async function readFiles(files, { onProgress } = {}) {
@@ -100,10 +101,8 @@ async function readFile(url, name, tally, size, { signal, cache }) {
       { what: name, expected: 'a file', got: 'no answer' });
   }
   if (!response.ok) {
-    const error = new FileError(`could not download \`${name}\`: the server answered ${response.status}`,
-      { what: name, expected: '200', got: String(response.status) });
-    error.status = response.status;
-    throw error;
+    throw Object.assign(new FileError(`could not download \`${name}\`: the server answered ${response.status}`,
+      { what: name, expected: '200', got: String(response.status) }), { status: response.status });
   }
   const plain = !response.headers.get('content-encoding');
   const length = size ?? (plain ? Number(response.headers.get('content-length')) || 0 : 0);

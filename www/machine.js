@@ -17,7 +17,9 @@ const VERDICT = { layers: [0], heads: [0], rows: [0], what: ['attention'] };
 
 export class Machine {
   #turn = 0;
+  /** @type {AbortController|null} */
   #loadAbort = null;
+  /** @type {AbortController|null} */
   #runAbort = null;
 
   /** @param {(machine: Machine) => void} changed called after every change */
@@ -28,7 +30,9 @@ export class Machine {
     this.progress = { loaded: 0, total: 0, file: '' };
     /** @type {Error|null} */
     this.error = null;
+    /** @type {any} an Engine once the model is loaded, else null */
     this.engine = null;
+    /** @type {import('./timeline.js').DeviceInfo|null} */
     this.device = null;
     /** @type {Timeline|null} */
     this.timeline = null;
@@ -36,6 +40,8 @@ export class Machine {
     this.generation = 0;
     /** Counts forced choices: the same position shows other tokens after one. */
     this.forks = 0;
+    /** @type {any} the Settings of the last run */
+    this.settings = null;
     this.words = [];
     this.blanked = [];
     this.cutText = '';
@@ -59,7 +65,7 @@ export class Machine {
       const engine = await loadEngine(source, {
         device, sizes, signal: abort.signal,
         onProgress: (progress) => { this.progress = progress; if (this.phase === 'loading') this.changed(this); },
-        onDevice: (told) => this.#deviceTold(told),
+        onDevice: (/** @type {any} */ told) => this.#deviceTold(told),
       });
       if (abort.signal.aborted) { engine.free(); return false; }
       this.engine = engine;
@@ -92,6 +98,7 @@ export class Machine {
       return;
     }
     try {
+      /** @type {any} */
       const request = this.isEncoder ? await this.#fillRequest(settings) : generateRequest(settings);
       if (turn !== this.#turn) return;
       const begin = (header) => {
@@ -108,12 +115,16 @@ export class Machine {
     }
   }
 
-  /** Chooses another candidate at step `at`; the run goes on from there. */
+  /**
+   * Chooses another candidate at step `at`; the run goes on from there.
+   * @param {number} at @param {{ id: number, piece: string }} candidate
+   */
   async force(at, candidate) {
     const { timeline, settings } = this;
     if (!this.engine || !timeline || at >= timeline.length) return;
     const turn = this.#newTurn();
     const fork = timeline.fork(at, candidate);
+    /** @type {any} */
     const request = this.isEncoder
       ? { ...this.fillBase, ids: fork.filledIds(at + 1) }
       : { ...generateRequest(settings), targetIds: fork.answerIds(at + 1), maxNewTokens: Math.max(0, settings.maxNewTokens - at - 1) };
@@ -212,8 +223,9 @@ export class Machine {
   async #readOnly(turn, { ids, mask, gates, watch }, begin) {
     const trace = await this.engine.forward({ ids, mask, gates, watch });
     if (turn !== this.#turn) return;
-    this.timeline = begin(trace);
-    this.timeline.end();
+    const timeline = begin(trace);
+    this.timeline = timeline;
+    timeline.end();
     this.#enter('done');
   }
 
@@ -244,7 +256,11 @@ export class Machine {
     return { ...this.fillBase, ids: parts.tokens.map((token, at) => (blank.has(at) ? mask : token.id)) };
   }
 
-  /** Two sentences: the pair head, where the model has one, says whether they belong together. */
+  /**
+   * Two sentences: the pair head, where the model has one, says whether they belong together.
+   * @param {Settings} settings
+   * @param {number} turn
+   */
   async #compare({ text, pair }, turn) {
     if (!pair || !this.engine.describe().output_heads.includes('pair')) return;
     const trace = await this.engine.forward({ text, pair, watch: VERDICT });

@@ -18,6 +18,7 @@ export function modelList() {
   return list;
 }
 
+/** @param {{ models?: any }} list @returns {ModelEntry[]} */
 function checked({ models }) {
   if (!Array.isArray(models)) throw new Error('the list of models is not a list');
   return models.filter((model) => typeof model?.folder === 'string' && /^[\w.-]+$/.test(model.folder));

@@ -72,7 +72,7 @@ export function showPieces(tokens) {
 /** Walks the UTF-8 sequences among pieces start..end and puts each whole character on its last piece. */
 function joinBytes(tokens, shown, start, end) {
   const bytes = [];
-  for (let at = start; at < end; at += 1) bytes.push(parseInt(BYTE.exec(tokens[at].piece)[1], 16));
+  for (let at = start; at < end; at += 1) bytes.push(parseInt(BYTE.exec(tokens[at].piece)?.[1] ?? '', 16));
   let at = 0;
   while (at < bytes.length) {
     const lead = bytes[at];

@@ -8,7 +8,13 @@
  * @typedef {{ id: number, piece: string, space?: boolean, probability: number, kept?: boolean }} Candidate
  * @typedef {{ id: number, piece: string, space?: boolean, special?: boolean, start?: number|null, end?: number|null }} Token
  * @typedef {{ row: number, chosen: number, piece: string, space?: boolean, ended?: string, candidates: Candidate[], rows?: number[],
- *   attention?: Object<string, any>, mask?: Object<string, string[]>, stats?: object, forced?: boolean }} Step
+ *   attention?: Object<string, any>, mask?: Object<string, string[]>, stats?: Stats, forced?: boolean }} Step
+ * @typedef {{ backend: 'gpu'|'cpu', adapter?: string, software?: boolean, reason?: string }} DeviceInfo
+ * @typedef {{ rows_computed: number, milliseconds: number, dispatches?: number, submits?: number, readbacks?: number }} Stats
+ * @typedef {Record<string, any[]>} Grids   of encoder, decoder and cross: [layer][head][row][key]
+ * @typedef {{ model?: { architecture?: Architecture, parameters?: number }, tokens: Token[], source_length?: number, truncated?: number,
+ *   target?: Token[], forward?: { mask?: Record<string, string[]>, attention?: Grids }, device?: DeviceInfo }} Header
+ *   a trace without its steps
  * @typedef {Token & { position: number, state: 'special'|'source'|'blank'|'filled'|'answer', forced: boolean }} Shown
  * @typedef {{ name: BlockName, rows: number, keys: number, wholeRows: number, wholeKeys: number,
  *   visible: (row: number, key: number) => boolean|null,
@@ -16,12 +22,12 @@
  * @typedef {{ architecture: Architecture, position: number, length: number, ended: boolean, settled: boolean,
  *   waiting: boolean, source: Shown[], target: Shown[], truncated: number, sourceLength: number,
  *   current: { stack: 'encoder'|'decoder', row: number }|null, candidates: Candidate[], chosen: number|null,
- *   forced: boolean, reason: string|null, blocks: Block[], layers: Object<string, number>, heads: number, stats: object|null }} Frame
+ *   forced: boolean, reason: string|null, blocks: Block[], layers: Object<string, number>, heads: number, stats: Stats|null }} Frame
  */
 
 export class Timeline {
   /**
-   * @param {object} header a trace without its steps
+   * @param {Header} header a trace without its steps
    * @param {{ maskId?: number|null, specials?: Set<number> }} [signs] ids that are the model's own signs
    */
   constructor(header, signs = {}) {

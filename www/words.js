@@ -13,7 +13,7 @@ function* plainSegments(text) {
 
 /**
  * @param {string} text
- * @param {Array<{start: number|null, end: number|null, special: boolean}>} tokens with UTF-16 offsets
+ * @param {Array<{start: number|null, end: number|null, special?: boolean}>} tokens with UTF-16 offsets
  * @returns {Word[]} words in order, those that no token spells left out
  */
 export function wordsOf(text, tokens) {
@@ -25,7 +25,7 @@ export function wordsOf(text, tokens) {
     const end = index + segment.length;
     const own = [];
     tokens.forEach((token, at) => {
-      if (!token.special && token.start !== null && token.start < end && token.end > index) own.push(at);
+      if (!token.special && token.start !== null && token.end !== null && token.start < end && token.end > index) own.push(at);
     });
     if (own.length) words.push({ start: index, end, text: segment, wordLike: Boolean(isWordLike), tokens: own });
   }

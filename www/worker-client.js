@@ -37,12 +37,12 @@ function start() {
   worker.addEventListener('message', ({ data }) => {
     if (own !== worker) return;
     if (data.fatal) { crash(data.fatal); return; }
-    const call = waiting.get(data.call);
-    if (!call) return;
-    if (data.progress) { call.onProgress?.(data.progress); return; }
+    const asked = waiting.get(data.call);
+    if (!asked) return;
+    if (data.progress) { asked.onProgress?.(data.progress); return; }
     waiting.delete(data.call);
-    if (data.error) call.reject(new EngineError({ ...data.error, loss: `GPU ${data.error.loss} of worker ${life}` }));
-    else call.resolve(data.result);
+    if (data.error) asked.reject(new EngineError({ ...data.error, loss: `GPU ${data.error.loss} of worker ${life}` }));
+    else asked.resolve(data.result);
   });
   worker.addEventListener('error', (event) => {
     event.preventDefault();
@@ -80,7 +80,7 @@ export function call(method, details, { onProgress, signal } = {}) {
       worker?.postMessage({ abort: id });
       reject(aborted());
     }, { once: true });
-    worker.postMessage({ call: id, method, ...details });
+    worker?.postMessage({ call: id, method, ...details });
   });
 }
 

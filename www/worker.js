@@ -29,6 +29,7 @@ const BUDGET = 2 ** 30 * Math.min(2, Math.max(0.5, (navigator.deviceMemory ?? 4)
 
 /** Engines that load at once share one GPU device: it is opened once. */
 let opening = Promise.resolve();
+/** @type {(work: () => Promise<any>) => Promise<any>} */
 const oneByOne = (work) => (opening = opening.then(work, work));
 
 /** While the weights are on their way, the GPU compiles what `config.json` says that it will need. */

@@ -5,7 +5,11 @@ import zh from './zh.js';
 
 const DICTIONARIES = { en, zh };
 
-/** The language to begin with: what was asked for, else the browser's, else English. */
+/**
+ * The language to begin with: what was asked for, else the browser's, else English.
+ * @param {string|null|undefined} asked
+ * @param {readonly string[]} [browser]
+ */
 export function chooseLanguage(asked, browser = []) {
   for (const name of [asked, ...browser]) {
     const short = String(name ?? '').toLowerCase().split('-')[0];

@@ -24,13 +24,13 @@ export function attributesOf(search) {
   const architecture = fields.get('architecture');
   return {
     attributes: {
-      architecture: ARCHITECTURES.includes(architecture) ? architecture : 'causal',
+      architecture: ARCHITECTURES.includes(architecture ?? '') ? architecture : 'causal',
       text: state.text, pair: state.pair, blanks: state.blanks?.join(' ') ?? null, fill: state.fill, family: state.family || null,
       temperature: state.temperature || null, topk: state.topK || null, topp: state.topP, seed: state.seed,
       layer: state.layer || null, head: state.head || null, device: state.device, lang: state.lang || null,
       theme: state.theme === 'auto' ? null : state.theme,
       view: known(fields.get('view'), VIEWS), controls: known(fields.get('controls'), CONTROLS),
-      start: fields.get('step') === 'end' ? 'end' : state.step || null, autoplay: ['', '1', 'true'].includes(fields.get('autoplay')),
+      start: fields.get('step') === 'end' ? 'end' : state.step || null, autoplay: ['', '1', 'true'].includes(fields.get('autoplay') ?? 'no'),
     },
     theme: state.theme,
   };

@@ -2,6 +2,7 @@
 
 import { make } from '../views/dom.js';
 
+/** @type {Array<[string[], string]>} */
 const KEYS = [
   [['Space'], 'help.key.space'], [['←', '→'], 'help.key.arrows'], [['N'], 'help.key.n'], [['G'], 'help.key.g'],
   [['R'], 'help.key.r'], [['L'], 'help.key.l'], [['H'], 'help.key.h'], [['↑', '↓', '←', '→'], 'help.key.matrix'],

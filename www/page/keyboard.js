@@ -24,7 +24,7 @@ export function actionOf(event, target) {
 /** @param {Record<string, () => void>} actions */
 export function wireKeyboard(actions) {
   document.addEventListener('keydown', (event) => {
-    const action = actionOf(event, event.composedPath()[0]);
+    const action = actionOf(event, /** @type {any} */ (event.composedPath()[0]));
     if (action === null || !actions[action]) return;
     const dialog = document.querySelector('dialog[open]');
     if (dialog && action !== 'help') return;

@@ -1,6 +1,6 @@
 /** The bar's settings: layer, head, sampling, fill, device, badge. Drawn from one plain object; tells of changes. */
 
-import { make, part, setAttribute, setAttributes, setText } from '../views/dom.js';
+import { make, part, setAttribute, setAttributes, setText, targetOf } from '../views/dom.js';
 import { drawChoice } from '../views/controls.js';
 import { icon } from '../views/icons.js';
 import { reasonOf } from '../views/stats.js';
@@ -13,6 +13,7 @@ import { reasonOf } from '../views/stats.js';
  */
 export function drawSettings(target, { state, layers, heads, hasEncoder, families, family, device, t }) {
   const choose = (name) => part(target, `set-${name}`, () => make('label', { class: 'chooser' }, make('span'), make('select', { 'data-setting': name })));
+  /** @type {(count: number) => Array<[any, string]>} */
   const range = (count) => Array.from({ length: Math.max(1, count) }, (_, at) => [at + 1, String(at + 1)]);
   const quartet = choose('family');
   setAttribute(quartet, 'hidden', families.length < 2);
@@ -79,7 +80,7 @@ const PARSE = {
   seed: (text) => Math.max(0, Math.min(999_999_999, Math.trunc(Number(text)) || 0)),
 };
 
-/** @param {Element} target @param {(changes: object) => void} changed */
+/** @param {HTMLElement} target @param {(changes: object) => void} changed */
 export function wireSettings(target, changed) {
   const tell = (event) => {
     const name = event.target.dataset?.setting;
@@ -87,14 +88,14 @@ export function wireSettings(target, changed) {
   };
   target.addEventListener('input', tell);
   document.addEventListener('pointerdown', (event) => closeOthers(target, event.target));
-  target.addEventListener('keydown', (event) => {
-    const open = event.target.closest?.('details[open]');
+  target.addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => {
+    const open = targetOf(event).closest?.('details[open]');
     if (event.key !== 'Escape' || !open) return;
     open.open = false;
     open.querySelector('summary').focus();
     event.stopPropagation();
   });
-  target.addEventListener('toggle', (event) => { if (event.target.open) closeOthers(target, event.target); }, true);
+  target.addEventListener('toggle', (event) => { if (targetOf(event).open) closeOthers(target, event.target); }, true);
 }
 
 function closeOthers(target, inside) {

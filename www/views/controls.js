@@ -32,6 +32,7 @@ export function draw(target, frame) {
   drawChoice(head, t('settings.head'), [...range(frame.heads), ['all', t('settings.head.all')]], frame.head);
 }
 
+/** @type {(count: number) => Array<[any, string]>} */
 const range = (count) => Array.from({ length: Math.max(1, count) }, (_, at) => [at + 1, String(at + 1)]);
 
 function button(target, action, frame, name, picture, enabled) {

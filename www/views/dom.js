@@ -48,12 +48,15 @@ export function setVariable(node, name, value) {
   if (node.style.getPropertyValue(name) !== text) node.style.setProperty(name, text);
 }
 
-/** Keeps exactly `count` children of `parent`, making or removing at the end. @returns {Element[]} */
+/** Keeps exactly `count` children of `parent`, making or removing at the end. @returns {any[]} elements of whatever kind */
 export function reuse(parent, count, create) {
   while (parent.children.length > count) parent.lastElementChild.remove();
   while (parent.children.length < count) parent.append(create(parent.children.length));
   return [...parent.children];
 }
+
+/** What an event happened to. @param {Event} event @returns {any} an element of whatever kind */
+export const targetOf = (event) => event.target;
 
 /** The child of a class, made when it is first asked for. */
 export function part(parent, name, create) {

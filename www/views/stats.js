@@ -2,7 +2,7 @@
 
 import { setAttribute, setText } from './dom.js';
 
-/** @param {Element} target @param {{ stats: object|null, device: object|null, parameters: number, view: import('./mask.js').View }} frame */
+/** @param {Element} target @param {{ stats: import('../timeline.js').Stats|null, device: import('../timeline.js').DeviceInfo|null, parameters: number, view: { t: (key: string, values?: object) => string } }} frame */
 export function draw(target, { stats, device, parameters, view }) {
   const parts = [];
   if (parameters) parts.push(view.t('stats.parameters', { n: (parameters / 1e6).toFixed(1) }));

@@ -142,6 +142,7 @@ fn is_current(package: &Path, stamp: &Stamp) -> bool {
     built.as_ref() == Some(stamp)
         && package.join(WASM).exists()
         && package.join("unmasked.js").exists()
+        && package.join("unmasked.d.ts").exists()
 }
 
 fn bind(compiled: &Path, package: &Path) -> Result<()> {
@@ -150,7 +151,7 @@ fn bind(compiled: &Path, package: &Path) -> Result<()> {
         .input_path(compiled)
         .out_name(NAME)
         .web(true)?
-        .typescript(false)
+        .typescript(true)
         .generate(package)
         .context("wasm-bindgen could not write www/pkg")?;
     println!("    wasm-bindgen took {:.1} s", start.elapsed().as_secs_f64());

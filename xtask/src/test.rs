@@ -36,6 +36,8 @@ enum Step {
     Shaders,
     /// The engine for the browser
     Wasm,
+    /// The page's code: types by TypeScript, and a linter
+    Script,
     /// The engine in a real browser
     Engine,
     /// The page in a real browser
@@ -57,6 +59,7 @@ impl Step {
             Self::Native => "native tests",
             Self::Shaders => "shaders through tint",
             Self::Wasm => "wasm build",
+            Self::Script => "types and lint of the page",
             Self::Engine => "engine in Chromium",
             Self::Page => "page in Chromium",
             Self::Dist => "dist in Chromium",
@@ -71,6 +74,7 @@ impl Step {
             Self::Native => steps::native(),
             Self::Shaders => steps::shaders(),
             Self::Wasm => steps::wasm(),
+            Self::Script => steps::script(),
             Self::Engine => steps::engine(),
             Self::Page => steps::page(),
             Self::Dist => steps::dist(),
@@ -126,10 +130,11 @@ pub fn screenshots() -> Result<ExitCode> {
 
 fn install(steps: &[Step]) -> Result<()> {
     let browser = [Step::Engine, Step::Page, Step::Dist].iter().any(|step| steps.contains(step));
-    let node = browser || steps.contains(&Step::Fuzz);
+    let node = browser || steps.contains(&Step::Script) || steps.contains(&Step::Fuzz);
     let mut packages = Vec::new();
-    if browser {
-        packages.extend(tools::missing_for_browser());
+    if node {
+        let missing = tools::missing_for_browser();
+        packages.extend(missing.into_iter().filter(|package| browser || *package != "chromium"));
     }
     if steps.contains(&Step::Native) {
         packages.extend(tools::missing_for_gpu());

@@ -48,7 +48,7 @@ const generate = (page, request) => page.evaluate(async (request) => {
 const failure = (page, call, argument) => page.evaluate(async ([call, argument]) => {
   try {
     if (call === 'loadEngine') await window.unmasked.loadEngine(...argument);
-    else if (call === 'generate') for await (const _ of window.engine.generate(argument)); // eslint-disable-line
+    else if (call === 'generate') for await (const _ of window.engine.generate(argument));
     else await window.engine[call](argument);
     return null;
   } catch (error) {

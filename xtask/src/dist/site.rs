@@ -14,7 +14,8 @@ pub struct Site {
 }
 
 /// Files that only this machine needs.
-const LEFT_OUT: [&str; 1] = ["pkg/build.json"];
+const LEFT_OUT: [&str; 4] =
+    ["jsconfig.json", "pkg/build.json", "pkg/unmasked.d.ts", "pkg/unmasked_bg.wasm.d.ts"];
 
 /// Writes the site beside where it will stand and puts it there when it is whole.
 pub fn write(folder: &Path) -> Result<Site> {

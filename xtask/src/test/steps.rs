@@ -79,6 +79,30 @@ pub fn page() -> Result<Tally> {
     Ok(tally)
 }
 
+/// The page's code, read by the two who find what no test runs into. TypeScript only reads its JSDoc.
+pub fn script() -> Result<Tally> {
+    let tools = [
+        ("node_modules/typescript/bin/tsc", ["--project", "www/jsconfig.json"].as_slice()),
+        ("node_modules/eslint/bin/eslint.js", ["."].as_slice()),
+    ];
+    let (Ok(node), true) =
+        (which::which("node"), tools.iter().all(|(tool, _)| project::path(tool).exists()))
+    else {
+        return unavailable("types and lint: no Node.js, or no node_modules (run `npm ci`)");
+    };
+    // The types of the compiled engine are part of what is checked.
+    build::build(Profile::Shipped)?;
+    let mut tally = Tally::default();
+    for (tool, arguments) in tools {
+        let outcome = project::run(project::command(&node).arg(tool).args(arguments));
+        tally.add(match outcome {
+            Ok(()) => Tally::passes(1),
+            Err(error) => Tally::failure(format!("{error:#}")),
+        });
+    }
+    Ok(tally)
+}
+
 pub fn screenshots() -> Result<Tally> {
     playwright("tests/browser/screenshots")
 }
