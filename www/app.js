@@ -225,6 +225,8 @@ const actions = {
 function wirePage() {
   byId('help').append(icon('help'));
   byId('theme').append(icon('auto'));
+  // Its address is the page's state, which a jump to a name would throw away.
+  byId('skip').addEventListener('click', (event) => { event.preventDefault(); stage.focus(); });
   byId('lang').addEventListener('click', actions.language);
   byId('theme').addEventListener('click', () => change({ theme: nextOf(THEMES, state.theme) }));
   byId('help').addEventListener('click', actions.help);
