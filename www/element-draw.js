@@ -38,7 +38,7 @@ export function drawMachine(parts, drawn) {
     setText(parts.hint, hintOf(frame));
     setAttribute(parts.mask, 'hidden', frame.view.table);
     setText(parts.tableButton, t(frame.view.table ? 'matrix.cells' : 'matrix.table'));
-    setAttributes(parts.tables, { 'aria-label': t('matrix.table'), hidden: !frame.view.table });
+    setAttributes(parts.tables, { 'aria-label': t('tables.label', { name: t(`machine.${architecture}`) }), hidden: !frame.view.table });
     if (frame.view.table) drawTable(parts.tables, frame);
   }
   if (showing && show.has('candidates')) drawCandidates(parts.candidates, frame);

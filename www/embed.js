@@ -17,7 +17,7 @@ setAttributes(demo, { ...attributes, lang });
 document.documentElement.lang = lang === 'zh' ? 'zh-Hans' : lang;
 document.title = `Unmasked: ${translator(lang)(`machine.${attributes.architecture}`)}`;
 if (theme !== 'auto') document.documentElement.dataset.theme = theme;
-document.body.append(make('main', {}, demo));
+document.body.append(make('main', {}, make('h1', { class: 'unseen', text: document.title }), demo));
 wireKeyboard({
   toggle: () => (demo.playing ? demo.pause() : demo.play()),
   step: () => demo.step(), back: () => demo.back(), restart: () => demo.restart(), end: () => demo.end(),

@@ -123,6 +123,7 @@ export default {
   'cell.hidden.future': '“{row}” may not see “{key}”: it comes later',
   'cell.hidden.mask': '“{row}” may not see “{key}”: hidden by the mask',
   'sight.token': '“{piece}” sees {sees} of {of}, seen by {by}',
+  'tables.label': 'The matrices of {name} as tables',
   'table.caption': '{block}, layer {layer}, head {head}: each row’s attention to each key',
   'table.hidden': 'hidden',
   'table.seen': 'seen',
@@ -187,7 +188,7 @@ export default {
   'help.read': 'How to read it',
   'help.read.matrix': 'Each row is a token that asks, each column a token that may be looked at. A hatched cell is hidden by the mask. The stronger the colour, the more attention the chosen head of the chosen layer gives.',
   'help.read.now': 'The amber row is about to choose. Its candidates are below, with probabilities over the whole vocabulary. Press one to force it: the run goes on from there.',
-  'help.read.point': 'Point at a token, or go to it with the keyboard: those it cannot see fade, in every machine. The line under a token says how strongly the one you point at looks there, the line above how strongly that token looks back.',
+  'help.read.point': 'Point at a token, or go to it with the keyboard: those it cannot see are hatched, in every machine. The line under a token says how strongly the one you point at looks there, the line above how strongly that token looks back.',
   'help.read.blank': 'In the encoder, press a word to blank it; press it again to give it back.',
   'help.private': 'Everything is computed on this machine. Nothing that you type leaves it.',
 };

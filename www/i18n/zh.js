@@ -123,6 +123,7 @@ export default {
   'cell.hidden.future': '“{row}” 不能看 “{key}”：它在后面',
   'cell.hidden.mask': '“{row}” 不能看 “{key}”：被掩码遮住',
   'sight.token': '“{piece}”：能看到 {of} 个中的 {sees} 个，被 {by} 个看到',
+  'tables.label': '{name}的矩阵（表格）',
   'table.caption': '{block}，第 {layer} 层，第 {head} 头：每一行对每个键的注意力',
   'table.hidden': '不可见',
   'table.seen': '可见',
@@ -187,7 +188,7 @@ export default {
   'help.read': '怎么看',
   'help.read.matrix': '每一行是发问的词元，每一列是可能被看的词元。带斜线的格子被掩码遮住。颜色越深，所选层、所选头给它的注意力越多。',
   'help.read.now': '琥珀色的一行即将做出选择。下面是它的候选，概率按整个词表计算。按下某个候选就强制选它，运行从那里继续。',
-  'help.read.point': '指向一个词元（也可用键盘移到它）：它看不到的词元在每台机器中都会变淡。词元下方的线表示所指词元看它的强度，上方的线表示它回看的强度。',
+  'help.read.point': '指向一个词元（也可用键盘移到它）：它看不到的词元在每台机器中都加上斜线。词元下方的线表示所指词元看它的强度，上方的线表示它回看的强度。',
   'help.read.blank': '在编码器中点一个词把它遮住；再点一次恢复。',
   'help.private': '一切都在本机计算，你输入的内容不会离开这台机器。',
 };

@@ -1,6 +1,6 @@
 /**
  * The token strips: one chip a piece. A blank is dashed, the answer is tinted, the newest token is ringed;
- * when a token is pointed at, those it cannot see fade, the line under the others says how strongly it looks at them,
+ * when a token is pointed at, those it cannot see are hatched, the line under the others says how strongly it looks at them,
  * and the line above a token how strongly that one looks back.
  *
  * @typedef {import('./mask.js').Drawn} Drawn

@@ -13,19 +13,18 @@ pub struct Site {
     pub bytes: usize,
 }
 
-/// Files that only this machine needs.
-const LEFT_OUT: [&str; 4] =
-    ["jsconfig.json", "pkg/build.json", "pkg/unmasked.d.ts", "pkg/unmasked_bg.wasm.d.ts"];
+/// Files that only this machine needs: notes of builds, types, and what was compressed for its own server (a host
+/// compresses as it likes).
+fn is_left_out(path: &str) -> bool {
+    matches!(path, "jsconfig.json" | "pkg/build.json")
+        || [".d.ts", ".br", ".rs"].iter().any(|ending| path.ends_with(ending))
+}
 
 /// Writes the site beside where it will stand and puts it there when it is whole.
 pub fn write(folder: &Path) -> Result<Site> {
     let mut files = BTreeMap::new();
     collect(&project::path("www"), "", &mut files)?;
     collect(&project::path("examples"), "examples/", &mut files)?;
-    // A host compresses as it likes: what the build compressed for its own server stays here.
-    let is_left_out = |path: &str| {
-        LEFT_OUT.contains(&path) || [".br", ".rs"].iter().any(|ending| path.ends_with(ending))
-    };
     files.retain(|path, _| !is_left_out(path));
     files.insert("keep.js".into(), read(&project::path("offline/keep.js"))?);
     let index = files.get("index.html").context("www/ has no index.html")?;
