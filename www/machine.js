@@ -165,7 +165,10 @@ export class Machine {
     this.phase = 'idle';
   }
 
-  /** The device was chosen, was lost, or is there again: on the CPU where the GPU was lost too often. */
+  /**
+   * The device was chosen, was lost, or is there again: on the CPU where the GPU was lost too often.
+   * @param {import('./timeline.js').DeviceInfo & { event: string, cause?: string }} told
+   */
   #deviceTold({ event, ...device }) {
     this.device = device;
     if (event === 'chosen') return;
@@ -286,7 +289,7 @@ export class Machine {
 /** Nobody looks at a tab in the background: its runs wait, and cost nothing. */
 function shown(signal) {
   if (!document.hidden || signal.aborted) return undefined;
-  return new Promise((resolve) => {
+  return /** @type {Promise<void>} */ (new Promise((resolve) => {
     const look = () => {
       if (document.hidden && !signal.aborted) return;
       document.removeEventListener('visibilitychange', look);
@@ -295,7 +298,7 @@ function shown(signal) {
     };
     document.addEventListener('visibilitychange', look);
     signal.addEventListener('abort', look);
-  });
+  }));
 }
 
 /** Of a pair only the first sentence's tokens have their place in the text; the second sentence counts its own. */

@@ -25,7 +25,7 @@ const compiled = () => (program ??= openProgram());
 let gpu = 0;
 
 /** Bytes that all engines hold together before those that idle give back what they can make again. */
-const BUDGET = 2 ** 30 * Math.min(2, Math.max(0.5, (navigator.deviceMemory ?? 4) / 4));
+const BUDGET = 2 ** 30 * Math.min(2, Math.max(0.5, (/** @type {any} */ (navigator).deviceMemory ?? 4) / 4));
 
 /** Engines that load at once share one GPU device: it is opened once. */
 let opening = Promise.resolve();
