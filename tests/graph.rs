@@ -407,7 +407,7 @@ fn following() -> Vec<Case> {
             let mut given = wanted.clone();
             NET.give(&mut given, &bench.given, at, at + 1);
             given.ids = vec![id];
-            let draw = Draw { temperature: 1.0, uniform: 0.1 * at as f32, ..Draw::GREEDY };
+            let draw = Draw { temperature: 1.0, uniform: 0.09 * at as f32, ..Draw::GREEDY };
             given.draws = vec![draw];
             given.candidates = 3;
             given
