@@ -64,6 +64,10 @@ fn push(shared: &Shared, submission: &wgpu::SubmissionIndex) -> Result<()> {
     // Not for whatever was submitted since: the next step may already be on its way.
     let submission_index = Some(submission.clone());
     let waited = shared.device.poll(wgpu::PollType::Wait { submission_index, timeout: None });
+    if waited.is_err() {
+        // A lost device does not know what it was given last; of its loss it tells in a poll of everything.
+        let _ = shared.device.poll(wgpu::PollType::Poll);
+    }
     shared.healthy()?;
     match waited {
         Ok(_) => Ok(()),
