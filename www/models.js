@@ -4,7 +4,7 @@
  * @typedef {{ id: string, folder: string, architecture: string, bytes: number, parameters: number,
  *   languages?: { source: string, target: string }, files?: Record<string, { bytes: number, sha256?: string }>,
  *   licence?: string, credit?: string, examples?: string[], pairs?: Array<{ source: string, target: string }>,
- *   packed?: 'int8' }} ModelEntry   packed: how the single-file page keeps the weights
+ *   format?: 'int8', experimental?: boolean }} ModelEntry   format: how the single-file page keeps the weights
  */
 
 import { MODELS, openModel, readList } from './place.js';

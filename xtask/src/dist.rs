@@ -1,6 +1,5 @@
 //! `dist/`: the page for people who have no cargo. A static site, and a single file that needs no server at all.
 
-mod int8;
 mod offline;
 mod site;
 

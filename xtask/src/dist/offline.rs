@@ -1,7 +1,7 @@
 //! The single file: the page's script with its worker and the engine inside, and a quartet of models as data blocks.
 //! It asks nobody for anything, and its own policy lets it run its own script and nothing else.
 
-use super::{hash, int8, read, read_text, replace};
+use super::{hash, read, read_text, replace};
 use crate::{project, tools};
 use anyhow::{Context, Result, bail};
 use base64::Engine;
@@ -60,20 +60,18 @@ fn pack_models() -> Result<Models> {
     for model in &mut models {
         let name = model["folder"].as_str().context("a model in models.json has no folder")?;
         let name = name.to_string();
+        // The packed folder where the training found that it loses little, else the model as it is.
+        let packed = model.as_object_mut().and_then(|entry| entry.remove("packed"));
+        let from = packed.as_ref().and_then(|packed| packed["folder"].as_str()).unwrap_or(&name);
         let (mut files, mut sizes) = (Map::new(), Map::new());
         for file in ["config.json", "model.safetensors", "tokenizer.json"] {
-            let bytes = read(&folder.join(&name).join(file))?;
-            let bytes = match file {
-                "config.json" => int8::pack_config(&bytes)?,
-                "model.safetensors" => int8::pack_weights(&bytes)?,
-                _ => bytes,
-            };
+            let bytes = read(&folder.join(from).join(file))?;
             // Equal files, such as the quartet's tokenizers, are one block.
-            let packed = STANDARD.encode(gzip(&bytes)?);
+            let text = STANDARD.encode(gzip(&bytes)?);
             let next = format!("packed-{}", blocks.len());
-            let known = blocks.iter().find(|(_, block)| **block == packed);
+            let known = blocks.iter().find(|(_, block)| **block == text);
             let block = known.map_or(next, |(id, _)| id.clone());
-            blocks.insert(block.clone(), packed);
+            blocks.insert(block.clone(), text);
             files.insert(file.into(), block.into());
             sizes.insert(file.into(), json!({ "bytes": bytes.len() }));
         }
@@ -81,7 +79,9 @@ fn pack_models() -> Result<Models> {
         let bytes: u64 = sizes.values().filter_map(|size| size["bytes"].as_u64()).sum();
         model["bytes"] = bytes.into();
         model["files"] = sizes.into();
-        model["packed"] = "int8".into();
+        if packed.is_some() {
+            model["format"] = "int8".into();
+        }
     }
     Ok(Models { list: json!({ "models": models }), names: names.into(), blocks })
 }

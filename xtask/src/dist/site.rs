@@ -3,6 +3,7 @@
 use super::{hash, read, read_text, replace};
 use crate::project;
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -14,10 +15,11 @@ pub struct Site {
 }
 
 /// Files that only this machine needs: notes of builds, types, and what was compressed for its own server (a host
-/// compresses as it likes).
+/// compresses as it likes). And packed models: they are for the single file.
 fn is_left_out(path: &str) -> bool {
     matches!(path, "jsconfig.json" | "pkg/build.json")
         || [".d.ts", ".br", ".rs"].iter().any(|ending| path.ends_with(ending))
+        || path.starts_with("models/") && path.contains("-int8/")
 }
 
 /// Writes the site beside where it will stand and puts it there when it is whole.
@@ -26,6 +28,8 @@ pub fn write(folder: &Path) -> Result<Site> {
     collect(&project::path("www"), "", &mut files)?;
     collect(&project::path("examples"), "examples/", &mut files)?;
     files.retain(|path, _| !is_left_out(path));
+    let list = files.get_mut("models/models.json").context("www/models/ has no models.json")?;
+    *list = without_packed(list)?;
     files.insert("keep.js".into(), read(&project::path("offline/keep.js"))?);
     let index = files.get("index.html").context("www/ has no index.html")?;
     let index = replace(
@@ -45,6 +49,15 @@ pub fn write(folder: &Path) -> Result<Site> {
     fs::rename(&next, folder)
         .with_context(|| format!("could not put `{}` in its place", folder.display()))?;
     Ok(Site { files: files.len(), bytes: files.values().map(Vec::len).sum() })
+}
+
+/// The list of models, without the packed folders that are not here.
+fn without_packed(list: &[u8]) -> Result<Vec<u8>> {
+    let mut list: Value = serde_json::from_slice(list).context("models.json is not JSON")?;
+    for model in list["models"].as_array_mut().into_iter().flatten() {
+        model.as_object_mut().and_then(|entry| entry.remove("packed"));
+    }
+    Ok(serde_json::to_vec_pretty(&list)?)
 }
 
 /// The service worker with its list: every file's hash, and a version that is the hash of them all.
