@@ -1,5 +1,6 @@
 /** The engine as a page uses it, through its worker, with stamps around every step. */
 import { loadEngine } from '/engine.js';
+import { openProgram } from '/program.js';
 
 /** Nothing is watched: how a page runs that only wants the text. */
 const NOTHING = { what: [] };
@@ -57,11 +58,12 @@ async function sample({ model, device, text, ids, tokens, watch }) {
 }
 
 const matmuls = new Map();
+/** The compiled engine, here without its worker. */
+let program;
 
 async function matmul({ shape, format, device }) {
   const key = `${shape} ${format} ${device}`;
-  const { default: init, MatmulSpeed } = await import('/pkg/unmasked.js');
-  await init();
+  const { MatmulSpeed } = await (program ??= openProgram());
   if (!matmuls.has(key)) {
     const made = await MatmulSpeed.ready(shape, format, { device });
     await made.measure();
