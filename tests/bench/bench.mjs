@@ -2,7 +2,7 @@
  * The browser's half of `cargo xtask bench`: drives Chromium and writes a line of JSON a sample. What is compared is
  * measured in turn, so that a ratio holds on a machine whose speed changes from minute to minute.
  *
- *   node tests/bench/bench.mjs '{ "url", "chromium", "repeats", "tokens", "shipped", "text", "peers", "shapes" }'
+ *   node tests/bench/bench.mjs '{ "url", "chromium", "repeats", "tokens", "shipped", "text", "peers", "shapes", .. }'
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import { chromium } from 'playwright-core';
@@ -106,7 +106,7 @@ async function models() {
 async function matmuls() {
   for (const { shape, count } of plan.shapes) {
     note(`matmul ${shape.join('x')}`);
-    for (const format of ['f32', 'f16', 'int8']) {
+    for (const format of plan.formats) {
       const places = format === 'f32' ? [...OURS, ...PEERS] : OURS;
       await inTurn(places, plan.repeats, async (page, device) => ({
         case: 'matmul', shape: shape.join('x'), format, ...await call(page, 'matmul', { shape, format, device, count }),

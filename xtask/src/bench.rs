@@ -158,8 +158,7 @@ fn native(
     for model in SHIPPED {
         command.arg("--model").arg(format!("www/models/{model}"));
     }
-    let formats: &[&str] = if options.quick { &["f32"] } else { &["f32", "f16", "int8"] };
-    for format in formats {
+    for format in formats(options) {
         command.args(["--format", format]);
     }
     if let Err(error) = collect(&mut command, records) {
@@ -177,6 +176,11 @@ fn native(
         }
     }
     Ok(())
+}
+
+/// How the measured weights lie.
+fn formats(options: &Options) -> &'static [&'static str] {
+    if options.quick { &["f32"] } else { &["f32", "f16", "int8"] }
 }
 
 fn native_command(dev: bool) -> Result<Command> {
@@ -252,7 +256,7 @@ fn browser(
     let plan = json!({
         "url": server.url, "chromium": chromium, "repeats": repeats, "tokens": 32, "shipped": shipped,
         "text": TEXT, "peers": options.peers, "random": random, "shapes": shapes, "parts": parts,
-        "software": !has_graphics_card(),
+        "formats": formats(options), "software": !has_graphics_card(),
     });
     let mut command = project::command(node);
     collect(command.arg("tests/bench/bench.mjs").arg(plan.to_string()), records)
