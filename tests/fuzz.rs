@@ -193,6 +193,7 @@ fn fuzz(name: &str) {
             cases: CASES,
             failure_persistence: None::<Box<FileFailurePersistence>>.map(|b| b as _),
             rng_seed: RngSeed::Fixed(seed),
+            max_shrink_time: 10_000,
             ..Config::default()
         };
         let result = TestRunner::new(config).run(&strategy, |(first, second, splice, changes)| {
