@@ -26,6 +26,9 @@ export async function done(page) {
   expect(phases).toEqual(phases.map(() => 'done'));
 }
 
+/** Waits until what has changed is drawn: machines draw once a frame. */
+export const drawn = (page) => page.evaluate(() => new Promise((resolve) => { requestAnimationFrame(() => requestAnimationFrame(resolve)); }));
+
 /** The chips of a machine as they stand on the page. */
 export const chips = (element) => element.locator('.chip .piece').allTextContents();
 

@@ -43,8 +43,9 @@ export default defineConfig({
     reuseExistingServer: true,
   },
   projects: [
-    // The engine's tests, and those of the page that are marked: the others would only be slower here.
-    { name: 'webgpu', grep: /engine\/|@gpu/, use: chromium('--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader') },
-    { name: 'no-webgpu', use: chromium('--disable-gpu') },
+    // The engine's tests, and those of the page that are marked: the others would only be slower here. A test of one
+    // device alone is no test of the other, and not a skipped one either: that word is kept for what is missing.
+    { name: 'webgpu', grep: /engine\/|@gpu/, grepInvert: /@cpu-only/, use: chromium('--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader') },
+    { name: 'no-webgpu', grepInvert: /@gpu-only/, use: chromium('--disable-gpu') },
   ],
 });

@@ -1,4 +1,4 @@
-/** Where there is no GPU to be had, each reason is told by its name, and the CPU computes. */
+/** Where there is no GPU to be had, each reason is told by its name, and the CPU computes. Fakes are made from a real adapter. */
 import { expect, test } from '@playwright/test';
 import { watch } from '../watch.js';
 import { ADAPTERS, featureless, startWorker } from '../worker.js';
@@ -6,7 +6,6 @@ import { ADAPTERS, featureless, startWorker } from '../worker.js';
 let seen;
 
 test.beforeEach(async ({ page }) => {
-  test.skip(test.info().project.name !== 'webgpu', 'fakes are made from a real adapter');
   seen = await watch(page);
   await page.goto('/__test__/engine.html');
   await expect(page.locator('html')).toHaveAttribute('data-ready', 'true');
@@ -33,7 +32,7 @@ const SAYS = {
 };
 
 for (const [cause, says] of Object.entries(SAYS)) {
-  test(`${cause}: the CPU instead, and why`, async ({ page }) => {
+  test(`${cause}: the CPU instead, and why`, { tag: '@gpu-only' }, async ({ page }) => {
     const worker = await startWorker(page);
     await worker.evaluate(ADAPTERS[cause]);
     for (const device of ['webgpu', 'auto']) {
@@ -45,7 +44,7 @@ for (const [cause, says] of Object.entries(SAYS)) {
   });
 }
 
-test('no WebGPU in the worker: it matters whether the window has it', async ({ page }) => {
+test('no WebGPU in the worker: it matters whether the window has it', { tag: '@gpu-only' }, async ({ page }) => {
   const worker = await startWorker(page);
   await worker.evaluate(ADAPTERS['no-webgpu']);
   expect(await tell(page, 'webgpu')).toMatchObject({ backend: 'cpu', cause: 'window-only' });
@@ -53,12 +52,12 @@ test('no WebGPU in the worker: it matters whether the window has it', async ({ p
   expect(await tell(page, 'auto')).toMatchObject({ backend: 'cpu', cause: 'no-webgpu' });
 });
 
-test('a software adapter is used where it is asked for by name only', async ({ page }) => {
+test('a software adapter is used where it is asked for by name only', { tag: '@gpu-only' }, async ({ page }) => {
   expect(await tell(page, 'auto')).toMatchObject({ backend: 'cpu', cause: 'software-adapter' });
   expect(await tell(page, 'webgpu')).toMatchObject({ backend: 'gpu', cause: 'software', software: true });
 });
 
-test('half floats and subgroups are not needed', async ({ page }) => {
+test('half floats and subgroups are not needed', { tag: '@gpu-only' }, async ({ page }) => {
   const worker = await startWorker(page);
   await worker.evaluate(featureless);
   const told = await tell(page, 'webgpu');
@@ -66,7 +65,7 @@ test('half floats and subgroups are not needed', async ({ page }) => {
   expect(told.steps).toBeGreaterThan(0);
 });
 
-test('a page from another machine by plain http is told so', async ({ page, baseURL }) => {
+test('a page from another machine by plain http is told so', { tag: '@gpu-only' }, async ({ page, baseURL }) => {
   // The name belongs to nobody; what it serves comes from the server of the tests.
   await page.route('http://lan.test/**', async (route) => {
     const { pathname, search } = new URL(route.request().url());

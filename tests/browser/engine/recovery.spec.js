@@ -57,8 +57,8 @@ const requestFor = (model) => (model === 'en-fr-encoder'
   : { text: 'The old man reads a book in the garden.', maxNewTokens: 6 });
 
 for (const model of MODELS) {
-  test(`${model}: a lost GPU is rebuilt and the run goes on with the same tokens`, async ({ page }) => {
-    test.skip(!isGpu(), 'there is no GPU to lose');
+  // Without a GPU there is none to lose.
+  test(`${model}: a lost GPU is rebuilt and the run goes on with the same tokens`, { tag: '@gpu-only' }, async ({ page }) => {
     const request = requestFor(model);
     const whole = await run(page, { model, device: 'webgpu', request });
     expect(whole.device.backend).toBe('gpu');
@@ -69,8 +69,8 @@ for (const model of MODELS) {
     expect(harmed.device.backend).toBe('gpu');
   });
 
-  test(`${model}: a worker that crashes is replaced and the run goes on with the same tokens`, async ({ page }) => {
-    test.skip(isGpu() && model !== 'en-fr-causal', 'a crash is the same on every device; one test is enough on the slow one');
+  // A crash is the same on every device; one test is enough on the slow one.
+  test(`${model}: a worker that crashes is replaced and the run goes on with the same tokens`, { tag: model === 'en-fr-causal' ? [] : '@cpu-only' }, async ({ page }) => {
     const request = requestFor(model);
     const whole = await run(page, { model, device: deviceHere(), request });
     const harmed = await run(page, { model, device: deviceHere(), request, at: { 2: ['crash'] } });
@@ -79,8 +79,8 @@ for (const model of MODELS) {
   });
 }
 
-test('all blanks of one pass, and a sampled run, go on as well', async ({ page }) => {
-  test.skip(isGpu(), 'what was drawn does not depend on the device');
+// What was drawn does not depend on the device.
+test('all blanks of one pass, and a sampled run, go on as well', { tag: '@cpu-only' }, async ({ page }) => {
   const cases = [
     ['en-fr-encoder', { ...requestFor('en-fr-encoder'), fill: 'parallel' }],
     ['en-fr-causal', { ...requestFor('en-fr-causal'), sampling: { temperature: 1.5, topK: 40, topP: 0.95, seed: 11 } }],
@@ -92,8 +92,8 @@ test('all blanks of one pass, and a sampled run, go on as well', async ({ page }
   }
 });
 
-test('after three losses within a minute the CPU goes on, and says so', async ({ page }) => {
-  test.skip(!isGpu(), 'there is no GPU to lose');
+// Without a GPU there is none to lose.
+test('after three losses within a minute the CPU goes on, and says so', { tag: '@gpu-only' }, async ({ page }) => {
   const [model, request] = ['en-fr-causal', requestFor('en-fr-causal')];
   const whole = await run(page, { model, device: 'webgpu', request });
   const harmed = await run(page, { model, device: 'webgpu', request, at: { 1: ['lose'], 2: ['lose'], 3: ['lose'] } });
@@ -105,8 +105,8 @@ test('after three losses within a minute the CPU goes on, and says so', async ({
   }
 });
 
-test('what is lost together is one loss, and everybody comes back', async ({ page }) => {
-  test.skip(!isGpu(), 'there is no GPU to lose');
+// Without a GPU there is none to lose.
+test('what is lost together is one loss, and everybody comes back', { tag: '@gpu-only' }, async ({ page }) => {
   const told = await page.evaluate(async () => {
     const events = [];
     const load = (name) => window.unmasked.loadEngine(`/models/${name}/`, { device: 'webgpu', onDevice: ({ event, backend }) => events.push([name, event, backend]) });
@@ -131,9 +131,9 @@ test('what is lost together is one loss, and everybody comes back', async ({ pag
   expect(told.usage.engines).toBe(3);
 });
 
-test('with the network gone the model comes back from the cache', async ({ page }) => {
+// A new worker needs its script: only a lost GPU can do without the network.
+test('with the network gone the model comes back from the cache', { tag: '@gpu-only' }, async ({ page }) => {
   const [model, request] = ['en-fr-prefix', requestFor('en-fr-prefix')];
-  test.skip(!isGpu(), 'a new worker needs its script: only a lost GPU can do without the network');
   const whole = await run(page, { model, device: 'webgpu', request });
   const harmed = await run(page, { model, device: 'webgpu', request, at: { 1: ['offline', 'lose'] } });
   await page.context().setOffline(false);
@@ -171,8 +171,8 @@ test('crashes between two steps cost nothing', async ({ page }) => {
   expect(answer.length).toBeGreaterThan(0);
 });
 
-test('a request that crashes every worker is given up after a while, and the others live on', async ({ page }) => {
-  test.skip(isGpu(), 'a crash is the same on every device');
+// A crash is the same on every device.
+test('a request that crashes every worker is given up after a while, and the others live on', { tag: '@cpu-only' }, async ({ page }) => {
   let started = 1;
   const crashOnSweep = () => {
     const answer = self.postMessage.bind(self);
@@ -195,8 +195,8 @@ test('a request that crashes every worker is given up after a while, and the oth
   expect(started, 'the first, three more tries, and one for what came after').toBe(5);
 });
 
-test('memory that ends is said by name, in bytes, with what to do; nothing is computed on it', async ({ page }) => {
-  test.skip(!isGpu(), 'the CPU has no buffers');
+// The CPU has no buffers.
+test('memory that ends is said by name, in bytes, with what to do; nothing is computed on it', { tag: '@gpu-only' }, async ({ page }) => {
   await limitMemory(worker);
   const errors = await page.evaluate(async () => {
     const failure = async (work) => work().then(() => null, ({ kind, what, expected, message }) => ({ kind, what, expected, message }));
@@ -222,8 +222,8 @@ test('memory that ends is said by name, in bytes, with what to do; nothing is co
   expect(errors.tokens).toBeGreaterThan(2);
 });
 
-test('models share the memory: one that needs room gets what another can make again', async ({ page }) => {
-  test.skip(!isGpu(), 'the CPU has no buffers');
+// The CPU has no buffers.
+test('models share the memory: one that needs room gets what another can make again', { tag: '@gpu-only' }, async ({ page }) => {
   await limitMemory(worker);
   const told = await page.evaluate(async () => {
     const load = (name) => window.unmasked.loadEngine(`/models/${name}/`, { device: 'webgpu' });

@@ -3,7 +3,7 @@
  * does not depend on the device.
  */
 import { expect, test } from '@playwright/test';
-import { ARCHITECTURES, answer, chips, done, machine, open, phase } from '../machines.js';
+import { ARCHITECTURES, answer, chips, done, drawn, machine, open, phase } from '../machines.js';
 import { longestTasks } from '../stalls.js';
 import { watch } from '../watch.js';
 
@@ -62,12 +62,15 @@ test('switching the language keeps the run and fetches nothing', async ({ page }
   await open(page, `lang=en&${device()}`);
   await done(page);
   await page.keyboard.press('g');
-  const before = await Promise.all(ARCHITECTURES.map((architecture) => chips(machine(page, architecture))));
+  await drawn(page);
+  const shown = () => Promise.all(ARCHITECTURES.map((architecture) => chips(machine(page, architecture))));
+  const before = await shown();
   const requests = seen.requests.length;
   await page.keyboard.press('l');
   await expect(page.locator('html')).toHaveAttribute('lang', 'zh-Hans');
   await expect(page.locator('h1')).toContainText(/\p{Script=Han}/u);
-  expect(await Promise.all(ARCHITECTURES.map((architecture) => chips(machine(page, architecture))))).toEqual(before);
+  await drawn(page);
+  expect(await shown()).toEqual(before);
   // The browser asks for the tab's icon when it likes.
   expect(seen.requests.slice(requests).filter((url) => !url.endsWith('icon.svg'))).toEqual([]);
 });
