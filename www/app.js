@@ -5,6 +5,7 @@
 
 import './define.js';
 import { Clock } from './clock.js';
+import { warm } from './engine.js';
 import { chooseLanguage, translator } from './i18n/index.js';
 import { familyOf, modelList } from './models.js';
 import { joinPieces, showPiece } from './pieces.js';
@@ -283,6 +284,7 @@ function start() {
   wirePage();
   setLanguage();
   sentence.value = state.text ?? '';
+  if (on().length) warm();
   arrange();
   draw();
   readModels();
