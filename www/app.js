@@ -41,6 +41,10 @@ let drawing = 0;
 let said = state.step;
 /** @type {Map<string, import('./element.js').UnmaskedDemo>} machines that are on */
 const demos = new Map();
+/** Models from elsewhere, in place of the page's own. @type {Map<string, File[]>} */
+const opened = new Map();
+/** Told when the page speaks another language. @type {Set<() => void>} */
+const readers = new Set();
 
 const clock = new Clock({ available, ended, changed: clockChanged });
 clock.position = state.step;
@@ -108,6 +112,7 @@ function arrange() {
       fill: state.fill, blanks: architecture === 'encoder' && state.blanks !== null ? state.blanks.join(' ') : null,
       enlarged: only === architecture, aligned: only === null, enlargeable: wanted.length > 1,
     });
+    demo.files = opened.get(architecture) ?? null;
     demo.seek(clock.position);
   }
   setAttributes(stage, { 'data-count': demos.size, 'data-enlarged': only !== null });
@@ -188,6 +193,7 @@ function setLanguage() {
   drawHelp(dialog, t);
   setTheme();
   drawModels();
+  for (const drawn of readers) drawn();
 }
 
 function setTheme() {
@@ -277,6 +283,21 @@ async function readModels() {
   drawModels();
   arrange();
 }
+
+/** What open.html does with this page. @type {import('./page/open.js').Page} */
+export const page = {
+  get t() { return t; },
+  get device() { return state.device; },
+  onLanguage(drawn) { readers.add(drawn); },
+  /** Files take the place of the machine of their architecture; null: the page's own model is back. */
+  show(architecture, files) {
+    if (files) opened.set(architecture, files);
+    else opened.delete(architecture);
+    clock.restart();
+    change(files && !on().includes(architecture) ? { on: [...on(), architecture] } : {});
+    return demos.get(architecture) ?? null;
+  },
+};
 
 function start() {
   byId('static').remove();

@@ -57,6 +57,18 @@ export class UnmaskedDemo extends HTMLElement {
   #missing = false;
   /** @type {any} a stored run or a scene, where one was named */
   #scene = null;
+  /** @type {File[]|null} */
+  #files = null;
+
+  /** The files of a model folder, in place of an address; null = none. The same array is loaded once. */
+  get files() { return this.#files; }
+  set files(files) {
+    if (files === this.#files) return;
+    this.#files = files;
+    this.#clock.position = 0;
+    if (this.#wanted) this.#load();
+    if (this.#parts) this.#later();
+  }
 
   get #architecture() { return this.getAttribute('architecture') ?? 'causal'; }
   get available() { return this.#machine.timeline?.available ?? 0; }
@@ -124,7 +136,8 @@ export class UnmaskedDemo extends HTMLElement {
   attributeChangedCallback(name, before, after) {
     if (before === after || !this.#parts) return;
     const work = WORK[name];
-    if (work === 'model' && this.#wanted) this.#load();
+    // The page's choice among its own models says nothing of files that were handed over.
+    if (work === 'model' && this.#wanted && !(this.#files && name === 'family')) this.#load();
     if (work === 'text') {
       this.#clock.position = 0;
       this.#runSoon(name === 'blanks' ? 0 : TYPING_MILLISECONDS);
@@ -165,7 +178,7 @@ export class UnmaskedDemo extends HTMLElement {
       this.#scene = await readScene(this);
       if (turn !== this.#loads) return;
       if (this.#scene?.steps) { this.#machine.show(this.#scene); this.#ready(); return; }
-      const wish = await resolveModel({ model: this.getAttribute('model') ?? '', architecture: this.#architecture, family: this.getAttribute('family') ?? '' });
+      const wish = this.#files ? { source: this.#files, entry: null, sizes: undefined } : await resolveModel({ model: this.getAttribute('model') ?? '', architecture: this.#architecture, family: this.getAttribute('family') ?? '' });
       if (turn !== this.#loads) return;
       this.#missing = wish === null;
       if (wish === null) { this.#later(); return; }

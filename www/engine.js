@@ -12,6 +12,8 @@
  * done again, and runs go on after the steps that their readers have. `onDevice` tells of it.
  */
 
+import { downloadFolder } from './download.js';
+import { isForeign, placeOf } from './hub.js';
 import { Losses, MOST_LOSSES } from './losses.js';
 import { EngineError, aborted, call, currentLife } from './worker-client.js';
 
@@ -41,21 +43,22 @@ let lastRun = 0;
 const losses = new Losses();
 
 /**
- * @param {string|File[]} source URL of a model folder, or its files
+ * @param {string|File[]} source URL of a model folder, `hub:owner/name[@revision]`, or the folder's files
  * @param {object} [options]
  * @param {'auto'|'webgpu'|'cpu'} [options.device]
  * @param {(progress: { loaded: number, total: number, file: string }) => void} [options.onProgress]
  * @param {(device: object) => void} [options.onDevice] told of the device with an `event`: `chosen`, `lost`, `recovered`
  * @param {AbortSignal} [options.signal]
+ * @param {string} [options.token] for a private model on the hub; kept in memory only
  * @param {Record<string, number>} [options.sizes] bytes of each file, where known (progress, and a check that all came)
  * @returns {Promise<Engine>}
  */
-export async function loadEngine(source, { device = 'auto', onProgress, onDevice, signal, sizes } = {}) {
+export async function loadEngine(source, { device = 'auto', onProgress, onDevice, signal, sizes, token } = {}) {
   signal?.throwIfAborted();
   checkSource(source, device);
-  const key = typeof source === 'string' ? `${device} ${new URL(source, document.baseURI).href}` : null;
-  const held = (key !== null && shared.get(key)) || new Shared(source, device, key, sizes);
-  if (key !== null) shared.set(key, held);
+  const key = `${device} ${typeof source === 'string' ? new URL(source, document.baseURI).href : `files ${numberOf(source)}`}`;
+  const held = shared.get(key) ?? new Shared(source, device, key, { sizes, token });
+  shared.set(key, held);
   held.handles += 1;
   try {
     await held.open(onProgress, signal);
@@ -65,6 +68,15 @@ export async function loadEngine(source, { device = 'auto', onProgress, onDevice
   }
   onDevice?.({ event: 'chosen', ...held.device });
   return new Engine(held, onDevice);
+}
+
+/** Files are shared by those who hand over the same array. @type {WeakMap<File[], number>} */
+const numbers = new WeakMap();
+let lastFiles = 0;
+
+function numberOf(files) {
+  if (!numbers.has(files)) numbers.set(files, (lastFiles += 1));
+  return numbers.get(files);
 }
 
 function checkSource(source, device) {
@@ -78,9 +90,7 @@ function checkSource(source, device) {
   if (typeof source !== 'string' || source === '') {
     throw new EngineError({ message: 'the model source is not an address', what: 'source', expected: 'URL of a model folder or an array of files', got: typeof source });
   }
-  if (source.startsWith('hub:')) {
-    throw new EngineError({ message: `\`${source}\`: loading from a hub is not available yet`, what: 'source', expected: 'URL of a model folder or an array of files', got: source });
-  }
+  if (isForeign(source)) placeOf(source);
 }
 
 /** One engine in the worker, how many handles hold it, and how it comes back when its GPU or the worker is lost. */
@@ -92,9 +102,13 @@ class Shared {
   #life = -1;
   #lost = false;
   #fallen = false;
+  /** @type {string|undefined} */
+  #token;
 
-  constructor(source, device, key, sizes) {
+  constructor(source, device, key, { sizes, token }) {
+    /** What the worker reads: its files once they are here, where they came from elsewhere. */
     this.source = source;
+    this.#token = token;
     this.wanted = device;
     this.key = key;
     this.sizes = sizes;
@@ -162,13 +176,17 @@ class Shared {
     if (again && this.#life === currentLife()) call('free', { engine: this.id }).catch(() => {});
     const id = (lastEngine += 1);
     this.#abort = new AbortController();
+    const { signal } = this.#abort;
+    const onProgress = (progress) => { for (const tell of this.listeners) tell(progress); };
+    if (typeof this.source === 'string' && isForeign(this.source)) {
+      this.source = (await downloadFolder(placeOf(this.source), { signal, onProgress, token: this.#token })).files;
+    }
     const where = typeof this.source === 'string'
       ? { url: new URL(this.source, document.baseURI).href } : { files: this.source };
     const options = { device: this.wanted, windowHasGpu: 'gpu' in navigator && Boolean(navigator.gpu), gpuGivenUp: this.#fallen };
     const life = currentLife();
     const loaded = await call('load', { engine: id, ...where, sizes: this.sizes, options, again }, {
-      signal: this.#abort.signal,
-      onProgress: (progress) => { for (const tell of this.listeners) tell(progress); },
+      signal, onProgress,
     });
     Object.assign(this, { id, device: loaded.device, description: loaded.description, epoch: this.epoch + 1 });
     this.#life = life;
@@ -179,7 +197,7 @@ class Shared {
   release() {
     this.handles -= 1;
     if (this.handles > 0) return;
-    if (this.key !== null && shared.get(this.key) === this) shared.delete(this.key);
+    if (shared.get(this.key) === this) shared.delete(this.key);
     if (this.#loading) this.#abort?.abort();
     else if (this.id > 0 && this.#life === currentLife()) call('free', { engine: this.id }).catch(() => {});
     this.id = 0;

@@ -15,7 +15,12 @@ export class FileError extends Error {
   }
 }
 
-const WANTED = /(\.safetensors|\.json)$/;
+const WANTED = /^(?:[\w.-]+\.safetensors|(?:config|tokenizer|tokenizer_config|model\.safetensors\.index|vocab)\.json|vocab\.txt|merges\.txt|spiece\.model)$/;
+
+/** Whether the engine takes a file of this name from a model folder. @param {string} name */
+export const isWanted = (name) => WANTED.test(name);
+/** Whether this may be a file of weights that an index names. @param {unknown} name */
+export const isShard = (name) => typeof name === 'string' && /^[\w.-]+\.safetensors$/.test(name);
 
 /**
  * @param {string} folder URL of a model folder
@@ -31,7 +36,7 @@ const WANTED = /(\.safetensors|\.json)$/;
 export async function readFolder(folder, { sizes = {}, onProgress, onFile, signal, cache } = {}) {
   const base = folder.endsWith('/') ? folder : `${folder}/`;
   const tally = new Tally(sizes, onProgress);
-  const names = Object.keys(sizes).filter((name) => WANTED.test(name));
+  const names = Object.keys(sizes).filter(isWanted);
   const read = async (name) => {
     const file = await readFile(new URL(name, base), name, tally, sizes[name], { signal, cache });
     onFile?.(file);
@@ -52,7 +57,7 @@ export async function readFolder(folder, { sizes = {}, onProgress, onFile, signa
 async function readShards(read, missing) {
   const index = await read('model.safetensors.index.json').catch(() => { throw missing; });
   const { weight_map: map } = JSON.parse(new TextDecoder().decode(index.bytes));
-  const names = [...new Set(Object.values(map ?? {}))].filter((name) => /^[\w.-]+\.safetensors$/.test(name));
+  const names = [...new Set(Object.values(map ?? {}))].filter(isShard);
   return [index, ...await Promise.all(names.map(read))];
 }
 
@@ -62,7 +67,7 @@ async function readShards(read, missing) {
  * @returns {Promise<NamedBytes[]>}
  */
 export async function readFiles(files, { onProgress } = {}) {
-  const wanted = files.filter((file) => WANTED.test(file.name));
+  const wanted = files.filter((file) => isWanted(file.name));
   const tally = new Tally(Object.fromEntries(wanted.map((file) => [file.name, file.size])), onProgress);
   return Promise.all(wanted.map(async (file) => {
     const bytes = new Uint8Array(await file.arrayBuffer());

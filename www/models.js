@@ -7,6 +7,7 @@
  *   format?: 'int8', experimental?: boolean }} ModelEntry   format: how the single-file page keeps the weights
  */
 
+import { isForeign } from './hub.js';
 import { MODELS, openModel, readList } from './place.js';
 
 /** @type {Promise<ModelEntry[]>|null} */
@@ -42,6 +43,7 @@ export function sizesOf(model) {
  */
 export async function resolveModel({ model, architecture, family = '' }) {
   if (model) {
+    if (isForeign(model)) return { source: model, entry: null };
     const source = new URL(model.endsWith('/') ? model : `${model}/`, document.baseURI).href;
     if (!source.startsWith(MODELS)) return { source, entry: null };
     const entry = (await modelList().catch(() => [])).find((one) => openModel(one.folder) === source) ?? null;

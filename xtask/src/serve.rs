@@ -23,6 +23,11 @@ pub const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eva
     style-src 'self'; img-src 'self' blob: data:; media-src blob:; font-src 'self'; connect-src 'self'; \
     manifest-src 'self'; base-uri 'none'; form-action 'none'";
 
+/// The same page for models from elsewhere: open.html alone may also speak to others, by https, when it is told to.
+pub const OPEN_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; \
+    style-src 'self'; img-src 'self' blob: data:; media-src blob:; font-src 'self'; connect-src 'self' https:; \
+    manifest-src 'self'; base-uri 'none'; form-action 'none'";
+
 /// How many ports after the first are tried.
 const PORTS: u16 = 100;
 
@@ -113,11 +118,18 @@ fn router(root: &Path, test_pages: bool) -> Router {
     router
         .layer(CompressionLayer::new().compress_when(compressible))
         .layer(from_fn(refuse_foreign_hosts))
-        .layer(always(header::CONTENT_SECURITY_POLICY, POLICY))
+        .layer(from_fn(send_policy))
         .layer(always(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(always(header::REFERRER_POLICY, "no-referrer"))
         // Asked for again each time, and answered 304 while the ETag is the same.
         .layer(always(header::CACHE_CONTROL, "no-cache"))
+}
+
+async fn send_policy(request: Request, next: Next) -> Response {
+    let policy = if request.uri().path() == "/open.html" { OPEN_POLICY } else { POLICY };
+    let mut answer = next.run(request).await;
+    answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    answer
 }
 
 fn always(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
@@ -193,6 +205,20 @@ mod tests {
             assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
             assert_eq!(headers[header::REFERRER_POLICY], "no-referrer");
             assert_eq!(headers[header::CACHE_CONTROL], "no-cache");
+        }
+    }
+
+    #[test]
+    fn one_page_may_speak_to_others_and_its_worker_may_not() {
+        let policy = |path| wait(ask(path, &[])).1[header::CONTENT_SECURITY_POLICY].clone();
+        assert_eq!(policy("/open.html"), OPEN_POLICY);
+        for path in ["/", "/index.html", "/open.html/", "/worker.js", "/__test__/open.html"] {
+            assert_eq!(policy(path), POLICY, "{path}");
+        }
+        assert_eq!(OPEN_POLICY.replace(" https:;", ";"), POLICY);
+        for (page, policy) in [("index.html", POLICY), ("open.html", OPEN_POLICY)] {
+            let page = std::fs::read_to_string(project::path("www").join(page)).unwrap();
+            assert!(page.contains(&format!("content=\"{policy}\"")));
         }
     }
 

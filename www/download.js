@@ -1,0 +1,328 @@
+/**
+ * A model folder from elsewhere, read by the page's own thread: its worker may speak to its own host only.
+ *
+ * A file arrives in pieces. What broke off is asked for again from where it stopped, and taken only if it is still the
+ * same file: by its ETag and its length. (`If-Range` would have the server decide, but it is a header that makes a
+ * browser ask a foreign host for leave first, which many that store files do not give. `Range` alone needs none.)
+ *
+ * @typedef {{ loaded: number, total: number, file: string }} Progress   total 0 = not known
+ * @typedef {{ fetch?: typeof fetch, wait?: (milliseconds: number, signal?: AbortSignal) => Promise<void>, token?: string,
+ *   signal?: AbortSignal, onProgress?: (progress: Progress) => void }} Means   token: for the hub, sent nowhere else
+ */
+
+import { isShard } from './files.js';
+import { pinned } from './hub.js';
+import { translator } from './i18n/index.js';
+
+const say = translator('en');
+
+/** Milliseconds before each new try of a download that broke off. What comes on in between starts the count anew. */
+const PAUSES = [500, 2000, 5000];
+/** So many bytes are handed to the browser's store at once, which can lay them on disk. */
+const PIECE = 2 ** 24;
+
+/**
+ * What went wrong with a download. Its sentence stands in the dictionaries under `open.error.` and `trouble`; like the
+ * engine's errors it is told in English, and the page finds its own words.
+ */
+export class DownloadError extends Error {
+  /**
+   * @param {'token'|'forbidden'|'missing'|'status'|'silent'|'policy'|'broken'|'length'|'index'} trouble
+   * @param {Record<string, any>} values
+   */
+  constructor(trouble, values) {
+    super(say(`open.error.${trouble}`, values));
+    this.name = 'DownloadError';
+    this.kind = 'input';
+    this.trouble = trouble;
+    this.values = values;
+  }
+}
+
+/**
+ * What has come of folders that broke off, by their address: the next try goes on from there.
+ * @type {Map<string, Map<string, Part>>}
+ */
+const unfinished = new Map();
+
+/**
+ * Every file that the engine takes from a folder of `place`.
+ * @param {import('./hub.js').Place} place
+ * @param {Means} [means]
+ * @returns {Promise<{ files: File[], commit: string|null }>} commit: which one, where the hub said so
+ */
+export async function downloadFolder(place, means = {}) {
+  const parts = unfinished.get(place.base) ?? new Map();
+  unfinished.delete(place.base);
+  const stop = new AbortController();
+  const signal = means.signal ? AbortSignal.any([means.signal, stop.signal]) : stop.signal;
+  const token = place.hub ? means.token : undefined;
+  const own = { ...means, signal, token, parts, tally: new Tally(means.onProgress) };
+  try {
+    const config = await downloadFile(place.base, 'config.json', own);
+    const { commit } = /** @type {Part} */ (parts.get('config.json'));
+    const { base } = pinned(place, commit);
+    const read = (name) => downloadFile(base, name, own);
+    const optional = (name) => read(name).catch((error) => {
+      if (error.trouble === 'missing') return null;
+      throw error;
+    });
+    const [tokenizer, weights] = await Promise.all([readTokenizer(optional), readWeights(read, optional)]);
+    return { files: [config, ...tokenizer, ...weights], commit };
+  } catch (error) {
+    stop.abort(error);
+    if (!means.signal?.aborted) unfinished.set(place.base, parts);
+    throw error;
+  }
+}
+
+/** `tokenizer.json`, or what there was before it. Whether it is enough is for the engine to say. */
+async function readTokenizer(optional) {
+  const found = [await optional('tokenizer.json')];
+  if (!found[0]) {
+    found.push(await optional('tokenizer_config.json'), await optional('vocab.txt'));
+    if (!found.at(-1)) found.push(await optional('vocab.json'), await optional('merges.txt'));
+    if (!found.at(-1)) found.push(await optional('spiece.model'));
+  }
+  return found.filter((file) => file !== null);
+}
+
+/** One file, or those that an index names. */
+async function readWeights(read, optional) {
+  const INDEX = 'model.safetensors.index.json';
+  const index = await optional(INDEX);
+  if (!index) return [await read('model.safetensors')];
+  const names = shardsOf(await index.text());
+  if (!names.length) throw new DownloadError('index', { file: INDEX });
+  const shards = [];
+  // One after the other: a connection that is shared by all would break off for all.
+  for (const name of names) shards.push(await read(name));
+  return [index, ...shards];
+}
+
+/** The files that an index names. @param {string} json @returns {string[]} */
+export function shardsOf(json) {
+  try {
+    const { weight_map: map } = JSON.parse(json);
+    return [...new Set(Object.values(map ?? {}))].filter(isShard);
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * One file whole.
+ * @param {string} base
+ * @param {string} name
+ * @param {Means & { tally?: Tally, parts?: Map<string, Part> }} means
+ * @returns {Promise<File>}
+ */
+export async function downloadFile(base, name, { fetch: ask = fetch, wait = pause, token, signal, tally = new Tally(), parts = new Map() } = {}) {
+  const part = parts.get(name) ?? new Part(name);
+  parts.set(name, part);
+  if (part.bytes) tally.arrived(name, part.bytes, part.length);
+  for (let tries = 0; !part.whole; tries += 1) {
+    const before = part.bytes;
+    try {
+      await readOn(part, base + name, { ask, signal, tally, token });
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason;
+      // A host that never said a word is not there; one that did may come back.
+      const mayComeBack = error.trouble === 'broken' || error.trouble === 'silent' && part.bytes > 0;
+      if (!mayComeBack) throw error;
+      if (part.bytes > before) tries = 0;
+      if (tries === PAUSES.length) throw part.brokenOff();
+      await wait(PAUSES[tries], signal);
+    }
+  }
+  return part.file();
+}
+
+/** What has arrived of a file. */
+class Part {
+  constructor(name) {
+    this.name = name;
+    this.bytes = 0;
+    this.whole = false;
+    /** Of the whole file; 0 = not told. */
+    this.length = 0;
+    /** @type {string|null} */
+    this.tag = null;
+    /** @type {string|null} */
+    this.commit = null;
+    /** @type {Blob[]} */
+    this.pieces = [];
+    /** @type {Uint8Array<ArrayBuffer>[]} */
+    this.loose = [];
+    this.looseBytes = 0;
+  }
+
+  add(bytes) {
+    this.loose.push(bytes);
+    this.bytes += bytes.length;
+    this.looseBytes += bytes.length;
+    if (this.looseBytes >= PIECE) this.settle();
+  }
+
+  settle() {
+    if (this.loose.length) this.pieces.push(new Blob(this.loose));
+    this.loose = [];
+    this.looseBytes = 0;
+  }
+
+  clear() {
+    Object.assign(this, { bytes: 0, length: 0, tag: null, pieces: [], loose: [], looseBytes: 0 });
+  }
+
+  file() {
+    this.settle();
+    return new File(this.pieces, this.name);
+  }
+
+  brokenOff() {
+    return new DownloadError('broken', { file: this.name, got: this.bytes, expected: this.length || '?' });
+  }
+}
+
+/** Asks for what is missing of `part` and adds it. */
+async function readOn(part, url, { ask, signal, tally, token }) {
+  const response = await answerOf(part, url, { ask, signal, token });
+  const { from, length, tag } = bodyOf(response, part.bytes);
+  const same = from === part.bytes && (!part.length || !length || part.length === length) && (part.tag === null || part.tag === tag);
+  if (!same) {
+    // Another file by now, or a host that sends nothing but whole files.
+    tally.gone(part.name, part.bytes);
+    part.clear();
+    if (from !== 0) {
+      await response.body?.cancel();
+      throw part.brokenOff();
+    }
+  }
+  Object.assign(part, { length: length || part.length, tag, commit: part.commit ?? response.headers.get('x-repo-commit') });
+  await readBody(part, response, { signal, tally });
+}
+
+async function answerOf(part, url, { ask, signal, token }) {
+  // From the first byte on, too: what is asked for by range is never compressed, so that its length is the file's.
+  /** @type {Record<string, string>} */
+  const headers = { range: `bytes=${part.bytes}-` };
+  if (token) headers.authorization = `Bearer ${token}`;
+  const { host } = new URL(url);
+  const told = { file: part.name, host };
+  const refused = refusals();
+  let response;
+  try {
+    response = await ask(url, { headers, signal, cache: 'no-store', credentials: 'omit', referrerPolicy: 'no-referrer' });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new DownloadError(await refused.of(url) ? 'policy' : 'silent', told);
+  } finally {
+    refused.end();
+  }
+  if (response.ok) return response;
+  await response.body?.cancel();
+  throw new DownloadError(TROUBLES[response.status] ?? 'status', { ...told, status: response.status });
+}
+
+/** @type {Record<number, 'token'|'forbidden'|'missing'>} */
+const TROUBLES = { 401: 'token', 403: 'forbidden', 404: 'missing' };
+
+/**
+ * Where a body begins in its file, how long the file is (0 = not told) and which one it is, as far as its headers tell.
+ * @param {Response} response
+ * @param {number} asked from which byte on it was asked for
+ */
+export function bodyOf({ status, headers }, asked) {
+  const tag = headers.get('etag');
+  const own = headers.get('content-encoding') ? 0 : Number(headers.get('content-length')) || 0;
+  if (status !== 206) return { from: 0, length: own, tag };
+  const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get('content-range') ?? '');
+  if (range) return { from: Number(range[1]), length: Number(range[2]) || 0, tag };
+  // Not every host lets other pages read where a part begins: its length has to fit.
+  return { from: asked, length: own ? asked + own : 0, tag };
+}
+
+async function readBody(part, response, { signal, tally }) {
+  const reader = response.body.getReader();
+  const stop = () => { reader.cancel().catch(() => {}); };
+  signal?.addEventListener('abort', stop, { once: true });
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      signal?.throwIfAborted();
+      if (done) break;
+      part.add(value);
+      tally.arrived(part.name, value.length, part.length);
+      if (part.length && part.bytes > part.length) {
+        stop();
+        const told = { file: part.name, expected: part.length, got: part.bytes };
+        part.clear();
+        throw new DownloadError('length', told);
+      }
+    }
+  } catch (error) {
+    if (signal?.aborted || error instanceof DownloadError) throw error;
+    throw part.brokenOff();
+  } finally {
+    signal?.removeEventListener('abort', stop);
+  }
+  // A connection that was closed early may look like an end.
+  if (part.length && part.bytes < part.length) throw part.brokenOff();
+  part.whole = true;
+}
+
+/** Sums what has arrived over all files of a folder. */
+class Tally {
+  /** @param {(progress: Progress) => void} [onProgress] */
+  constructor(onProgress) {
+    this.onProgress = onProgress;
+    this.loaded = 0;
+    /** @type {Map<string, number>} */
+    this.lengths = new Map();
+  }
+
+  expect(file, length) { this.lengths.set(file, length); }
+
+  arrived(file, bytes, length) {
+    this.expect(file, length);
+    this.loaded += bytes;
+    this.#tell(file);
+  }
+
+  gone(file, bytes) {
+    this.loaded -= bytes;
+    this.#tell(file);
+  }
+
+  #tell(file) {
+    const lengths = [...this.lengths.values()];
+    const total = lengths.every(Boolean) ? lengths.reduce((sum, length) => sum + length, 0) : 0;
+    this.onProgress?.({ loaded: this.loaded, total, file });
+  }
+}
+
+/** Milliseconds that a browser may need to tell what its policy refused. */
+const REFUSAL_IS_TOLD = 50;
+
+/** Watches what the page's policy refuses: the fetch itself fails without a reason. */
+function refusals() {
+  const seen = [];
+  const see = ({ blockedURI }) => seen.push(blockedURI);
+  globalThis.document?.addEventListener('securitypolicyviolation', see);
+  return {
+    of: async (url) => {
+      if (!globalThis.document) return false;
+      if (!seen.length) await pause(REFUSAL_IS_TOLD);
+      return seen.some((uri) => URL.canParse(uri) && new URL(uri).origin === new URL(url).origin);
+    },
+    end: () => globalThis.document?.removeEventListener('securitypolicyviolation', see),
+  };
+}
+
+/** @returns {Promise<void>} */
+function pause(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal?.addEventListener('abort', () => { clearTimeout(timer); reject(signal.reason); }, { once: true });
+  });
+}

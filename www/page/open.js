@@ -1,0 +1,274 @@
+/**
+ * The panel of open.html: a model from the hub, from an address, from files. What is opened takes the place of the
+ * page's own machine of its architecture until it is put back.
+ */
+
+import { downloadFolder } from '../download.js';
+import { loadEngine } from '../engine.js';
+import { chosen, dropped, modelOf } from '../folder.js';
+import { placeOf } from '../hub.js';
+import { bytesOf, deleteKept, keep, listKept, readKept } from '../kept.js';
+import { make, reuse, setAttribute, setAttributes, setText, targetOf } from '../views/dom.js';
+
+/**
+ * @typedef {object} Page   what the panel needs of the page
+ * @property {(key: string, values?: object) => string} t
+ * @property {'auto'|'webgpu'|'cpu'} device
+ * @property {(architecture: string, files: File[]|null) => import('../element.js').UnmaskedDemo|null} show
+ * @property {(drawn: () => void) => void} onLanguage
+ */
+
+const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
+
+export class Opener {
+  /** @type {Page} */
+  #page;
+  #parts;
+  /** @type {AbortController|null} of what is under way */
+  #abort = null;
+  /** @type {{ phase: 'idle'|'loading'|'preparing', name: string, loaded: number, total: number }} */
+  #work = { phase: 'idle', name: '', loaded: 0, total: 0 };
+  /** What is said below the field: a key with its values, or an error. @type {{ key?: string, values?: object, error?: any }|null} */
+  #told = null;
+  /** What stands in place of the page's own machines. @type {Map<string, string>} architecture -> name */
+  #opened = new Map();
+  /** @type {import('../kept.js').Kept[]} */
+  #kept = [];
+
+  /** @param {HTMLElement} panel @param {Page} page */
+  constructor(panel, page) {
+    this.#page = page;
+    this.#parts = build(panel);
+    this.#wire();
+    page.onLanguage(() => this.#draw());
+    this.#draw();
+    this.#list();
+  }
+
+  #wire() {
+    const { form, address, cancel, files, folder, chooseFiles, chooseFolder, kept, opened } = this.#parts;
+    form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      this.#openAddress(address.value);
+    });
+    cancel.addEventListener('click', () => this.#abort?.abort());
+    chooseFiles.addEventListener('click', () => files.click());
+    chooseFolder.addEventListener('click', () => folder.click());
+    for (const input of [files, folder]) {
+      input.addEventListener('change', () => {
+        const found = chosen(input);
+        input.value = '';
+        if (found.length) this.#openFound(found);
+      });
+    }
+    kept.addEventListener('click', (event) => {
+      const { action, source } = targetOf(event).dataset;
+      if (action === 'open') { address.value = source; this.#openAddress(source); }
+      if (action === 'delete') this.#delete(source);
+    });
+    opened.addEventListener('click', (event) => {
+      const { architecture } = targetOf(event).dataset;
+      if (!architecture) return;
+      this.#opened.delete(architecture);
+      this.#page.show(architecture, null);
+      this.#draw();
+      address.focus();
+    });
+    this.#wireDrop();
+  }
+
+  /** Anywhere on the page; without this a browser would leave the page and show the file. */
+  #wireDrop() {
+    const carriesFiles = (event) => event.dataTransfer?.types.includes('Files') ?? false;
+    const mark = (on) => setAttribute(document.documentElement, 'data-drop', on);
+    addEventListener('dragover', (event) => {
+      if (!carriesFiles(event)) return;
+      event.preventDefault();
+      mark(true);
+    });
+    addEventListener('dragleave', (event) => { if (event.relatedTarget === null) mark(false); });
+    addEventListener('drop', (event) => {
+      mark(false);
+      if (!carriesFiles(event) || !event.dataTransfer) return;
+      event.preventDefault();
+      dropped(event.dataTransfer).then((found) => this.#openFound(found), (error) => this.#tell({ error }));
+    });
+  }
+
+  #openAddress(text) {
+    return this.#do(async (signal) => {
+      const place = placeOf(text);
+      this.#parts.address.value = place.source;
+      const kept = await readKept(place.source);
+      signal.throwIfAborted();
+      this.#work = { phase: 'loading', name: place.source, loaded: 0, total: 0 };
+      this.#draw();
+      if (kept) return this.#enter(place.source, kept, signal);
+      const { files, commit } = await downloadFolder(place, {
+        signal, token: this.#parts.token.value.trim() || undefined,
+        onProgress: ({ loaded, total }) => { Object.assign(this.#work, { loaded, total }); this.#drawWork(); },
+      });
+      const name = await this.#enter(place.source, files, signal);
+      // What the engine refused is not worth its room.
+      if (!await keep(place.source, commit, files)) this.#told = { key: 'open.room', values: { name } };
+      await this.#list();
+      return name;
+    });
+  }
+
+  #openFound(found) {
+    return this.#do(async (signal) => {
+      const { name, files } = modelOf(found);
+      if (!files.length) return this.#tell({ key: 'open.error.folder' });
+      return this.#enter(name || this.#page.t('open.files.name'), files, signal);
+    });
+  }
+
+  /** One thing at a time: what is asked for next ends what is under way. @param {(signal: AbortSignal) => Promise<any>|any} work */
+  async #do(work) {
+    this.#abort?.abort();
+    const abort = new AbortController();
+    this.#abort = abort;
+    this.#told = null;
+    try {
+      await work(abort.signal);
+    } catch (error) {
+      if (this.#abort === abort) this.#told = abort.signal.aborted ? { key: 'open.cancelled' } : { error };
+    }
+    if (this.#abort !== abort) return;
+    this.#abort = null;
+    this.#work = { phase: 'idle', name: '', loaded: 0, total: 0 };
+    this.#draw();
+  }
+
+  /** The engine says what the files are; the machine of that architecture shows them. */
+  async #enter(name, files, signal) {
+    this.#work = { ...this.#work, phase: 'preparing', name };
+    this.#draw();
+    const engine = await loadEngine(files, { device: this.#page.device, signal });
+    const { architecture } = engine.describe();
+    const demo = this.#page.show(architecture, files);
+    // The machine holds the same engine from here on; while it is off or out of sight nobody does.
+    for (const event of ['unmasked-ready', 'unmasked-error']) demo?.addEventListener(event, () => engine.free(), { once: true });
+    this.#opened.set(architecture, name);
+    this.#told = { key: 'open.done', values: { name, machine: this.#page.t(`machine.${architecture}`) } };
+    return name;
+  }
+
+  async #delete(source) {
+    await deleteKept(source);
+    this.#tell({ key: 'open.deleted', values: { name: source } });
+    await this.#list();
+    this.#parts.address.focus();
+  }
+
+  async #list() {
+    this.#kept = await listKept().catch(() => []);
+    this.#draw();
+  }
+
+  #tell(told) {
+    this.#told = told;
+    this.#draw();
+  }
+
+  #draw() {
+    const { t } = this.#page;
+    const { panel, title, hint, address, open, chooseFiles, chooseFolder, tokenSummary, tokenLabel, tokenHint, opened, keptBox, keptSummary, kept } = this.#parts;
+    setText(title, t('open.title'));
+    setText(hint, t('open.hint'));
+    setAttributes(panel, { 'aria-label': t('open.title') });
+    setAttributes(address, { 'aria-label': t('open.address') });
+    setText(open, t('open.open'));
+    setText(chooseFiles, t('open.files'));
+    setText(chooseFolder, t('open.folder'));
+    setText(tokenSummary, t('open.token'));
+    setText(tokenLabel, t('open.token.label'));
+    setText(tokenHint, t('open.token.hint'));
+    this.#drawWork();
+    this.#drawTold();
+    setAttribute(opened, 'hidden', this.#opened.size === 0);
+    const models = [...this.#opened];
+    reuse(opened, models.length, () => make('li', {}, make('span'), make('button', { type: 'button', class: 'plain' }))).forEach((line, at) => {
+      const [architecture, name] = models[at];
+      const machine = t(`machine.${architecture}`);
+      setText(line.children[0], t('open.opened', { name, machine }));
+      setText(line.children[1], t('open.back'));
+      setAttributes(line.children[1], { 'data-architecture': architecture, 'aria-label': t('open.back.label', { machine }) });
+    });
+    this.#drawKept(keptBox, keptSummary, kept);
+  }
+
+  #drawWork() {
+    const { t } = this.#page;
+    const { work, bar, amount, cancel } = this.#parts;
+    const { phase, name, loaded, total } = this.#work;
+    setAttribute(work, 'hidden', phase === 'idle');
+    setText(cancel, t('open.cancel'));
+    setAttributes(bar, { 'aria-label': t('open.loading', { name }), max: total || null, value: phase === 'loading' && total ? Math.min(loaded, total) : null });
+    setText(amount, phase === 'preparing' ? t('open.preparing', { name })
+      : total ? t('machine.loading.bytes', { loaded: megabytes(loaded), total: megabytes(total) })
+        : loaded ? t('machine.loading.some', { loaded: megabytes(loaded) }) : t('open.asking', { name }));
+  }
+
+  #drawTold() {
+    const { t } = this.#page;
+    const { told, wrong } = this.#parts;
+    const { key = '', values = {}, error = null } = this.#told ?? {};
+    const isWrong = error !== null || key === 'open.error.folder';
+    const text = !error ? key && t(key, values)
+      : error.trouble ? t(`open.error.${error.trouble}`, error.values) : t('open.error', { message: error.message });
+    setText(told, isWrong ? '' : text);
+    setText(wrong, isWrong ? text : '');
+  }
+
+  #drawKept(box, summary, list) {
+    const { t } = this.#page;
+    setAttribute(box, 'hidden', this.#kept.length === 0);
+    const all = this.#kept.reduce((sum, one) => sum + bytesOf(one), 0);
+    setText(summary, t('open.kept', { n: this.#kept.length, size: megabytes(all) }));
+    const line = () => make('li', {}, make('button', { type: 'button', class: 'plain name', 'data-action': 'open' }), make('span'),
+      make('button', { type: 'button', class: 'plain', 'data-action': 'delete' }));
+    reuse(list, this.#kept.length, line).forEach((item, at) => {
+      const kept = this.#kept[at];
+      const [name, size, remove] = item.children;
+      setText(name, kept.source);
+      setAttributes(name, { 'data-source': kept.source, title: t('open.kept.open', { name: kept.source }) });
+      setText(size, [`${megabytes(bytesOf(kept))} MB`, kept.commit?.slice(0, 7), kept.date.slice(0, 10)].filter(Boolean).join(' · '));
+      setText(remove, t('open.delete'));
+      setAttributes(remove, { 'data-source': kept.source, 'aria-label': t('open.delete.label', { name: kept.source }) });
+    });
+  }
+}
+
+/** The panel's nodes, by name. @param {HTMLElement} panel @returns {Record<string, any>} */
+function build(panel) {
+  const title = make('h2');
+  const hint = make('p', { class: 'hint' });
+  const address = make('input', { type: 'text', id: 'address', autocomplete: 'off', spellcheck: 'false', autocapitalize: 'off', inputmode: 'url', maxlength: 2000, placeholder: 'hub:owner/name', required: true });
+  const open = make('button', { type: 'submit', class: 'solid' });
+  const form = make('form', {}, address, open);
+  const chooseFiles = make('button', { type: 'button', class: 'outlined' });
+  const chooseFolder = make('button', { type: 'button', class: 'outlined' });
+  const files = make('input', { type: 'file', multiple: true, hidden: true, 'data-choose': 'files' });
+  const folder = make('input', { type: 'file', webkitdirectory: true, hidden: true, 'data-choose': 'folder' });
+  const tokenSummary = make('summary');
+  const tokenLabel = make('span');
+  const token = make('input', { type: 'password', autocomplete: 'off', maxlength: 400 });
+  const tokenHint = make('p');
+  const tokenBox = make('details', { class: 'token' }, tokenSummary, make('label', {}, tokenLabel, token), tokenHint);
+  const bar = make('progress');
+  const amount = make('span');
+  const cancel = make('button', { type: 'button', class: 'outlined' });
+  const work = make('div', { class: 'work', hidden: true }, bar, amount, cancel);
+  const told = make('p', { class: 'told', role: 'status' });
+  const wrong = make('p', { class: 'wrong', role: 'alert', dir: 'auto' });
+  const opened = make('ul', { class: 'opened', hidden: true });
+  const keptSummary = make('summary');
+  const kept = make('ul', { class: 'kept' });
+  const keptBox = make('details', { class: 'keeping', hidden: true }, keptSummary, kept);
+  panel.append(make('div', { class: 'ways' }, title, form, make('div', { class: 'local' }, chooseFiles, chooseFolder, files, folder)),
+    hint, work, told, wrong, opened, make('div', { class: 'more' }, tokenBox, keptBox));
+  panel.hidden = false;
+  return { panel, title, hint, address, open, form, chooseFiles, chooseFolder, files, folder, tokenSummary, tokenLabel, token, tokenHint, bar, amount, cancel, work, told, wrong, opened, keptBox, keptSummary, kept };
+}
