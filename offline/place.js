@@ -7,6 +7,9 @@ import { blocks, elementSheet, models, tokensSheet, workerScript } from 'packed'
 
 export const MODELS = 'packed:/models/';
 
+/** One file is one page, which speaks to nobody. */
+export const OPEN = null;
+
 export async function readList() { return models; }
 
 /** @type {Map<string, Promise<File[]>>} */

@@ -9,6 +9,7 @@ import { warm } from './engine.js';
 import { chooseLanguage, translator } from './i18n/index.js';
 import { familyOf, modelList } from './models.js';
 import { joinPieces, showPiece } from './pieces.js';
+import { OPEN } from './place.js';
 import { drawCredits, drawExamples, drawToggles, examplesOf, familiesOf, pairsOf } from './page/furniture.js';
 import { drawHelp, toggleHelp } from './page/help.js';
 import { wireKeyboard } from './page/keyboard.js';
@@ -190,7 +191,7 @@ function setLanguage() {
   setText(button, t('page.lang'));
   setAttributes(button, { 'aria-label': t('page.lang.label'), lang: lang === 'zh' ? 'en' : 'zh-Hans' });
   setAttributes(byId('help'), { 'aria-label': t('page.help'), title: t('page.help') });
-  drawHelp(dialog, t);
+  drawHelp(dialog, byId('open') ? null : OPEN, t);
   setTheme();
   drawModels();
   for (const drawn of readers) drawn();

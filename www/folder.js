@@ -26,9 +26,12 @@ export function chosen(input) {
 
 /** What was dropped: files, and the files of folders, one level down. @param {DataTransfer} data @returns {Promise<Found[]>} */
 export async function dropped(data) {
-  // The list is empty once the event is over: every entry is taken first.
-  const entries = [...data.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
-  const found = await Promise.all(entries.map(async (entry) => (entry.isDirectory ? filesIn(entry) : [await fileOf(entry, entry.name)])));
+  // The list is empty once the event is over: every entry is taken before the first wait.
+  const taken = [...data.items].filter(({ kind }) => kind === 'file').map((item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }));
+  const found = await Promise.all(taken.map(({ entry, file }) => {
+    if (entry?.isDirectory) return filesIn(entry);
+    return file ? [{ path: file.name, file }] : [];
+  }));
   return found.flat();
 }
 

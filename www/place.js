@@ -8,6 +8,9 @@ const SHEETS = ['./tokens.css', './element.css'];
 /** Addresses that begin so are models of the page's own. */
 export const MODELS = new URL('./models/', import.meta.url).href;
 
+/** The page that opens models from elsewhere; null where this copy has none. @type {string|null} */
+export const OPEN = new URL('./open.html', import.meta.url).href;
+
 /** What stands in models/models.json. @returns {Promise<{ models?: unknown }>} */
 export async function readList() {
   const response = await fetch(new URL('models.json', MODELS)).catch(() => null);

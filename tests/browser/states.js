@@ -2,6 +2,7 @@
  * Every state that the page can be in for long enough to be seen: `screenshots` draws them on one sheet, and axe looks
  * for faults in each. A state opens the page and brings it there; `show(hash, path)` opens it in the theme that is asked.
  */
+import { fileURLToPath } from 'node:url';
 import { expect } from '@playwright/test';
 import { done, machine, phase } from './machines.js';
 
@@ -23,6 +24,18 @@ const run = (hash, step = 'g') => async (page, show) => {
 
 /** Keeps a file back: nothing of it comes while the state is looked at. */
 const held = (page, pattern) => page.route(pattern, () => {});
+
+/** A model of somebody's own in place of the page's, and an address that cannot be followed. */
+async function openModel(page, show) {
+  await show(text(SENTENCE), '/open.html');
+  await page.locator('[data-choose="folder"]').setInputFiles(fileURLToPath(new URL('../golden/families/gpt2', import.meta.url)));
+  await expect(page.locator('#open .opened li')).toHaveCount(1);
+  await done(page);
+  for (const summary of await page.locator('#open .token summary').all()) await summary.click();
+  await page.locator('#address').fill('hub:a model');
+  await page.keyboard.press('Enter');
+  await expect(page.locator('#open .wrong')).not.toBeEmpty();
+}
 
 /**
  * `similar`: worth a picture, but made of the same parts as another state.
@@ -100,6 +113,8 @@ export const STATES = [
     await run(text(SENTENCE))(page, show);
     await page.locator('#help').click();
   } },
+  { name: 'opening a model', size: DESKTOP, bring: openModel },
+  { name: 'phone, opening a model', similar: true, size: PHONE, bring: openModel },
   { name: 'phone', size: PHONE, bring: run(text(SENTENCE)) },
   { name: 'phone, all heads', similar: true, size: PHONE, bring: run(`head=all&on=prefix&${text(SENTENCE)}`) },
   { name: 'phone, error', similar: true, size: PHONE, bring: async (page, show) => {
@@ -128,6 +143,6 @@ export const opener = (page, theme) => async (hash = '', path = '/') => {
   const settings = new URLSearchParams({ lang: 'en', device: 'cpu', theme });
   new URLSearchParams(hash).forEach((value, name) => settings.set(name, value));
   await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
-  await page.goto(path === '/' ? `/#${settings}` : `${path}?${settings}`);
+  await page.goto(['/', '/open.html'].includes(path) ? `${path}#${settings}` : `${path}?${settings}`);
   if (!path.startsWith('/examples/')) await expect(page.locator('html')).toHaveAttribute('data-ready', 'true');
 };

@@ -8,8 +8,8 @@ const KEYS = [
   [['R'], 'help.key.r'], [['L'], 'help.key.l'], [['H'], 'help.key.h'], [['↑', '↓', '←', '→'], 'help.key.matrix'],
 ];
 
-/** @param {HTMLDialogElement} dialog */
-export function drawHelp(dialog, t) {
+/** @param {HTMLDialogElement} dialog @param {string|null} open address of the page that opens models from elsewhere */
+export function drawHelp(dialog, open, t) {
   const close = make('button', { type: 'button', class: 'plain', text: t('help.close') });
   close.addEventListener('click', () => dialog.close());
   dialog.replaceChildren(
@@ -19,6 +19,7 @@ export function drawHelp(dialog, t) {
       make('dt', {}, ...keys.map((name) => make('kbd', { text: name }))), make('dd', { text: t(key) })])),
     make('h3', { text: t('help.read') }),
     ...['help.read.matrix', 'help.read.now', 'help.read.point', 'help.read.blank', 'help.private'].map((key) => make('p', { text: t(key) })),
+    ...(open === null ? [] : [make('p', {}, make('a', { href: open, text: t('help.open') }))]),
   );
 }
 

@@ -146,6 +146,8 @@ export class Opener {
     this.#work = { ...this.#work, phase: 'preparing', name };
     this.#draw();
     const engine = await loadEngine(files, { device: this.#page.device, signal });
+    if (signal.aborted) engine.free();
+    signal.throwIfAborted();
     const { architecture } = engine.describe();
     const demo = this.#page.show(architecture, files);
     // The machine holds the same engine from here on; while it is off or out of sight nobody does.

@@ -6,7 +6,7 @@ const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
 
 /**
  * @param {Element} target
- * @param {{ phase: string, progress: { loaded: number, total: number }, error: Error|null, missing: boolean,
+ * @param {{ phase: string, progress: { loaded: number, total: number }, error: any, missing: boolean,
  *   t: (key: string, values?: object) => string }} frame
  */
 export function draw(target, { phase, progress, error, missing, t }) {
@@ -36,6 +36,7 @@ function wordsOf(phase, missing, whole, t) {
 
 function detailOf(phase, progress, error, whole, t) {
   if (phase === 'error' && error) {
+    if (error.trouble) return t(`open.error.${error.trouble}`, error.values);
     const told = error.expected && !error.message.includes(error.got ?? '');
     return told ? `${error.message} (${t('machine.expected', { expected: error.expected, got: error.got })})` : error.message;
   }

@@ -81,7 +81,7 @@ test('no address makes embed.html load from elsewhere', async ({ page, baseURL }
 });
 
 test('every page of the site carries the policy that the server sends', async ({ page }) => {
-  for (const path of ['/', '/embed.html']) {
+  for (const path of ['/', '/open.html', '/embed.html']) {
     const response = await page.goto(path);
     expect(await page.locator('meta[http-equiv="Content-Security-Policy"]').getAttribute('content'), path)
       .toBe(response.headers()['content-security-policy']);

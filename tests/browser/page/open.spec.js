@@ -1,0 +1,253 @@
+/** Models from elsewhere, on open.html: from a server that plays the hub, and from files. */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import AxeBuilder from '@axe-core/playwright';
+import { expect, test } from '@playwright/test';
+import { COMMIT, startHub } from '../hub.js';
+import { done, machine, open } from '../machines.js';
+import { foreign, watch } from '../watch.js';
+
+const FAMILIES = fileURLToPath(new URL('../../golden/families/', import.meta.url));
+
+/** The hub's certificate was made for this run. */
+test.use({ ignoreHTTPSErrors: true });
+
+/** @type {Awaited<ReturnType<typeof startHub>>} */
+let hub;
+/** What each model of the hub does; a test may change it. */
+const models = {};
+
+test.beforeAll(async () => { hub = await startHub(models, { secure: true }); });
+test.afterAll(() => hub.close());
+test.beforeEach(() => {
+  for (const name of Object.keys(models)) delete models[name];
+  Object.assign(models, {
+    'owner/gpt2': { family: 'gpt2' }, 'owner/bert': { family: 'bert' }, 'owner/t5': { family: 't5' }, 'owner/unilm': { family: 'unilm' },
+  });
+  hub.asked.length = 0;
+});
+
+const panel = (page) => page.locator('#open');
+const told = (page) => panel(page).locator('.told');
+const wrong = (page) => panel(page).locator('.wrong');
+
+/** open.html with this hub and one small machine, so that little else is loaded. */
+async function show(page, state = 'lang=en&device=cpu&on=encoder&text=a') {
+  await page.goto(`/open.html?hub=${encodeURIComponent(hub.url)}#${state}`);
+  await expect(page.locator('html')).toHaveAttribute('data-ready', 'true');
+  await expect(panel(page)).toBeVisible();
+}
+
+async function ask(page, address) {
+  await page.locator('#address').fill(address);
+  await page.locator('#address').press('Enter');
+}
+
+const FAMILY_OF = { gpt2: 'causal', bert: 'encoder', t5: 'encoder-decoder', unilm: 'prefix' };
+
+for (const [name, architecture] of Object.entries(FAMILY_OF)) {
+  test(`${name} comes from the hub and runs as the machine that it is`, async ({ page }) => {
+    const { model_type: family } = JSON.parse(readFileSync(`${FAMILIES}${name}/config.json`, 'utf8'));
+    await show(page);
+    await ask(page, `hub:owner/${name}`);
+    await expect(told(page)).toContainText(`hub:owner/${name} is open`);
+    await done(page);
+    const demo = machine(page, architecture);
+    const { description, tokens } = await demo.evaluate((element) => ({ description: element.description, tokens: element.timeline.header.tokens.length }));
+    expect(description.architecture).toBe(architecture);
+    expect(description.family).toContain(family);
+    expect(tokens).toBeGreaterThan(0);
+  });
+}
+
+test('a second opening of the same revision downloads nothing, and what is kept can be deleted', async ({ page }) => {
+  await show(page);
+  await ask(page, 'hub:owner/gpt2');
+  await expect(panel(page).locator('.kept li')).toHaveCount(1);
+  const asked = hub.asked.length;
+  expect(asked).toBeGreaterThan(3);
+  await page.reload();
+  await panel(page).locator('.keeping summary').click();
+  const line = panel(page).locator('.kept li');
+  await expect(line).toContainText('hub:owner/gpt2');
+  await expect(line).toContainText(COMMIT.slice(0, 7));
+  await line.locator('[data-action="open"]').click();
+  await expect(told(page)).toContainText('is open');
+  await done(page);
+  expect(hub.asked).toHaveLength(asked);
+
+  await line.locator('[data-action="delete"]').click();
+  await expect(panel(page).locator('.keeping')).toBeHidden();
+  expect(await page.evaluate(async () => (await (await caches.open('unmasked models')).keys()).length)).toBe(0);
+  await ask(page, 'hub:owner/gpt2');
+  await expect(panel(page).locator('.kept li')).toHaveCount(1);
+  expect(hub.asked.length).toBeGreaterThan(asked);
+});
+
+test('what is kept and no longer matches its hash is downloaded again', async ({ page }) => {
+  await show(page);
+  await ask(page, 'hub:owner/gpt2');
+  await expect(panel(page).locator('.kept li')).toHaveCount(1);
+  const asked = hub.asked.length;
+  await page.evaluate(async () => {
+    const cache = await caches.open('unmasked models');
+    const key = (await cache.keys()).find(({ url }) => url.endsWith('model.safetensors'));
+    await cache.put(key, new Response('rotten'));
+  });
+  await page.reload();
+  await ask(page, 'hub:owner/gpt2');
+  await expect(told(page)).toContainText('is open');
+  expect(hub.asked.length).toBeGreaterThan(asked);
+});
+
+test('a download that breaks off goes on where it stopped', async ({ page }) => {
+  models['owner/gpt2'].breaks = 2;
+  await show(page);
+  await ask(page, 'hub:owner/gpt2@v1');
+  await expect(told(page)).toContainText('hub:owner/gpt2@v1 is open');
+  const ranges = hub.asked.filter(({ host }) => host === 'store').map(({ range }) => Number(/\d+/.exec(range)[0]));
+  expect(ranges).toHaveLength(3);
+  expect(ranges[0]).toBe(0);
+  expect(ranges[1]).toBeGreaterThan(0);
+  expect(ranges[2]).toBeGreaterThan(ranges[1]);
+});
+
+test('a slow download shows its bytes and can be cancelled', async ({ page }) => {
+  models['owner/gpt2'].slow = true;
+  await show(page);
+  await ask(page, 'hub:owner/gpt2');
+  const work = panel(page).locator('.work');
+  await expect(work.locator('span')).toContainText(/[\d.]+ of [\d.]+ MB/);
+  await expect.poll(() => work.locator('progress').evaluate((bar) => bar.value > 0 && bar.value < bar.max)).toBe(true);
+  await work.locator('button').click();
+  await expect(told(page)).toHaveText('Cancelled.');
+  await expect(work).toBeHidden();
+  const asked = hub.asked.length;
+  await page.waitForTimeout(1_000);
+  expect(hub.asked).toHaveLength(asked);
+  models['owner/gpt2'].slow = false;
+  await ask(page, 'hub:owner/gpt2');
+  await expect(told(page)).toContainText('is open');
+});
+
+test('each refusal says what to do, and the page goes on', async ({ page }) => {
+  Object.assign(models, {
+    'owner/closed': { closed: true }, 'owner/empty': { without: ['config.json'] }, 'owner/no-weights': { without: ['model.safetensors'] },
+    'owner/long': { told: -10 }, 'owner/private': { token: 'secret' },
+  });
+  await show(page);
+  for (const [address, sentence] of [
+    ['hub:owner/nobody', /401.*access token/], ['hub:owner/closed', /403.*terms/], ['hub:owner/empty', /no config\.json there \(404\)/],
+    ['hub:owner/no-weights', /no model\.safetensors there \(404\)/], ['hub:owner/long', /wrong length: expected \d+ bytes, got \d+/],
+    ['hub:owner/gpt2@none', /404/], ['hub:../..', /no address/], ['http://127.0.0.1:1/m/', /not a secure address/], ['https://127.0.0.1:1/m/', /did not answer/],
+  ]) {
+    await ask(page, address);
+    await expect(wrong(page), address).toContainText(sentence);
+  }
+  await page.locator('#lang').click();
+  await ask(page, 'hub:owner/closed');
+  await expect(wrong(page)).toContainText('条款');
+  await page.locator('#lang').click();
+  await ask(page, 'hub:owner/private');
+  await expect(wrong(page)).toContainText('401');
+  await panel(page).locator('.token summary').click();
+  await panel(page).locator('.token input').fill('secret');
+  await ask(page, 'hub:owner/private');
+  await expect(told(page)).toContainText('is open');
+  expect(hub.asked.filter(({ host, authorization }) => host === 'store' && authorization)).toEqual([]);
+  // In memory only.
+  expect(page.url()).not.toContain('secret');
+  expect(await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }) + document.cookie)).not.toContain('secret');
+  await done(page);
+});
+
+test('files, a folder, and what is dropped open as well; other files are not read', async ({ page }) => {
+  await show(page);
+  await panel(page).locator('[data-choose="files"]').setInputFiles(['config.json', 'tokenizer.json', 'model.safetensors', 'golden.json'].map((name) => `${FAMILIES}gpt2/${name}`));
+  await expect(told(page)).toContainText('your files is open: Causal decoder');
+  await panel(page).locator('[data-choose="folder"]').setInputFiles(`${FAMILIES}bert`);
+  await expect(told(page)).toContainText('bert is open: Encoder-only');
+  await expect(panel(page).locator('.opened li')).toHaveCount(2);
+
+  const files = ['config.json', 'tokenizer.json', 'model.safetensors'].map((name) => [name, readFileSync(`${FAMILIES}t5/${name}`).toString('base64')]);
+  const data = await page.evaluateHandle((all) => {
+    const carried = new DataTransfer();
+    for (const [name, base64] of all) carried.items.add(new File([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], name));
+    return carried;
+  }, files);
+  await page.dispatchEvent('#machines', 'dragover', { dataTransfer: data });
+  await expect(page.locator('html')).toHaveAttribute('data-drop', '');
+  await page.dispatchEvent('#machines', 'drop', { dataTransfer: data });
+  await expect(told(page)).toContainText('your files is open: Encoder–decoder');
+  await expect(page.locator('html')).not.toHaveAttribute('data-drop');
+  await done(page);
+
+  await panel(page).locator('[data-choose="files"]').setInputFiles([`${FAMILIES}gpt2/model.safetensors`]);
+  await expect(wrong(page)).toContainText('config.json');
+  await panel(page).locator('[data-choose="files"]').setInputFiles(['bert/config.json', 'gpt2/model.safetensors', 'gpt2/tokenizer.json'].map((path) => FAMILIES + path));
+  await expect(wrong(page)).toContainText('does not open');
+  // The page's own model is put back.
+  await panel(page).locator('.opened button').first().click();
+  await expect(panel(page).locator('.opened li')).toHaveCount(2);
+  await done(page);
+  expect(hub.asked).toEqual([]);
+});
+
+test('open.html asks for what it is told to and nothing else; index.html asks nobody', async ({ page, baseURL }) => {
+  const seen = await watch(page);
+  const origin = new URL(baseURL).origin;
+  await show(page);
+  await done(page);
+  expect(foreign(seen.requests, origin)).toEqual([]);
+  await ask(page, 'hub:owner/gpt2');
+  await expect(told(page)).toContainText('is open');
+  await done(page);
+  const asked = new Set(foreign(seen.requests, origin));
+  const folder = `${hub.url}owner/gpt2/resolve/`;
+  expect(asked).toEqual(new Set([`${folder}main/config.json`, ...['tokenizer.json', 'model.safetensors.index.json', 'model.safetensors'].map((name) => `${folder}${COMMIT}/${name}`), `${hub.store}owner/gpt2/model.safetensors`]));
+
+  const before = hub.asked.length;
+  await open(page, 'lang=en&device=cpu&on=causal');
+  await done(page);
+  for (const source of [`${hub.url}owner/gpt2/resolve/main/`, 'hub:owner/gpt2']) {
+    const demo = machine(page, 'causal');
+    await demo.evaluate((element, model) => element.setAttribute('model', model), source);
+    await expect(demo.locator('.status-detail')).toContainText('Use open.html');
+  }
+  expect(hub.asked).toHaveLength(before);
+});
+
+test('the worker of open.html may not speak to others', async ({ page }) => {
+  await show(page);
+  const refused = await page.evaluate(async (url) => {
+    const worker = await (await fetch('worker.js')).headers.get('content-security-policy');
+    return { worker, page: (await fetch('open.html')).headers.get('content-security-policy'), url };
+  }, hub.url);
+  expect(refused.page).toContain("connect-src 'self' https:");
+  expect(refused.worker).not.toContain('https:');
+});
+
+test('axe finds nothing in the panel, and the keyboard reaches all of it', async ({ page }) => {
+  await show(page);
+  await ask(page, 'hub:owner/gpt2');
+  await expect(panel(page).locator('.kept li')).toHaveCount(1);
+  await done(page);
+  for (const summary of await panel(page).locator('summary').all()) await summary.click();
+  await ask(page, 'hub:owner/nobody');
+  await expect(wrong(page)).toContainText('401');
+  const findings = async (rules) => {
+    const axe = new AxeBuilder({ page });
+    return (await (rules ? axe.withRules(rules) : axe).analyze()).violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
+  };
+  expect(await findings()).toEqual([]);
+  await page.evaluate(() => { document.documentElement.dataset.theme = 'dark'; });
+  expect(await findings(['color-contrast'])).toEqual([]);
+
+  await page.locator('#address').focus();
+  const passed = [];
+  for (let presses = 0; presses < 9; presses += 1) {
+    await page.keyboard.press('Tab');
+    passed.push(await page.evaluate(() => document.activeElement?.textContent || document.activeElement?.getAttribute('type') || ''));
+  }
+  expect(passed).toEqual(['Open', 'Choose files', 'Choose a folder', 'Put back', 'Access token', 'password', expect.stringContaining('Kept in this browser'), 'hub:owner/gpt2', 'Delete']);
+});

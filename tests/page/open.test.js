@@ -1,0 +1,13 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import test from 'node:test';
+
+test('open.html is index.html with a panel, and a policy that lets it ask others by https', async () => {
+  const [index, open] = await Promise.all(['index.html', 'open.html'].map((name) => readFile(new URL(`../../www/${name}`, import.meta.url), 'utf8')));
+  const expected = index
+    .replace("connect-src 'self';", "connect-src 'self' https:;")
+    .replace('<link rel="stylesheet" href="page.css">\n', '<link rel="stylesheet" href="page.css">\n<link rel="stylesheet" href="open.css">\n')
+    .replace('src="app.js"', 'src="open.js"')
+    .replace('</header>\n', '</header>\n\n<section id="open" class="open" hidden></section>\n');
+  assert.equal(open, expected);
+});
