@@ -67,7 +67,7 @@ export async function downloadFolder(place, means = {}) {
       if (error.trouble === 'missing') return null;
       throw error;
     });
-    const [tokenizer, weights] = await Promise.all([readTokenizer(optional), readWeights(read, optional)]);
+    const [tokenizer, weights] = await Promise.all([readTokenizer(optional), readWeights(read, optional, own.tally)]);
     return { files: [config, ...tokenizer, ...weights], commit };
   } catch (error) {
     stop.abort(error);
@@ -88,25 +88,31 @@ async function readTokenizer(optional) {
 }
 
 /** One file, or those that an index names. */
-async function readWeights(read, optional) {
+async function readWeights(read, optional, tally) {
   const INDEX = 'model.safetensors.index.json';
   const index = await optional(INDEX);
   if (!index) return [await read('model.safetensors')];
-  const names = shardsOf(await index.text());
+  const { names, bytes } = shardsOf(await index.text());
   if (!names.length) throw new DownloadError('index', { file: INDEX });
+  tally.shards = bytes;
   const shards = [];
   // One after the other: a connection that is shared by all would break off for all.
   for (const name of names) shards.push(await read(name));
   return [index, ...shards];
 }
 
-/** The files that an index names. @param {string} json @returns {string[]} */
+/**
+ * The files that an index names, and the bytes of all their tensors where it says so.
+ * @param {string} json
+ * @returns {{ names: string[], bytes: number }}
+ */
 export function shardsOf(json) {
   try {
-    const { weight_map: map } = JSON.parse(json);
-    return [...new Set(Object.values(map ?? {}))].filter(isShard);
+    const { weight_map: map, metadata } = JSON.parse(json);
+    const bytes = metadata?.total_size;
+    return { names: [...new Set(Object.values(map ?? {}))].filter(isShard).sort(), bytes: Number.isSafeInteger(bytes) && bytes > 0 ? bytes : 0 };
   } catch {
-    return [];
+    return { names: [], bytes: 0 };
   }
 }
 
@@ -279,6 +285,8 @@ class Tally {
     this.loaded = 0;
     /** @type {Map<string, number>} */
     this.lengths = new Map();
+    /** What an index says of its shards together, most of which have not begun: their tensors, without headers. */
+    this.shards = 0;
   }
 
   expect(file, length) { this.lengths.set(file, length); }
@@ -295,8 +303,10 @@ class Tally {
   }
 
   #tell(file) {
-    const lengths = [...this.lengths.values()];
-    const total = lengths.every(Boolean) ? lengths.reduce((sum, length) => sum + length, 0) : 0;
+    const lengths = [...this.lengths];
+    const sum = (own) => own.reduce((all, [, length]) => all + length, 0);
+    const rest = Math.max(0, this.shards - sum(lengths.filter(([name]) => isShard(name))));
+    const total = lengths.every(([, length]) => length > 0) ? sum(lengths) + rest : 0;
     this.onProgress?.({ loaded: this.loaded, total, file });
   }
 }

@@ -74,6 +74,27 @@ test('a folder comes whole: pinned to its commit, across redirects, with the byt
   });
 });
 
+test('shards come as their index names them, and the whole is known before they begin', async () => {
+  await withHub({ family: 'gpt2-switches' }, async (hub, place) => {
+    const told = [];
+    const { files } = await downloadFolder(place, { onProgress: (progress) => told.push(progress) });
+    assert.deepEqual(files.map(({ name }) => name), ['config.json', 'tokenizer.json', 'model.safetensors.index.json', ...[1, 2, 3].map((n) => `model-0000${n}-of-00003.safetensors`)]);
+    const bytes = files.reduce((sum, { size }) => sum + size, 0);
+    assert.deepEqual({ loaded: told.at(-1).loaded, total: told.at(-1).total }, { loaded: bytes, total: bytes });
+    const first = told.find(({ file }) => file === 'model-00001-of-00003.safetensors');
+    assert.ok(first.total > 0.9 * bytes && first.total <= bytes, `${first.total} of ${bytes}`);
+    assert.ok(told.every(({ loaded, total }) => total === 0 || loaded <= total));
+  });
+});
+
+test('where there is no tokenizer.json, the files before it are asked for', async () => {
+  await withHub({ without: ['tokenizer.json'] }, async (hub, place) => {
+    await downloadFolder(place);
+    const names = hub.asked.map(({ path }) => path.split('/').at(-1));
+    for (const name of ['tokenizer_config.json', 'vocab.txt', 'vocab.json', 'merges.txt', 'spiece.model']) assert.ok(names.includes(name), name);
+  });
+});
+
 test('a token goes to the hub and not on to its store', async () => {
   await withHub({ token: 'secret' }, async (hub, place) => {
     assert.equal((await failure(downloadFolder(place))).trouble, 'token');
@@ -174,8 +195,8 @@ test('a body says where it begins, how long its file is and which one', () => {
 test('only what the engine takes is read', () => {
   for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'vocab.txt', 'vocab.json', 'merges.txt', 'spiece.model', 'model.safetensors', 'model-00001-of-00002.safetensors', 'model.safetensors.index.json']) assert.ok(isWanted(name), name);
   for (const name of ['pytorch_model.bin', 'README.md', 'golden.json', 'config.json.txt', 'a/config.json', '.safetensors', 'passwords.txt']) assert.ok(!isWanted(name), name);
-  assert.deepEqual(shardsOf('{"weight_map":{"a":"x.safetensors","b":"x.safetensors","c":"../y.safetensors","d":"z.bin","e":7}}'), ['x.safetensors']);
-  for (const wrong of ['', '[]', '{"weight_map":null}', 'null']) assert.deepEqual(shardsOf(wrong), []);
+  assert.deepEqual(shardsOf('{"metadata":{"total_size":8},"weight_map":{"a":"x.safetensors","b":"x.safetensors","c":"../y.safetensors","d":"z.bin","e":7}}'), { names: ['x.safetensors'], bytes: 8 });
+  for (const wrong of ['', '[]', '{"weight_map":null}', 'null']) assert.deepEqual(shardsOf(wrong), { names: [], bytes: 0 });
 });
 
 test('of what was chosen, the outermost folder with a config is the model', () => {
