@@ -41,7 +41,7 @@ function mockFile(path) {
 const server = createServer(async (request, response) => {
   const path = normalize(decodeURIComponent(new URL(request.url, 'http://x').pathname));
   const file = path.endsWith('/') ? `${path}index.html` : path;
-  const headers = { 'content-security-policy': POLICY, 'cache-control': 'no-store', 'content-type': TYPES[extname(file)] ?? 'application/octet-stream' };
+  const headers = { 'content-security-policy': file.endsWith('/open.html') ? POLICY.replace("connect-src 'self'", "connect-src 'self' https:") : POLICY, 'cache-control': 'no-store', 'content-type': TYPES[extname(file)] ?? 'application/octet-stream' };
   try {
     if (file.startsWith('/models/') && Number(process.env.DELAY)) await new Promise((go) => { setTimeout(go, Number(process.env.DELAY)); });
     const made = mockFile(file);

@@ -213,6 +213,7 @@ export default {
   'open.back': 'Put back',
   'open.back.label': 'Put the page’s own model back into: {machine}',
   'open.kept': 'Kept in this browser: {n}, {size} MB',
+  'open.kept.hint': 'These open without a network, as they came. Delete one to get a newer version of it.',
   'open.kept.open': 'Open {name}, which is kept here',
   'open.room': '{name} is open, but this browser has no room to keep it: next time it is downloaded again.',
   'open.delete': 'Delete',

@@ -213,6 +213,7 @@ export default {
   'open.back': '换回',
   'open.back.label': '把本页自带的模型换回：{machine}',
   'open.kept': '保存在此浏览器中：{n} 个，{size} MB',
+  'open.kept.hint': '这些模型无需网络即可打开，内容与下载时相同。要得到更新的版本，请先删除。',
   'open.kept.open': '打开保存在这里的 {name}',
   'open.room': '{name} 已打开，但此浏览器没有空间保存它：下次需重新下载。',
   'open.delete': '删除',

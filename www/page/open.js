@@ -176,7 +176,7 @@ export class Opener {
 
   #draw() {
     const { t } = this.#page;
-    const { panel, title, hint, address, open, chooseFiles, chooseFolder, tokenSummary, tokenLabel, tokenHint, opened, keptBox, keptSummary, kept } = this.#parts;
+    const { panel, title, hint, address, open, chooseFiles, chooseFolder, tokenSummary, tokenLabel, tokenHint, opened } = this.#parts;
     setText(title, t('open.title'));
     setText(hint, t('open.hint'));
     setAttributes(panel, { 'aria-label': t('open.title') });
@@ -198,7 +198,7 @@ export class Opener {
       setText(line.children[1], t('open.back'));
       setAttributes(line.children[1], { 'data-architecture': architecture, 'aria-label': t('open.back.label', { machine }) });
     });
-    this.#drawKept(keptBox, keptSummary, kept);
+    this.#drawKept();
   }
 
   #drawWork() {
@@ -224,8 +224,10 @@ export class Opener {
     setText(wrong, isWrong ? text : '');
   }
 
-  #drawKept(box, summary, list) {
+  #drawKept() {
     const { t } = this.#page;
+    const { keptBox: box, keptSummary: summary, keptHint, kept: list } = this.#parts;
+    setText(keptHint, t('open.kept.hint'));
     setAttribute(box, 'hidden', this.#kept.length === 0);
     const all = this.#kept.reduce((sum, one) => sum + bytesOf(one), 0);
     setText(summary, t('open.kept', { n: this.#kept.length, size: megabytes(all) }));
@@ -267,10 +269,11 @@ function build(panel) {
   const wrong = make('p', { class: 'wrong', role: 'alert', dir: 'auto' });
   const opened = make('ul', { class: 'opened', hidden: true });
   const keptSummary = make('summary');
+  const keptHint = make('p');
   const kept = make('ul', { class: 'kept' });
-  const keptBox = make('details', { class: 'keeping', hidden: true }, keptSummary, kept);
+  const keptBox = make('details', { class: 'keeping', hidden: true }, keptSummary, keptHint, kept);
   panel.append(make('div', { class: 'ways' }, title, form, make('div', { class: 'local' }, chooseFiles, chooseFolder, files, folder)),
     hint, work, told, wrong, opened, make('div', { class: 'more' }, tokenBox, keptBox));
   panel.hidden = false;
-  return { panel, title, hint, address, open, form, chooseFiles, chooseFolder, files, folder, tokenSummary, tokenLabel, token, tokenHint, bar, amount, cancel, work, told, wrong, opened, keptBox, keptSummary, kept };
+  return { panel, title, hint, address, open, form, chooseFiles, chooseFolder, files, folder, tokenSummary, tokenLabel, token, tokenHint, bar, amount, cancel, work, told, wrong, opened, keptBox, keptSummary, keptHint, kept };
 }
