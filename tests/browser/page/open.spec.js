@@ -22,7 +22,7 @@ test.afterAll(() => hub.close());
 test.beforeEach(() => {
   for (const name of Object.keys(models)) delete models[name];
   Object.assign(models, {
-    'owner/gpt2': { family: 'gpt2' }, 'owner/bert': { family: 'bert' }, 'owner/t5': { family: 't5' }, 'owner/glm': { family: 'glm' },
+    'owner/gpt2': { family: 'gpt2' }, 'owner/bert': { family: 'bert' }, 'owner/t5': { family: 't5' },
   });
   hub.asked.length = 0;
 });
@@ -43,7 +43,7 @@ async function ask(page, address) {
   await page.locator('#address').press('Enter');
 }
 
-const FAMILY_OF = { gpt2: 'causal', bert: 'encoder', t5: 'encoder-decoder', glm: 'prefix' };
+const FAMILY_OF = { gpt2: 'causal', bert: 'encoder', t5: 'encoder-decoder' };
 
 for (const [name, architecture] of Object.entries(FAMILY_OF)) {
   test(`${name} comes from the hub and runs as the machine that it is`, async ({ page }) => {
