@@ -73,6 +73,10 @@ pub fn missing_for_browser() -> Vec<&'static str> {
     if which::which("npm").is_err() {
         packages.push("npm");
     }
+    // Certificates for the tests' own server of models.
+    if which::which("openssl").is_err() {
+        packages.push("openssl");
+    }
     packages
 }
 
