@@ -204,7 +204,8 @@ def run_all(options) -> None:
     """Every step in turn; each training in a process of its own, so that a stopped run goes on where it was."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from .objectives import OBJECTIVES
+    from .data import QUARTETS
+    from .objectives import ARCHITECTURE_OF, OBJECTIVES
 
     def step(*words) -> None:
         subprocess.run([sys.executable, "-m", "training", *map(str, words), "--work", options.work, "--quartet", options.quartet], check=True)
@@ -212,7 +213,13 @@ def run_all(options) -> None:
     if not (options.work / options.quartet / "tokenizer.json").exists():
         step("prepare", "--data", options.data)
         step("tokenizer")
-    train = lambda objective: step("train", objective, "--tokens", options.tokens, "--seed", options.seed, "--threads", options.threads)
+    beside = QUARTETS[options.quartet].beside
+
+    def train(objective) -> None:
+        trained = MODELS / f"{beside}-{ARCHITECTURE_OF[objective]}"
+        initial = ("--init", trained) if beside and trained.exists() else ()
+        step("train", objective, "--tokens", options.tokens, "--seed", options.seed, "--threads", options.threads, *initial)
+
     with ThreadPoolExecutor(options.processes) as pool:
         list(pool.map(train, OBJECTIVES))
     shipped = [name for name in OBJECTIVES if name != "control"]

@@ -263,8 +263,8 @@ def batches(corpus: Corpus, tokens: int, seed: int, start: int = 0) -> Iterator[
     """
     source, target = corpus.source_lengths, corpus.target_lengths
     if not corpus.alone:
-        for n, pairs in numbered(source + target + 3, source, tokens, [seed], start):
-            yield Chosen(n, pairs)
+        yield from (Chosen(n, pairs) for n, pairs in numbered(source + target + 3, source, tokens, [seed], start))
+        return
     lengths = np.array([len(s) for s in corpus.alone])
     pairs = numbered(source + target + 3, source, tokens, [seed], start - start // ALONE_EVERY)
     alone = numbered(2 * lengths + 3, lengths, tokens, [seed, 1], start // ALONE_EVERY)
