@@ -29,6 +29,9 @@ async function unpackModel(folder) {
 
 export async function readSheets() { return [tokensSheet, elementSheet]; }
 
+/** The worker brings the engine itself. */
+export async function compileProgram() { return null; }
+
 export function startWorker() {
   const address = URL.createObjectURL(new Blob([workerScript], { type: 'text/javascript' }));
   const worker = new Worker(address, { name: 'unmasked' });

@@ -3,9 +3,9 @@
  * sentence and settings and follow the same clock, and what the person chose goes into the address.
  */
 
+import './warm.js';
 import './define.js';
 import { Clock } from './clock.js';
-import { warm } from './engine.js';
 import { chooseLanguage, translator } from './i18n/index.js';
 import { familyOf, modelList } from './models.js';
 import { joinPieces, showPiece } from './pieces.js';
@@ -36,6 +36,8 @@ const state = readHash(location.hash);
 let t = translator('en');
 let lang = 'en';
 let models = [];
+/** @type {Array<[string, string]>} */
+let families = [];
 let enlarged = null;
 let writing = 0;
 let drawing = 0;
@@ -155,7 +157,7 @@ function draw() {
   const layers = Math.max(1, state.layer, ...descriptions.map(({ layers: own }) => Math.max(own.encoder, own.decoder)));
   const heads = Math.max(1, state.head === 'all' ? 1 : state.head, ...descriptions.map((own) => own.heads));
   const device = [...demos.values()].map((demo) => demo.deviceInfo).find(Boolean) ?? null;
-  drawSettings(settings, { state, layers, heads, hasEncoder: demos.has('encoder'), families: familiesOf(models, lang, t), family: familyNow(), device, t });
+  drawSettings(settings, { state, layers, heads, hasEncoder: demos.has('encoder'), families, family: familyNow(), device, t });
   drawToggles(toggles, on(), t);
   drawControls(dock, {
     names: DOCK, playing: clock.playing, position: clock.position, available: available(), ended: ended(),
@@ -208,6 +210,7 @@ function setTheme() {
 }
 
 function drawModels() {
+  families = familiesOf(models, lang, t);
   drawExamples(examples, examplesOf(models, familyNow()), pairsOf(models, familyNow()), t);
   drawCredits(credits, models, t);
 }
@@ -306,7 +309,6 @@ function start() {
   wirePage();
   setLanguage();
   sentence.value = state.text ?? '';
-  if (on().length) warm();
   arrange();
   draw();
   readModels();

@@ -28,6 +28,19 @@ export function readSheets() {
   return Promise.all(SHEETS.map(async (path) => (await fetch(new URL(path, import.meta.url))).text()));
 }
 
+/**
+ * The engine, compiled while it comes; every worker of the page gets the same. null: the worker has its own.
+ * @returns {Promise<WebAssembly.Module|null>}
+ */
+export async function compileProgram() {
+  const file = 'pkg/unmasked_bg.wasm';
+  const response = await fetch(new URL(file, import.meta.url)).catch(() => null);
+  if (!response?.ok) throw Object.assign(new Error(`the engine itself could not be downloaded (${file})`), { what: file, expected: 'a file', got: response ? `status ${response.status}` : 'nothing' });
+  // Some hosts do not say that it is wasm, and only what is said to be is compiled as it comes.
+  const said = response.headers.get('content-type')?.startsWith('application/wasm');
+  return said ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer());
+}
+
 /** A worker that runs worker.js. @returns {Worker} */
 export function startWorker() {
   return new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'unmasked' });

@@ -1,18 +1,20 @@
 /**
- * The compiled engine, fetched by the worker from beside its modules. The single-file page is built with
- * offline/program.js in its stead.
+ * The worker's end of the compiled engine, which the page hands over (place.js compiles it). The single-file page is
+ * built with offline/program.js in its stead.
  */
 
-/** @returns {Promise<any>} what src/web.rs exports */
-export async function openProgram() {
-  const wasm = fetch(new URL('./pkg/unmasked_bg.wasm', import.meta.url)).catch(() => { throw missing('pkg/unmasked_bg.wasm'); });
-  wasm.catch(() => {});
-  const module = await import('./pkg/unmasked.js').catch(() => { throw missing('pkg/unmasked.js'); });
-  await module.default({ module_or_path: wasm });
-  return module;
-}
+const GLUE = 'pkg/unmasked.js';
 
-/** The worker is of no use any more: the page starts another when somebody tries again. */
-function missing(file) {
-  return Object.assign(new Error(`the engine itself could not be downloaded (${file})`), { what: file, expected: 'a file', got: 'nothing', fatal: true });
+// Asked for at once: it comes while the page compiles.
+const glue = import('./pkg/unmasked.js').catch(() => {
+  // The worker is of no use any more: the page starts another when somebody tries again.
+  throw Object.assign(new Error(`the engine itself could not be downloaded (${GLUE})`), { what: GLUE, expected: 'a file', got: 'nothing', fatal: true });
+});
+glue.catch(() => {});
+
+/** @param {WebAssembly.Module} module @returns {Promise<any>} what src/web.rs exports */
+export async function openProgram(module) {
+  const engine = await glue;
+  await engine.default({ module_or_path: module });
+  return engine;
 }

@@ -3,7 +3,7 @@
  * A worker that dies takes its calls with it, each with an error of kind `lost`; the next call starts a new one.
  */
 
-import { startWorker } from './place.js';
+import { compileProgram, startWorker } from './place.js';
 
 /** An engine's error: one line, and where known what it was about, what was expected and what came. */
 export class EngineError extends Error {
@@ -23,6 +23,8 @@ export class EngineError extends Error {
 
 /** @type {Worker|null} */
 let worker = null;
+/** What every worker is handed. @type {Promise<WebAssembly.Module|null>|null} */
+let program = null;
 let lastCall = 0;
 /** @type {Map<number, { resolve: Function, reject: Function, onProgress?: Function }>} */
 const waiting = new Map();
@@ -34,6 +36,11 @@ export const currentLife = () => life;
 function start() {
   worker = startWorker();
   const own = worker;
+  program ??= compileProgram();
+  program.then((compiled) => own.postMessage({ program: compiled }), (error) => {
+    program = null; // Whoever tries again asks for it again.
+    if (own === worker) crash(error);
+  });
   worker.addEventListener('message', ({ data }) => {
     if (own !== worker) return;
     if (data.fatal) { crash(data.fatal); return; }

@@ -2,7 +2,7 @@
  * The worker: holds every engine of the page and is the only one that imports the compiled engine.
  * Each engine does one thing at a time, in the order it was asked; a run is pulled step by step.
  *
- * Messages in:  { call, method, engine, ...arguments } | { abort: call }
+ * Messages in:  { program } first of all | { call, method, engine, ...arguments } | { abort: call }
  * Messages out: { call, result } | { call, error } | { call, progress } | { fatal }
  *
  * An error of kind `lost` says that the engine's GPU is gone; its `loss` is one number for all engines that were there.
@@ -17,10 +17,12 @@ import { openProgram } from './program.js';
 const engines = new Map();
 /** @type {Map<number, AbortController>} downloads under way, by call */
 const downloads = new Map();
-/** @type {Promise<any>|undefined} */
-let program;
+/** The page's message that hands the compiled engine over. @type {(module: WebAssembly.Module|null) => void} */
+let hand = () => {};
+const program = new Promise((resolve) => { hand = resolve; }).then(openProgram);
+program.catch(() => {});
 /** The compiled engine, opened once. */
-const compiled = () => (program ??= openProgram());
+const compiled = () => program;
 /** Numbers the GPU devices that this worker had, one after the other. */
 let gpu = 0;
 
@@ -231,6 +233,10 @@ function isTrap(error) {
 const tellFatal = async (error) => postMessage({ fatal: await plainError(error) });
 
 addEventListener('message', async ({ data }) => {
+  if ('program' in data) {
+    hand(data.program);
+    return;
+  }
   if (data.abort !== undefined) {
     downloads.get(data.abort)?.abort();
     return;

@@ -22,6 +22,7 @@ export function drawToggles(target, on, t) {
  * @returns {Array<[string, string]>}
  */
 export function familiesOf(models, lang, t) {
+  if (!models.length) return [];
   const names = new Intl.DisplayNames([lang], { type: 'language', fallback: 'code' });
   const label = ({ id, languages, experimental }) => [
     languages ? `${names.of(languages.source)} → ${names.of(languages.target)}` : id, experimental ? t('settings.family.experimental') : '',

@@ -36,3 +36,18 @@ test('a second visit downloads nothing twice', async ({ page }) => {
   expect(bodies.length).toBeGreaterThan(10);
   expect(await downloaded()).toBeLessThan(5e4);
 });
+
+for (const [path, script] of [['index.html', 'app.js'], ['open.html', 'open.js']]) {
+  test(`${path} asks for all its modules at once`, async ({ page }) => {
+    await page.goto(`/${path}`);
+    await done(page);
+    const { used, named } = await page.evaluate(() => {
+      const own = (url) => new URL(url).pathname.slice(1);
+      const scripts = performance.getEntriesByType('resource').map(({ name }) => own(name)).filter((name) => name.endsWith('.js'));
+      const links = /** @type {HTMLLinkElement[]} */ ([...document.querySelectorAll('link[rel=modulepreload]')]);
+      return { used: [...new Set(scripts)].sort(), named: links.map(({ href }) => own(href)).sort() };
+    });
+    const workers = ['worker.js', 'program.js'];
+    expect([...named, script, 'warm.js', ...workers].sort()).toEqual(used);
+  });
+}

@@ -135,9 +135,15 @@ fn assemble(script: &str, blocks: &BTreeMap<String, String>) -> Result<String> {
     let page = replace(&page, "<link rel=\"stylesheet\" href=\"tokens.css\">\n", "")?;
     let sheet = format!("<style>{style}</style>");
     let page = replace(&page, "<link rel=\"stylesheet\" href=\"page.css\">", &sheet)?;
-    let page = replace(&page, "<link rel=\"modulepreload\" href=\"engine.js\">\n", "")?;
-    let page = replace(&page, "<script type=\"module\" src=\"app.js\"></script>\n", "")?;
+    let page: String = page.split_inclusive('\n').filter(|line| !asks_for_a_file(line)).collect();
     replace(&page, "</body>", &format!("{data}<script>{script}</script>\n</body>"))
+}
+
+/// Whether a line of index.html asks for a module or the list of models, all of which the one script holds.
+fn asks_for_a_file(line: &str) -> bool {
+    ["<link rel=\"modulepreload\"", "<link rel=\"preload\"", "<script type=\"module\""]
+        .iter()
+        .any(|start| line.starts_with(start))
 }
 
 fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
