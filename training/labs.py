@@ -16,7 +16,7 @@ import torch
 from sacrebleu.metrics import CHRF
 from torch import Tensor
 
-from .data import Quartet, read_train
+from .data import Quartet, read_train, words
 from .evaluate import digest, read_split
 from .model import BOS, CLS, EOS, MASK, SEP, Transformer, Watch, greedy, load
 from .objectives import FIRST_ORDINARY, source_side
@@ -57,6 +57,24 @@ LATE = {
         ("I used the phone.", "I used to smoke.", "used"),
         ("They are looking at the sea.", "They are looking for the cat.", "looking"),
     ],
+    "zh-en": [
+        ("他打电话。", "他打篮球。", "打"),
+        ("她开门。", "她开车。", "开"),
+        ("他会来。", "他会英语。", "会"),
+        ("我想你。", "我想睡觉。", "想"),
+        ("请上车。", "请上课。", "上"),
+        ("我们看书。", "我们看医生。", "看"),
+        ("他在银行。", "他在银河里。", "银"),
+        ("他长大了。", "他长得很高。", "长"),
+        ("下雨了。", "下车了。", "下"),
+        ("行人很多。", "行李很重。", "行"),
+        ("我要水。", "我要走。", "要"),
+        ("他做饭。", "他做医生。", "做"),
+        ("花很红。", "花钱很容易。", "花"),
+        ("老师来了。", "老人来了。", "老"),
+        ("东西很贵。", "东京很大。", "东"),
+        ("他说过。", "他说得快。", "说"),
+    ],
 }  # fmt: skip
 # Ours: sentences whose words come in pairs that fit each other.
 DEPENDENT = {
@@ -65,6 +83,10 @@ DEPENDENT = {
         "My brother and my sister are tired.", "He drinks a cup of tea.", "Open the door.", "Close the window.", "I eat bread and butter.",
         "The dog runs after the cat.", "She speaks French.", "It is cold in winter.", "He is reading a book.", "I am not hungry.",
         "Monday comes after Sunday.", "The train arrives at noon.", "They went to the beach in summer.", "We listen to music.",
+    ],
+    "zh-en": [
+        "他是一名医生。", "我喜欢音乐。", "她在学校学习英语。", "今天天气很好。", "我的朋友住在北京。", "他们在图书馆看书。", "请打开窗户。",
+        "妈妈在厨房做饭。", "我们明天去公园。", "因为下雨，所以我没去。", "他每天早上喝咖啡。", "这个问题很难。", "火车几点到？",
     ],
 }  # fmt: skip
 
@@ -85,8 +107,8 @@ class Machines:
         return self.tokenizer.id_to_token(token).replace("\u2581", " ").strip() or " "
 
     def words(self, ids: list[int]) -> list[int]:
-        """Rows that hold a whole word: a letter string that no further piece goes on with."""
-        marked = [self.tokenizer.id_to_token(id).startswith("\u2581") for id in ids]
+        """Rows that hold a whole word: a Chinese character, or a letter string that no further piece goes on with."""
+        marked = [self.tokenizer.id_to_token(id).startswith("\u2581") or "\u3400" <= self.piece(id) <= "\u9fff" for id in ids]
         goes_on = lambda i: i + 1 < len(ids) and ids[i + 1] >= FIRST_ORDINARY and not marked[i + 1] and self.piece(ids[i + 1])[0].isalpha()
         return [i for i in range(len(ids)) if marked[i] and self.piece(ids[i]).isalpha() and not goes_on(i)]
 
@@ -217,9 +239,9 @@ def parted(items: list[dict], outputs: dict[str, dict[str, str]]) -> list[dict]:
 
 def reasons(item: dict, machines: Machines, seen: Counter) -> dict:
     """What may be hard about a sentence: numbers, no verdict."""
-    words = re.findall(r"[\w']+", item["source"].casefold())
-    rarest = min(words, key=lambda word: seen[word])
-    return {"words": item["words"], "pieces_a_word": round(len(machines.ids(item["source"])) / max(1, len(words)), 2),
+    own = words(item["source"])
+    rarest = min(own, key=lambda word: seen[word])
+    return {"words": item["words"], "pieces_a_word": round(len(machines.ids(item["source"])) / max(1, len(own)), 2),
             "rarest_word": rarest, "rarest_word_in_training": seen[rarest]}  # fmt: skip
 
 
@@ -262,7 +284,7 @@ def labs(models: Path, results: Path, work: Path, quartet: Quartet) -> dict:
         if measured["model_sha256"] != machines.hashes[name]:
             raise ValueError(f"results of `{name}`: expected those of the shipped weights {machines.hashes[name][:12]}, got {measured['model_sha256'][:12]}")
         outputs[name] = measured["outputs"]
-    seen = Counter(word for pair in read_train(work / quartet.name) for word in re.findall(r"[\w']+", pair.sides(quartet)[0].casefold()))
+    seen = Counter(word for pair in read_train(work / quartet.name) for word in words(pair.sides(quartet)[0]))
     sentences = DEPENDENT.get(quartet.name, []) + [item["source"] for item in items if 4 <= item["words"] <= 7][:60]
     return {
         "version": 1, "quartet": quartet.name, "models": machines.hashes,

@@ -4,7 +4,11 @@ import { readFileSync } from 'node:fs';
 /** Where the reference's two best ids lie nearer than this, rounding may decide between them. */
 const MARGIN = 1e-3;
 
+/** One quartet, for what a model's weights do not matter to. */
 export const MODELS = ['en-fr-encoder', 'en-fr-causal', 'en-fr-prefix', 'en-fr-encoder-decoder'];
+
+/** Every model that ships. @type {Array<{ folder: string, architecture: string }>} */
+export const SHIPPED = JSON.parse(readFileSync(new URL('../../www/models/models.json', import.meta.url), 'utf8')).models;
 
 export function golden(model) {
   return JSON.parse(readFileSync(new URL(`../golden/${model}.json`, import.meta.url), 'utf8'));

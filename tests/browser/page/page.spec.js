@@ -115,20 +115,24 @@ test('another sentence makes another run; none at all is no error', { tag: '@gpu
   await done(page);
 });
 
-test('where there is a second quartet, it can be chosen and starts with a sentence of its own', async ({ page }) => {
+test('another quartet can be chosen and starts with a sentence of its own', async ({ page }) => {
   await page.route('**/models/models.json', async (route) => {
     const list = await (await route.fetch()).json();
-    const second = list.models.map((model) => ({ ...model, id: model.id.replace('en-fr', 'de-en'), experimental: true, languages: { source: 'de', target: 'en' }, examples: ['Thank you!'] }));
+    const second = list.models.filter(({ id }) => id.startsWith('en-fr')).map((model) => ({ ...model, id: model.id.replace('en-fr', 'de-en'), experimental: true, languages: { source: 'de', target: 'en' }, examples: ['Thank you!'] }));
     await route.fulfill({ json: { ...list, models: [...list.models, ...second] } });
   });
   await open(page, `lang=en&on=causal&text=${encodeURIComponent('The cat is in the garden.')}&${device()}`);
   await done(page);
-  await expect(page.locator('[data-setting="family"] option')).toHaveText(['English → French', 'German → English (experimental)']);
+  await expect(page.locator('[data-setting="family"] option')).toHaveText(['English → French', 'Chinese → English', 'German → English (experimental)']);
   await page.locator('[data-setting="family"]').selectOption('de-en');
   await expect(page.locator('#sentence')).toHaveValue('Thank you!');
   await expect.poll(() => chips(machine(page, 'causal')).then((pieces) => pieces.join(' '))).toContain('Thank');
   await done(page);
   await expect.poll(() => page.evaluate(() => location.hash)).toContain('family=de-en');
+  await page.locator('[data-setting="family"]').selectOption('zh-en');
+  await expect(page.locator('#sentence')).toHaveValue('我想学习英语。');
+  await expect.poll(() => chips(machine(page, 'causal')).then((pieces) => pieces.join(''))).toContain('英语。');
+  await done(page);
 });
 
 test('text is text, whatever it says', async ({ page }) => {
