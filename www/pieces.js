@@ -107,3 +107,9 @@ export function joinPieces(tokens) {
     .map((shown) => (shown.spaceBefore ? ' ' : '') + (shown.kind === 'space' ? '' : shown.text))
     .join('').trim();
 }
+
+/** Chinese and its punctuation are written without spaces: none before a piece does not make it part of a word. */
+const UNSPACED = /^[\p{Ideographic}\u3000-\u303f\uff00-\uffef]/u;
+
+/** Whether a piece goes on with the word before it. @param {Shown} shown */
+export const continuesWord = (shown) => !shown.spaceBefore && !UNSPACED.test(shown.text);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { escapeText, joinPieces, shorten, showPiece, showPieces } from '../../www/pieces.js';
+import { continuesWord, escapeText, joinPieces, shorten, showPiece, showPieces } from '../../www/pieces.js';
 
 const piece = (text, more = {}) => ({ piece: text, ...more });
 
@@ -46,6 +46,12 @@ test('a combining mark alone gets something to stand on', () => {
 
 test('pieces join to text without the signs', () => {
   assert.equal(joinPieces([piece('[BOS]', { special: true }), piece('Le', { space: true }), piece('chat', { space: true }), piece('.', { space: false })]), 'Le chat.');
+});
+
+test('a piece without a space before it goes on with a word, unless it is Chinese', () => {
+  const continues = (text, more) => continuesWord(showPiece(piece(text, more)));
+  assert.deepEqual(['##ing', '▁chat', '学', '。', 'ing'].map((text) => continues(text, {})), [true, false, false, false, true]);
+  assert.equal(continues('学', { space: true }), false);
 });
 
 test('shortening counts characters, not code units', () => {

@@ -6,7 +6,7 @@
  */
 
 import { make, part, percent, reuse, setAttribute, setAttributes, setText, setVariable } from './dom.js';
-import { showPiece, showPieces } from '../pieces.js';
+import { continuesWord, showPiece, showPieces } from '../pieces.js';
 
 /** @param {Element} target @param {Drawn & { canForce: boolean, most: number, specials: Set<number> }} frame */
 export function draw(target, frame) {
@@ -37,7 +37,7 @@ function drawCandidate(row, frame, candidate) {
   const [piece, bar, number, more] = row.children;
   setText(piece, shown.text);
   setAttribute(piece, 'data-kind', shown.kind);
-  setAttribute(piece, 'data-continues', !shown.spaceBefore && shown.kind === 'text' && /^[\p{L}\p{N}]/u.test(shown.text));
+  setAttribute(piece, 'data-continues', continuesWord(shown) && shown.kind === 'text' && /^[\p{L}\p{N}]/u.test(shown.text));
   setVariable(bar, '--p', candidate.probability.toFixed(4));
   setText(number, percent(candidate.probability));
   const chosen = candidate.id === frame.chosen;

@@ -7,12 +7,10 @@
  */
 
 import { make, part, reuse, setAttribute, setAttributes, setText, setVariable } from './dom.js';
-import { escapeText, showPieces } from '../pieces.js';
+import { continuesWord, escapeText, showPieces } from '../pieces.js';
 
 /** Beyond this many, chips are set smaller. */
 const MANY = 28;
-/** Chinese and its punctuation: written without spaces, so that none before a piece does not make it part of a word. */
-const UNSPACED = /^[\p{Ideographic}\u3000-\u303f\uff00-\uffef]/u;
 
 /** @param {Element} target @param {Drawn & { canBlank: boolean }} frame */
 export function draw(target, frame) {
@@ -47,7 +45,7 @@ function drawChip(chip, frame, { token, shown, at, stack, tokens, sight, spaced 
   const blank = token.state === 'blank';
   const piece = blank ? view.t('token.blank') : shown.text;
   setText(chip.firstElementChild, blank ? '' : shown.text);
-  const joined = spaced && !shown.spaceBefore && !UNSPACED.test(shown.text) && at > 0 && token.state !== 'special' && tokens[at - 1].state === token.state;
+  const joined = spaced && continuesWord(shown) && at > 0 && token.state !== 'special' && tokens[at - 1].state === token.state;
   setAttributes(chip, {
     'data-state': token.state, 'data-kind': shown.kind, 'data-position': at, 'data-stack': stack,
     'data-joined': joined, 'data-forced': token.forced,
