@@ -8,9 +8,11 @@ use serde::Serialize;
 use crate::device::{Device, Weights};
 use crate::error::{Error, Kind, Result};
 use crate::family::{self, Family};
+use crate::graph::{NormKind, Site};
 use crate::mask::Rule;
 use crate::model::Transformer;
-use crate::spec::{Cost, LedgerLine, OutputHead, Positions, Spec, SpecialTokens};
+use crate::spec::{Cost, LedgerLine, Order, OutputHead, Positions, Spec, SpecialTokens, Stack};
+use crate::task::{self, Task};
 use crate::tokenizer::{self, Input, Tokenizer};
 use crate::trace::ModelInfo;
 use crate::weights::Checkpoint;
@@ -28,6 +30,20 @@ pub struct Engine {
     pub tokenizer: Tokenizer,
     /// Its weights on the device.
     pub weights: Weights,
+    /// How its files hold them.
+    pub stored: StoredAs,
+}
+
+/// How the files of a model hold its weights.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StoredAs {
+    /// `F32`, `F16`, `BF16`, `I8`: that of most numbers first.
+    pub formats: Vec<String>,
+    /// Bytes of the weights' files.
+    pub bytes: usize,
+    /// Whether the output matrix is the token table, by its config or by its files; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tied: Option<bool>,
 }
 
 /// What a model is, for a card on the page or `unmasked describe`.
@@ -35,6 +51,8 @@ pub struct Engine {
 pub struct Description {
     /// `model_type` of the config.
     pub family: String,
+    /// The name that people know the family by.
+    pub name: String,
     /// encoder, causal, prefix or encoder-decoder.
     pub architecture: &'static str,
     /// Numbers stored.
@@ -61,6 +79,12 @@ pub struct Description {
     pub norm: String,
     /// How rows know their place.
     pub positions: &'static str,
+    /// The stacks that it has, each by its own shape.
+    pub stacks: BTreeMap<&'static str, StackShape>,
+    /// How its files hold its weights.
+    pub stored: StoredAs,
+    /// What it can be asked for.
+    pub tasks: Vec<Task>,
     /// Special ids.
     pub special: SpecialTokens,
     /// Heads beside the vocabulary's: pair, replaced, classes.
@@ -70,6 +94,9 @@ pub struct Description {
     /// Source and target language.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub languages: Option<Languages>,
+    /// The architecture whose mask its pre-training used, where it was released as another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pretrained_as: Option<&'static str>,
     /// What it was trained to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub objective: Option<String>,
@@ -77,6 +104,33 @@ pub struct Description {
     pub ledger: Vec<LedgerLine>,
     /// What steps of several lengths cost.
     pub cost: Vec<Cost>,
+}
+
+/// What a stack is built of.
+#[derive(Clone, Debug, Serialize)]
+pub struct StackShape {
+    /// Blocks.
+    pub layers: usize,
+    /// Blocks with weights of their own.
+    pub distinct_layers: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key/value heads.
+    pub kv_heads: usize,
+    /// Columns of a head.
+    pub head_width: usize,
+    /// Inner width of the feed-forward.
+    pub feed_forward_width: usize,
+    /// What bends the feed-forward.
+    pub activation: String,
+    /// Whether a gate multiplies it.
+    pub gated: bool,
+    /// `layer` or `rms`.
+    pub norm: &'static str,
+    /// Where the norms stand.
+    pub order: Order,
+    /// How rows know their place.
+    pub positions: Positions,
 }
 
 /// Layers of both stacks.
@@ -148,7 +202,13 @@ impl Engine {
         }
         let transformer = Transformer::new(&spec)?;
         let weights = upload(&device, &spec, family, &transformer, &checkpoint)?;
-        Ok(Engine { device, spec, transformer, tokenizer, weights })
+        let place = |name| (family.stored)(&spec, name, &|theirs| checkpoint.has(theirs)).name;
+        let stored = StoredAs {
+            formats: checkpoint.formats(),
+            bytes: checkpoint.bytes(),
+            tied: spec.head.map(|head| head.tied || place("head.weight") == place("token.weight")),
+        };
+        Ok(Engine { device, spec, transformer, tokenizer, weights, stored })
     }
 
     /// Readies a device for a model of which only `config.json` is there yet: what its graphs need is compiled
@@ -193,7 +253,6 @@ impl Engine {
         let stack = spec.output_stack();
         let mut masks = Masks::default();
         for site in spec.sites() {
-            use crate::graph::Site;
             let rule = match spec.architecture.rule(site, 0) {
                 Rule::Prefix(_) => "prefix:N".to_string(),
                 rule => rule.to_string(),
@@ -204,6 +263,11 @@ impl Engine {
                 Site::Cross => masks.cross = Some(rule),
             }
         }
+        let both = [(Site::Encoder, &spec.encoder), (Site::Decoder, &spec.decoder)];
+        let stacks = both
+            .into_iter()
+            .filter(|(_, stack)| stack.layers > 0)
+            .map(|(site, stack)| (site.name(), shape(stack)));
         let output_heads = spec.output_heads.iter().map(|head| match head {
             OutputHead::Pair { .. } => "pair",
             OutputHead::Replaced { .. } => "replaced",
@@ -211,6 +275,7 @@ impl Engine {
         });
         Description {
             family: spec.family.clone(),
+            name: spec.name.clone(),
             architecture: spec.architecture.name(),
             parameters: self.transformer.parameters(),
             vocabulary: spec.vocabulary,
@@ -221,7 +286,7 @@ impl Engine {
             head_width: stack.head_width,
             feed_forward_width: stack.feed_forward_width,
             max_positions: spec.max_positions,
-            activation: format!("{:?}", stack.activation).to_lowercase(),
+            activation: shape(stack).activation,
             norm: format!("{:?} {:?}", stack.order, stack.norm.kind).to_lowercase(),
             positions: match stack.positions {
                 Positions::Learned { .. } => "learned",
@@ -230,14 +295,37 @@ impl Engine {
                 Positions::Relative { .. } => "relative",
                 Positions::Slopes => "slopes",
             },
+            stacks: stacks.into_iter().collect(),
+            stored: self.stored.clone(),
+            tasks: task::tasks(spec, &self.tokenizer),
             special: spec.special,
             output_heads: output_heads.collect(),
             masks,
             languages: spec.languages.clone().map(|(source, target)| Languages { source, target }),
+            pretrained_as: spec.pretrained_as.map(|architecture| architecture.name()),
             objective: spec.objective.clone(),
             ledger: self.transformer.ledger(),
             cost: [8, 32, spec.max_positions].map(|keys| spec.cost(keys)).to_vec(),
         }
+    }
+}
+
+fn shape(stack: &Stack) -> StackShape {
+    StackShape {
+        layers: stack.layers,
+        distinct_layers: stack.distinct_layers,
+        heads: stack.heads,
+        kv_heads: stack.kv_heads,
+        head_width: stack.head_width,
+        feed_forward_width: stack.feed_forward_width,
+        activation: format!("{:?}", stack.activation).to_lowercase(),
+        gated: stack.gated,
+        norm: match stack.norm.kind {
+            NormKind::Layer => "layer",
+            NormKind::Rms => "rms",
+        },
+        order: stack.order,
+        positions: stack.positions.clone(),
     }
 }
 

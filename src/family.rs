@@ -36,8 +36,8 @@ pub type Has<'a> = &'a dyn Fn(&str) -> bool;
 /// A kin of checkpoints.
 #[derive(Debug)]
 pub struct Family {
-    /// The `model_type`s it reads.
-    pub model_types: &'static [&'static str],
+    /// The `model_type`s it reads, each with the name that people know it by.
+    pub model_types: &'static [(&'static str, &'static str)],
     /// `config.json` -> architecture. Unknown settings are refused by name.
     pub spec: fn(&Json) -> Result<Spec>,
     /// Our tensor name -> where the checkpoint stores it; the last argument says which names it has.
@@ -69,20 +69,24 @@ pub fn recognise(config: &[u8]) -> Result<(Spec, &'static Family)> {
     let json: Json = serde_json::from_slice(config)
         .map_err(|error| Error::config("`config.json`", "JSON", error.to_string()))?;
     let known = || {
-        let names: Vec<&str> = FAMILIES.iter().flat_map(|f| f.model_types).copied().collect();
-        names.join(", ")
+        let all = FAMILIES.iter().flat_map(|family| family.model_types);
+        all.map(|(model_type, _)| *model_type).collect::<Vec<&str>>().join(", ")
     };
     let Some(model_type) = json.get("model_type").and_then(Json::as_str) else {
         return Err(Error::config("setting `model_type`", known(), "nothing"));
     };
-    let family = FAMILIES
-        .iter()
-        .find(|family| family.model_types.contains(&model_type))
-        .ok_or_else(|| {
-            let got = format!("`{}`", model_type.escape_debug());
-            Error::config("setting `model_type`", known(), got)
-        })?;
-    let spec = (family.spec)(&json)?;
+    let find = |family: &'static Family| {
+        let known = family.model_types.iter().find(|(known, _)| *known == model_type);
+        known.map(|(_, name)| (family, *name))
+    };
+    let (family, name) = FAMILIES.iter().find_map(find).ok_or_else(|| {
+        let got = format!("`{}`", model_type.escape_debug());
+        Error::config("setting `model_type`", known(), got)
+    })?;
+    let mut spec = (family.spec)(&json)?;
+    if spec.name.is_empty() {
+        spec.name = name.into();
+    }
     spec.check()?;
     Ok((spec, family))
 }

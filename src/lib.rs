@@ -32,7 +32,7 @@
 //! |---|---|
 //! | surfaces | `web` (JavaScript), the `unmasked` command |
 //! | loops | [`session`], [`stream`] (what is cached), [`engine`] (a loaded model) |
-//! | requests and records | [`request`], [`trace`], [`tokenizer`], [`sample`] |
+//! | requests and records | [`request`], [`trace`], [`tokenizer`], [`sample`], [`task`] (what a model can do) |
 //! | the model | [`model`], [`family`], [`weights`], [`spec`] |
 //! | devices | [`device`]: CPU and GPU play the same graph |
 //! | ground | [`graph`], [`mask`], [`error`] |
@@ -50,6 +50,7 @@ pub mod session;
 pub mod spec;
 pub mod speed;
 pub mod stream;
+pub mod task;
 pub mod tokenizer;
 pub mod trace;
 pub mod weights;

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Site, What};
 use crate::mask::{Mask, MaskFile, MaskSource};
 use crate::sample::Sampling;
-use crate::spec::{Architecture, Spec};
+use crate::spec::{Architecture, LanguagePlace, Spec};
 use crate::tokenizer::Tokenizer;
 use crate::trace::Token;
 
@@ -34,6 +34,8 @@ pub struct Request {
     pub sampling: Sampling,
     /// How many candidates come with a step.
     pub candidates: Option<usize>,
+    /// The token of the language to answer in, where a model has such tokens.
+    pub language: Option<u32>,
     /// Masks instead of the model's own.
     pub mask: MaskFile,
     /// Factors of heads.
@@ -262,7 +264,10 @@ impl Resolved {
 pub fn resolve(spec: &Spec, tokenizer: &Tokenizer, request: &Request) -> Result<Resolved> {
     request.sampling.check()?;
     let room = spec.max_positions;
-    let target = target_ids(spec, request)?;
+    let start = start_ids(spec, request)?;
+    let target = target_ids(spec, request, &start)?;
+    let language =
+        request.language.filter(|_| spec.template.language == Some(LanguagePlace::Source));
     let (mut tokens, mut segments, mut truncated) = match (&request.text, &request.ids) {
         (Some(_), Some(_)) => {
             return Err(Error::input("request", "a text or ids", "both"));
@@ -274,10 +279,14 @@ pub fn resolve(spec: &Spec, tokenizer: &Tokenizer, request: &Request) -> Result<
                 Architecture::Causal | Architecture::Prefix => {
                     target.len().max(1).max(request.max_new_tokens.unwrap_or(32).min(room / 2))
                 }
-                _ => 0,
+                _ => usize::from(language.is_some()),
             };
             let room = room.saturating_sub(reserve);
-            let input = tokenizer.input(&spec.template, text, request.pair.as_deref(), room)?;
+            let mut input = tokenizer.input(&spec.template, text, request.pair.as_deref(), room)?;
+            if let Some(id) = language {
+                input.tokens.insert(0, tokenizer.token(id));
+                input.segments.insert(0, 0);
+            }
             // A model with one segment (RoBERTa) reads both sentences of a pair in it.
             let last = spec.segments.saturating_sub(1) as u32;
             let segments = input.segments.iter().map(|segment| *segment.min(&last)).collect();
@@ -406,21 +415,42 @@ pub fn resolve(spec: &Spec, tokenizer: &Tokenizer, request: &Request) -> Result<
         mask(Site::Cross)?;
         gates(Site::Cross, &request.gates.cross)?;
     }
-    let start_length = spec.template.start.len();
+    let start_length = start.len();
     Ok(Resolved { encoder, decoder, tokens, source_length, truncated, start_length })
 }
 
+/// What an answer starts with: the template's start, in the language that was asked for.
+fn start_ids(spec: &Spec, request: &Request) -> Result<Vec<u32>> {
+    let mut start = spec.template.start.clone();
+    let Some(language) = request.language else { return Ok(start) };
+    let is_language = |id: &u32| spec.template.languages.iter().any(|(known, _)| known == id);
+    if !is_language(&language) {
+        let expected = match spec.template.languages.as_slice() {
+            [] => "a model with tokens of languages".to_string(),
+            all => format!("one of its {} tokens of languages", all.len()),
+        };
+        return Err(Error::input("language", expected, language.to_string()));
+    }
+    if spec.template.language == Some(LanguagePlace::Start) {
+        if start.last().is_some_and(is_language) {
+            start.pop();
+        }
+        start.push(language);
+    }
+    Ok(start)
+}
+
 /// The answer so far, with the decoder's start where the architecture has one.
-fn target_ids(spec: &Spec, request: &Request) -> Result<Vec<u32>> {
+fn target_ids(spec: &Spec, request: &Request, start: &[u32]) -> Result<Vec<u32>> {
     check_ids(spec, "target ids", &request.target_ids)?;
     match spec.architecture {
         Architecture::Encoder if !request.target_ids.is_empty() => {
             Err(Error::input("target ids", "a model that generates", "an encoder"))
         }
         Architecture::EncoderDecoder | Architecture::Prefix
-            if !request.target_ids.starts_with(&spec.template.start) =>
+            if !request.target_ids.starts_with(start) =>
         {
-            Ok([spec.template.start.as_slice(), &request.target_ids].concat())
+            Ok([start, &request.target_ids].concat())
         }
         _ => Ok(request.target_ids.clone()),
     }

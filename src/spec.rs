@@ -262,6 +262,21 @@ pub struct Template {
     pub blanks: Vec<u32>,
     /// Tokens that end an answer, beside the end of sequence.
     pub ends: Vec<u32>,
+    /// Where the token of the language to answer in stands, where a model has such tokens.
+    pub language: Option<LanguagePlace>,
+    /// Those tokens, each with its language's code.
+    pub languages: Vec<(u32, String)>,
+    /// What stands before a text to say what is to be done with it, as a config names it (T5).
+    pub prefixes: Vec<String>,
+}
+
+/// Where a model is told which language to answer in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LanguagePlace {
+    /// The first token of the source (Marian: `>>fra<<`).
+    Source,
+    /// The last token before the answer (mBART: `fr_XX`).
+    Start,
 }
 
 /// An architecture as data.
@@ -269,6 +284,8 @@ pub struct Template {
 pub struct Spec {
     /// `model_type` of the config.
     pub family: String,
+    /// The name that people know the family by.
+    pub name: String,
     /// Which machine it is.
     pub architecture: Architecture,
     /// Token ids are below this.
@@ -295,6 +312,10 @@ pub struct Spec {
     pub special: SpecialTokens,
     /// How text becomes input.
     pub template: Template,
+    /// Names of the classes of a classification head; empty where its config has none.
+    pub labels: Vec<String>,
+    /// The architecture whose mask its pre-training used, where it was released as another (ChatGLM).
+    pub pretrained_as: Option<Architecture>,
     /// What it was trained to do, as its config says.
     pub objective: Option<String>,
     /// Source and target language where the config says.
@@ -387,6 +408,7 @@ impl Spec {
     pub fn plain(family: &str, architecture: Architecture, width: usize) -> Spec {
         Spec {
             family: family.into(),
+            name: String::new(),
             architecture,
             vocabulary: 0,
             width,
@@ -400,6 +422,8 @@ impl Spec {
             output_heads: Vec::new(),
             special: SpecialTokens::default(),
             template: Template::default(),
+            labels: Vec::new(),
+            pretrained_as: None,
             objective: None,
             languages: None,
         }
@@ -515,6 +539,7 @@ impl Spec {
                 .iter()
                 .chain(&self.template.ends)
                 .chain(&self.template.blanks)
+                .chain(self.template.languages.iter().map(|(id, _)| id))
                 .copied(),
         ) {
             if id as usize >= self.vocabulary {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use tokenizers::{ModelWrapper, Tokenizer as Inner};
 
 use crate::error::{Error, Kind, Result, one_line};
-use crate::spec::{Architecture, Slot, Spec, SpecialTokens, Template};
+use crate::spec::{Architecture, LanguagePlace, Slot, Spec, SpecialTokens, Template};
 use crate::trace::Token;
 
 pub use older::Files;
@@ -121,6 +121,14 @@ impl Tokenizer {
             spec.template.start = named(&["<|startofpiece|>", "<sop>"]).into_iter().collect();
             spec.template.ends.extend(named(&["<|endofpiece|>", "<eop>"]));
         }
+        if spec.architecture == Architecture::EncoderDecoder && spec.template.blanks.is_empty() {
+            // What was cut out in training: T5's first sign of a span, BART's mask.
+            let blank = named(&["<extra_id_0>"]).or(spec.special.mask);
+            spec.template.blanks = blank.into_iter().collect();
+        }
+        if let Some(place) = spec.template.language {
+            spec.template.languages = self.languages(place);
+        }
         self.special = spec.special;
         if spec.template.source.is_empty() {
             spec.template.source = self.around(None)?;
@@ -134,6 +142,26 @@ impl Tokenizer {
             }
         }
         spec.check()
+    }
+
+    /// The tokens that stand for languages, by their spelling: `fr_XX`, `>>fra<<`.
+    fn languages(&self, place: LanguagePlace) -> Vec<(u32, String)> {
+        let letters = |text: &str, range: std::ops::RangeInclusive<char>| {
+            (2..=8).contains(&text.len()) && text.chars().all(|letter| range.contains(&letter))
+        };
+        let code = |token: &str| match place {
+            LanguagePlace::Source => token.strip_prefix(">>")?.strip_suffix("<<").map(String::from),
+            LanguagePlace::Start => {
+                let (language, region) = token.split_once('_')?;
+                let fits = letters(language, 'a'..='z') && letters(region, 'A'..='Z');
+                fits.then(|| token.to_string())
+            }
+        };
+        let vocabulary = self.inner.get_vocab(true);
+        let mut all: Vec<(u32, String)> =
+            vocabulary.iter().filter_map(|(token, id)| Some((*id, code(token)?))).collect();
+        all.sort_by(|(_, a), (_, b)| a.cmp(b));
+        all
     }
 
     /// What the tokenizer puts around a text (and its pair).

@@ -136,6 +136,18 @@ impl Checkpoint {
         self.files.iter().map(Vec::len).sum()
     }
 
+    /// The formats that its numbers are stored in, the one of most numbers first: `F32`, `I8` ..
+    pub fn formats(&self) -> Vec<String> {
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        for entry in self.entries.values() {
+            *counts.entry(format!("{:?}", entry.dtype)).or_default() +=
+                entry.shape.iter().product::<usize>();
+        }
+        let mut formats: Vec<(String, usize)> = counts.into_iter().collect();
+        formats.sort_by(|(a, more), (b, less)| less.cmp(more).then(a.cmp(b)));
+        formats.into_iter().map(|(format, _)| format).collect()
+    }
+
     /// Shape of a tensor.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.entries.get(name).map(|entry| entry.shape.as_slice())

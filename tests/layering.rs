@@ -17,6 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sample", &["error", "graph"]),
     ("trace", &["device"]),
     ("tokenizer", &["error", "spec", "trace"]),
+    ("task", &["spec", "tokenizer"]),
     ("request", &["error", "mask", "graph", "spec", "sample", "tokenizer", "trace"]),
     ("stream", &["error", "mask", "graph", "device", "spec", "request", "trace"]),
     (
@@ -30,6 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "weights",
             "family",
             "model",
+            "task",
             "tokenizer",
             "trace",
         ],

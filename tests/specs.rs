@@ -133,11 +133,9 @@ fn spec(seed: u64) -> Spec {
             source: vec![Slot::Source],
             pair: Vec::new(),
             start: if architecture == Architecture::EncoderDecoder { vec![1] } else { Vec::new() },
-            blanks: Vec::new(),
-            ends: Vec::new(),
+            ..Template::default()
         },
-        objective: None,
-        languages: None,
+        ..Spec::plain("random", architecture, width)
     }
 }
 

@@ -7,7 +7,7 @@ import './warm.js';
 import './define.js';
 import { Clock } from './clock.js';
 import { chooseLanguage, translator } from './i18n/index.js';
-import { familyOf, modelList } from './models.js';
+import { familyOf, headsOf, modelList } from './models.js';
 import { joinPieces, showPiece } from './pieces.js';
 import { OPEN } from './place.js';
 import { drawCredits, drawExamples, drawToggles, examplesOf, familiesOf, pairsOf } from './page/furniture.js';
@@ -42,10 +42,14 @@ let enlarged = null;
 let writing = 0;
 let drawing = 0;
 let said = state.step;
-/** @type {Map<string, import('./element.js').UnmaskedDemo>} machines that are on */
+/** @type {Map<string, import('./element.js').UnmaskedDemo>} machines that are on, by their place */
 const demos = new Map();
-/** Models from elsewhere, in place of the page's own. @type {Map<string, File[]>} */
+/**
+ * Models from elsewhere, each beside the page's own machine of its architecture.
+ * @type {Map<string, import('./page/open.js').Opened & { on: boolean }>}
+ */
 const opened = new Map();
+const PLACE_OF_OPENED = 'opened ';
 /** Told when the page speaks another language. @type {Set<() => void>} */
 const readers = new Set();
 
@@ -87,35 +91,43 @@ function change(changes) {
   remember();
 }
 
-const on = () => state.on ?? (narrow.matches ? ON_A_PHONE : ARCHITECTURES);
+/** The page's own machines that are on: beside a model from elsewhere its counterpart alone, until a person chooses. */
+const on = () => state.on ?? (opened.size ? ARCHITECTURES.filter((name) => opened.has(name)) : narrow.matches ? ON_A_PHONE : ARCHITECTURES);
+/** All places of the stage in order, a model from elsewhere before its counterpart. */
+const places = () => ARCHITECTURES.flatMap((architecture) => {
+  const own = { place: architecture, architecture, model: null, on: on().includes(architecture) };
+  const model = opened.get(architecture);
+  return model ? [{ place: `${PLACE_OF_OPENED}${architecture}`, architecture, model, on: model.on }, own] : [own];
+});
+/** What a place is called: by its model where that is from elsewhere. */
+const nameOf = (place) => opened.get(place.replace(PLACE_OF_OPENED, ''))?.family ?? t(`machine.${place}`);
 const textNow = () => state.text ?? examplesOf(models, familyNow())[0] ?? '';
 const familyNow = () => state.family || (models[0] ? familyOf(models[0]) : '');
 
 /** Puts the machines that are on onto the stage, in order, with the page's settings. */
 function arrange() {
-  const wanted = on();
-  for (const architecture of ARCHITECTURES) {
-    if (wanted.includes(architecture) && !demos.has(architecture)) demos.set(architecture, createDemo(architecture));
-    if (!wanted.includes(architecture)) { demos.get(architecture)?.remove(); demos.delete(architecture); }
-  }
+  const all = places();
+  for (const { place, architecture, on: wanted } of all) if (wanted && !demos.has(place)) demos.set(place, createDemo(place, architecture));
+  for (const place of [...demos.keys()]) if (!all.some((one) => one.place === place && one.on)) { demos.get(place)?.remove(); demos.delete(place); }
   if (enlarged !== null && !demos.has(enlarged)) enlarged = null;
-  const only = wanted.length === 1 && wide.matches ? wanted[0] : enlarged;
+  const only = demos.size === 1 && wide.matches ? [...demos.keys()][0] : enlarged;
   let before = stage.firstElementChild;
-  for (const architecture of ARCHITECTURES) {
-    const demo = demos.get(architecture);
+  for (const { place, architecture, model } of all) {
+    const demo = demos.get(place);
     if (!demo) continue;
     if (demo !== before) stage.insertBefore(demo, before);
     else before = before.nextElementSibling;
-    const text = textNow();
+    const text = models.length || state.text !== null ? textNow() : null;
     setAttributes(demo, {
-      text: models.length || state.text !== null ? text : null, family: familyNow() || null,
+      text, family: familyNow() || null,
       layer: state.layer || null, head: state.head || null, device: state.device, lang,
       temperature: state.temperature || null, topk: state.topK || null, topp: state.topP, seed: state.seed,
       pair: architecture === 'encoder' ? state.pair : null,
       fill: state.fill, blanks: architecture === 'encoder' && state.blanks !== null ? state.blanks.join(' ') : null,
-      enlarged: only === architecture, aligned: only === null, enlargeable: wanted.length > 1,
+      enlarged: only === place, aligned: only === null, enlargeable: demos.size > 1,
+      ...model?.attributes(text),
     });
-    demo.files = opened.get(architecture) ?? null;
+    demo.files = model?.files ?? null;
     demo.seek(clock.position);
   }
   setAttributes(stage, { 'data-count': demos.size, 'data-enlarged': only !== null });
@@ -126,22 +138,30 @@ function arrange() {
   drawSoon();
 }
 
-function createDemo(architecture) {
-  const demo = make('unmasked-demo', { architecture, controls: 'none' });
+function createDemo(place, architecture) {
+  const demo = make('unmasked-demo', { architecture, controls: 'none', 'data-place': place });
   demo.addEventListener('unmasked-change', drawSoon);
-  demo.addEventListener('unmasked-ready', () => say(t('say.ready', { name: t(`machine.${architecture}`) })));
-  demo.addEventListener('unmasked-error', ({ detail }) => say(t('say.error', { name: t(`machine.${architecture}`), message: detail.error.message })));
-  demo.addEventListener('unmasked-use', ({ detail }) => used(architecture, detail));
+  demo.addEventListener('unmasked-ready', () => say(t('say.ready', { name: nameOf(place) })));
+  demo.addEventListener('unmasked-error', ({ detail }) => say(t('say.error', { name: nameOf(place), message: detail.error.message })));
+  demo.addEventListener('unmasked-use', ({ detail }) => used(place, detail));
   return demo;
 }
 
 /** A person used a machine directly: the clock and the settings follow. */
-function used(architecture, detail) {
+function used(place, detail) {
   if (detail.kind === 'force') { clock.position = detail.position; clockChanged(); }
-  if (detail.kind === 'blanks') { change({ blanks: detail.blanks }); }
-  if (detail.kind === 'point') for (const [name, demo] of demos) if (name !== architecture) demo.point(detail.pointed);
+  if (detail.kind === 'blanks') blanked(place, detail.blanks);
+  if (detail.kind === 'point') for (const [name, demo] of demos) if (name !== place) demo.point(detail.pointed);
   if (detail.kind === 'head') change({ head: detail.head });
-  if (detail.kind === 'enlarge') { enlarged = enlarged === architecture ? null : architecture; arrange(); }
+  if (detail.kind === 'enlarge') { enlarged = enlarged === place ? null : place; arrange(); }
+}
+
+/** Blanks of a model from elsewhere are its own: it may read another sentence. */
+function blanked(place, blanks) {
+  if (!place.startsWith(PLACE_OF_OPENED)) { change({ blanks }); return; }
+  opened.get(place.slice(PLACE_OF_OPENED.length))?.blanked(blanks);
+  clock.restart();
+  arrange();
 }
 
 function drawSoon() {
@@ -155,10 +175,11 @@ function draw() {
   }
   const descriptions = [...demos.values()].map((demo) => demo.description).filter(Boolean);
   const layers = Math.max(1, state.layer, ...descriptions.map(({ layers: own }) => Math.max(own.encoder, own.decoder)));
-  const heads = Math.max(1, state.head === 'all' ? 1 : state.head, ...descriptions.map((own) => own.heads));
+  const heads = Math.max(1, state.head === 'all' ? 1 : state.head, ...descriptions.map(headsOf));
   const device = [...demos.values()].map((demo) => demo.deviceInfo).find(Boolean) ?? null;
-  drawSettings(settings, { state, layers, heads, hasEncoder: demos.has('encoder'), families, family: familyNow(), device, t });
-  drawToggles(toggles, on(), t);
+  const hasEncoder = [...demos.values()].some((demo) => demo.getAttribute('architecture') === 'encoder');
+  drawSettings(settings, { state, layers, heads, hasEncoder, families, family: familyNow(), device, t });
+  drawToggles(toggles, places().map((one) => ({ ...one, name: nameOf(one.place) })), t);
   drawControls(dock, {
     names: DOCK, playing: clock.playing, position: clock.position, available: available(), ended: ended(),
     speed: clock.speed, speeds: SPEEDS, layer: 1, layers: 1, head: 1, heads: 1, text: '', t,
@@ -168,16 +189,16 @@ function draw() {
 /** What the last step chose, machine by machine. */
 function saySteps() {
   const at = clock.position - 1;
-  const told = [...demos].flatMap(([architecture, demo]) => {
+  const told = [...demos].flatMap(([place, demo]) => {
     const step = demo.timeline?.steps[at];
-    const name = t(`machine.${architecture}`);
+    const name = nameOf(place);
     if (!step) return [];
     const probability = step.candidates.find(({ id }) => id === step.chosen)?.probability ?? 0;
     return [t('say.chose', { name, piece: showPiece(step).text, p: percent(probability) })];
   });
-  const finished = clock.position === available() && ended() ? [...demos].flatMap(([architecture, demo]) => {
-    const text = demo.timeline ? joinPieces(demo.timeline.frame(clock.position)[architecture === 'encoder' ? 'source' : 'target']) : '';
-    return text ? [t('say.done', { name: t(`machine.${architecture}`), text })] : [];
+  const finished = clock.position === available() && ended() ? [...demos].flatMap(([place, demo]) => {
+    const text = demo.timeline ? joinPieces(demo.timeline.frame(clock.position)[demo.getAttribute('architecture') === 'encoder' ? 'source' : 'target']) : '';
+    return text ? [t('say.done', { name: nameOf(place), text })] : [];
   }) : [];
   say([t('say.step', { n: clock.position }), ...told, ...finished].join(' '));
 }
@@ -252,8 +273,10 @@ function wirePage() {
     change({ text, pair: pair?.target ?? null, blanks: null });
   });
   toggles.addEventListener('click', (event) => {
-    const architecture = targetOf(event).closest('.toggle')?.dataset.architecture;
+    const { architecture, place } = targetOf(event).closest('.toggle')?.dataset ?? {};
     if (!architecture) return;
+    const model = place === architecture ? null : opened.get(architecture);
+    if (model) { model.on = !model.on; clock.pause(); arrange(); return; }
     const now = on();
     change({ on: ARCHITECTURES.filter((name) => (name === architecture) !== now.includes(name)) });
   });
@@ -293,14 +316,18 @@ export const page = {
   get t() { return t; },
   get device() { return state.device; },
   onLanguage(drawn) { readers.add(drawn); },
-  /** Files take the place of the machine of their architecture; null: the page's own model is back. */
-  show(architecture, files) {
-    if (files) opened.set(architecture, files);
+  /** A model comes onto the stage beside the machine of its architecture; null: it leaves. */
+  show(architecture, model) {
+    if (model) opened.set(architecture, { ...model, on: true });
     else opened.delete(architecture);
+    // What was large before would hide it.
+    enlarged = null;
     clock.restart();
-    change(files && !on().includes(architecture) ? { on: [...on(), architecture] } : {});
-    return demos.get(architecture) ?? null;
+    arrange();
+    return demos.get(`${PLACE_OF_OPENED}${architecture}`) ?? null;
   },
+  /** Something else is asked of a model. */
+  asked() { clock.restart(); arrange(); },
 };
 
 function start() {

@@ -15,6 +15,7 @@ import { draw as drawTokens, drawCut } from './views/tokens.js';
 /** @param {ReturnType<typeof import('./element-parts.js').buildSkeleton>} parts */
 export function drawMachine(parts, drawn) {
   const { frame, t, show, machine, architecture } = drawn;
+  const name = nameOf(drawn);
   setAttributes(parts.machine, { 'data-architecture': architecture, 'data-phase': machine.phase, 'data-look': show.has('mask'), lang: drawn.lang });
   drawHead(parts, drawn);
   drawAbout(parts.about, drawn);
@@ -33,12 +34,12 @@ export function drawMachine(parts, drawn) {
     drawCut(parts.cut, frame);
   }
   if (showing && show.has('mask')) {
-    setAttribute(parts.mask, 'aria-label', t('matrix.label', { name: t(`machine.${architecture}`) }));
+    setAttribute(parts.mask, 'aria-label', t('matrix.label', { name }));
     drawMask(parts.mask, frame);
     setText(parts.hint, hintOf(frame));
     setAttribute(parts.mask, 'hidden', frame.view.table);
     setText(parts.tableButton, t(frame.view.table ? 'matrix.cells' : 'matrix.table'));
-    setAttributes(parts.tables, { 'aria-label': t('tables.label', { name: t(`machine.${architecture}`) }), hidden: !frame.view.table });
+    setAttributes(parts.tables, { 'aria-label': t('tables.label', { name }), hidden: !frame.view.table });
     if (frame.view.table) drawTable(parts.tables, frame);
   }
   if (showing && show.has('candidates')) drawCandidates(parts.candidates, frame);
@@ -47,26 +48,32 @@ export function drawMachine(parts, drawn) {
   drawControls(parts.controls, drawn.controls);
 }
 
-function drawHead(parts, { t, show, architecture, enlargeable, enlarged }) {
+/** A model from elsewhere goes by its family's name; one of the quartet by its architecture's. */
+const nameOf = ({ t, model, architecture }) => model?.name ?? t(`machine.${architecture}`);
+
+function drawHead(parts, drawn) {
+  const { t, show, model, architecture, enlargeable, enlarged } = drawn;
+  const name = nameOf(drawn);
   setAttribute(parts.title.parentElement, 'hidden', !show.has('title'));
-  setText(parts.title, t(`machine.${architecture}`));
-  setText(parts.kin, t(`machine.${architecture}.kin`));
+  setText(parts.title, name);
+  setText(parts.kin, t(model ? `machine.${architecture}` : `machine.${architecture}.kin`));
   if (parts.sign.dataset.of !== architecture) {
     parts.sign.dataset.of = architecture;
     parts.sign.replaceChildren(glyph(architecture));
   }
-  const label = enlarged ? t('machine.shrink') : t('machine.enlarge', { name: t(`machine.${architecture}`) });
+  const label = enlarged ? t('machine.shrink') : t('machine.enlarge', { name });
   setAttributes(parts.enlarge, { hidden: !enlargeable, 'aria-label': label, title: label });
   setIcon(parts.enlarge, enlarged ? 'shrink' : 'enlarge');
 }
 
 /** Mask, objective, wiring: the three things in which the machines differ. */
-function drawAbout(target, { t, show, architecture }) {
+function drawAbout(target, { t, show, model, architecture }) {
   setAttribute(target, 'hidden', !show.has('about'));
   const names = ['mask', 'objective', 'wiring'];
   reuse(target, names.length, () => make('div', {}, make('dt'), make('dd'))).forEach((line, at) => {
     setText(line.firstElementChild, t(`about.${names[at]}`));
-    setText(line.lastElementChild, t(`machine.${architecture}.${names[at]}`));
+    const own = names[at] === 'objective' && model?.objective ? `objective.${model.objective}` : '';
+    setText(line.lastElementChild, t(own || `machine.${architecture}.${names[at]}`));
   });
 }
 
@@ -78,9 +85,27 @@ function hintOf(frame) {
   return frame.canBlank ? frame.view.t('hint.blank') : '';
 }
 
-/** The pair head's answer, with the logits behind it. */
-function verdictOf({ verdict: { no, yes }, view: { t } }) {
-  return t(yes > no ? 'pair.yes' : 'pair.no', { yes: yes.toFixed(1), no: no.toFixed(1) });
+/** How many classes are named; the first is the answer. */
+const CLASSES = 5;
+
+/** What heads other than the vocabulary's answer, with the logits behind it. */
+function verdictOf({ verdict: { pair, classes, labels = [], replaced }, source, view: { t } }) {
+  const said = [];
+  if (pair) {
+    const [no, yes] = pair;
+    said.push(t(yes > no ? 'pair.yes' : 'pair.no', { yes: yes.toFixed(1), no: no.toFixed(1) }));
+  }
+  if (classes) {
+    const name = (at) => labels[at] ?? t('classes.number', { n: at });
+    const best = classes.map((logit, at) => ({ text: `${name(at)} ${logit.toFixed(1)}`, logit })).sort((a, b) => b.logit - a.logit);
+    said.push(t('classes.are', { list: best.slice(0, CLASSES).map(({ text }) => text).join(' · ') }));
+  }
+  if (replaced) {
+    const shown = showPieces(source);
+    const doubted = replaced.flatMap((logit, at) => (logit > 0 && source[at]?.state !== 'special' ? [`“${shown[at].text}” ${logit.toFixed(1)}`] : []));
+    said.push(doubted.length ? t('replaced.some', { list: doubted.slice(0, 8).join(' · ') }) : t('replaced.none'));
+  }
+  return said.join(' ');
 }
 
 /** How many tokens the pointed-at token sees, and how many see it, over all grids of its stack. */

@@ -26,6 +26,8 @@ export function settingsOf(element) {
     blanks: blanks === null ? null : blanks.split(/[\s,.]+/).filter((word) => /^\d{1,3}$/.test(word)).map(Number),
     fill: element.getAttribute('fill') === 'confidence' ? 'confidence' : 'parallel',
     sampling,
+    rule: ['full', 'causal', 'prefix'].find((rule) => rule === element.getAttribute('mask')),
+    language: /^\d{1,9}$/.test(element.getAttribute('language') ?? '') ? Number(element.getAttribute('language')) : undefined,
     maxNewTokens: Math.trunc(number(element, 'max', 40, 1, 512)),
     candidates: 10,
   };

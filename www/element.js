@@ -14,7 +14,7 @@ import { buildSkeleton, styleSheets, wire } from './element-parts.js';
 import { chooseLanguage, translator } from './i18n/index.js';
 import { drawMachine } from './element-draw.js';
 import { pointedBy, spotFor } from './element-point.js';
-import { resolveModel } from './models.js';
+import { headsOf, isOwn, resolveModel } from './models.js';
 import { cellAt, layout, roomFor } from './views/matrix.js';
 import { describeCell, roomOf } from './views/mask.js';
 import { readScene, settingsOf } from './element-settings.js';
@@ -23,7 +23,7 @@ const TYPING_MILLISECONDS = 250;
 /** What a changed attribute asks for: another model, another run, or only another drawing. */
 const WORK = {
   architecture: 'model', model: 'model', device: 'model', family: 'model', trace: 'model', scene: 'model',
-  text: 'text', pair: 'text', blanks: 'text', fill: 'run', temperature: 'run', topk: 'run', topp: 'run', seed: 'run', max: 'run',
+  text: 'text', pair: 'text', blanks: 'text', fill: 'run', mask: 'run', language: 'run', temperature: 'run', topk: 'run', topp: 'run', seed: 'run', max: 'run',
   view: 'draw', controls: 'draw', layer: 'draw', head: 'draw', lang: 'draw', theme: 'draw', enlarged: 'draw', enlargeable: 'draw',
   autoplay: 'draw', start: 'draw',
 };
@@ -77,6 +77,7 @@ export class UnmaskedDemo extends HTMLElement {
   get phase() { return this.#machine.phase; }
   get error() { return this.#machine.error; }
   get deviceInfo() { return this.#machine.device; }
+  get name() { const { description } = this; return description && !isOwn(description) ? description.name : ''; }
   get description() { return this.#machine.engine?.describe() ?? null; }
   get timeline() { return this.#machine.timeline; }
   get blanked() { return this.#machine.blanked; }
@@ -270,7 +271,7 @@ export class UnmaskedDemo extends HTMLElement {
     const { timeline } = machine;
     const base = timeline?.frame(this.position) ?? null;
     const description = this.description;
-    const heads = description?.heads ?? base?.heads ?? 1;
+    const heads = description ? headsOf(description) : base?.heads ?? 1;
     const layers = Math.max(1, description?.layers.encoder ?? 0, description?.layers.decoder ?? 0, ...Object.values(base?.layers ?? {}));
     const layer = Math.min(layers, Number(this.getAttribute('layer')) || layers) - 1;
     const asked = this.getAttribute('head');
@@ -278,11 +279,12 @@ export class UnmaskedDemo extends HTMLElement {
     const view = { ...this.#view, layer, head, t };
     const frame = base && ['running', 'done'].includes(machine.phase) ? {
       ...base, heads, view, cutText: machine.cutText, canForce: machine.canRun,
-      canBlank: machine.canRun && machine.isEncoder, verdict: machine.verdict, most: this.hasAttribute('enlarged') ? 10 : 5,
+      canBlank: machine.fills, verdict: machine.verdict, most: this.hasAttribute('enlarged') ? 10 : 5,
       specials: timeline?.signs.specials ?? new Set(),
     } : null;
     return {
       frame, t, lang, machine, missing: this.#missing, wanted: this.#wanted, architecture: description?.architecture ?? base?.architecture ?? this.#architecture,
+      model: description && !isOwn(description) ? { name: description.name, objective: description.objective } : null,
       parameters: description?.parameters ?? timeline?.header.model?.parameters ?? 0,
       show: new Set((this.getAttribute('view') || 'title about tokens mask candidates stats').split(/\s+/)),
       enlargeable: this.hasAttribute('enlargeable'), enlarged: this.hasAttribute('enlarged'),
@@ -305,7 +307,7 @@ export class UnmaskedDemo extends HTMLElement {
   }
 
   #pressToken(position, stack) {
-    if (this.#machine.isEncoder && this.#machine.canRun) {
+    if (this.#machine.fills) {
       const blanks = this.#machine.toggledBlanks(position);
       if (!blanks) return;
       this.setAttribute('blanks', blanks.join(' '));

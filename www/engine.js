@@ -30,6 +30,7 @@ export { EngineError };
  * @property {'parallel'|'confidence'} [fill]
  * @property {{ temperature?: number, topK?: number, topP?: number, seed?: number }} [sampling]
  * @property {number} [candidates]
+ * @property {number} [language] the token of the language to answer in, where the model has such tokens
  * @property {object} [mask]
  * @property {number[][]} [gates]
  * @property {{ layers?: 'all'|number[], heads?: 'all'|number[], rows?: 'all'|number[], what: string[] }} [watch]

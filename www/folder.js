@@ -1,13 +1,16 @@
 /** Files that a person chose or dropped: which of them make a model folder. */
 
 import { isWanted } from './files.js';
+import { CARD } from './licence.js';
 
 /** @typedef {{ path: string, file: File }} Found   path: from the folder that was chosen */
 
+/** What the engine takes, and the card that says whose model it is. */
+const isOfModel = (name) => isWanted(name) || name === CARD;
 const folderOf = (path) => path.slice(0, path.lastIndexOf('/') + 1);
 
 /**
- * The files that the engine takes, of the outermost folder that has a config.json; none where there is no such folder.
+ * The files that the engine takes and the model's card, of the outermost folder that has a config.json; none where there is no such folder.
  * @param {Found[]} found
  * @returns {{ name: string, files: File[] }}   name: of the folder, '' where files were chosen one by one
  */
@@ -15,7 +18,7 @@ export function modelOf(found) {
   const folders = found.filter(({ path }) => path.slice(folderOf(path).length) === 'config.json').map(({ path }) => folderOf(path));
   const [folder] = folders.sort((a, b) => a.split('/').length - b.split('/').length);
   if (folder === undefined) return { name: '', files: [] };
-  const files = found.filter(({ path, file }) => folderOf(path) === folder && isWanted(file.name)).map(({ file }) => file);
+  const files = found.filter(({ path, file }) => folderOf(path) === folder && isOfModel(file.name)).map(({ file }) => file);
   return { name: folder.split('/').at(-2) ?? '', files };
 }
 
@@ -42,7 +45,7 @@ async function filesIn(folder) {
     // Browsers hand out a hundred entries at a time.
     const entries = await new Promise((resolve, reject) => { reader.readEntries(resolve, reject); });
     if (!entries.length) return Promise.all(found);
-    for (const entry of entries) if (entry.isFile && isWanted(entry.name)) found.push(fileOf(entry, `${folder.name}/${entry.name}`));
+    for (const entry of entries) if (entry.isFile && isOfModel(entry.name)) found.push(fileOf(entry, `${folder.name}/${entry.name}`));
   }
 }
 

@@ -4,7 +4,8 @@
  * @typedef {'idle'|'loading'|'empty'|'running'|'done'|'error'} Phase
  * @typedef {{ text: string, pair?: string, blanks: number[]|null, fill: 'parallel'|'confidence',
  *   sampling?: { temperature: number, topK?: number, topP?: number, seed: number },
- *   mask?: object, gates?: number[][], maxNewTokens: number, candidates: number }} Settings
+ *   rule?: string, language?: number, mask?: object, gates?: number[][], maxNewTokens: number, candidates: number }} Settings
+ *   rule: of the rows that write, in place of the mask it was trained with; mask: the same for the engine
  */
 
 import { loadEngine } from './engine.js';
@@ -12,8 +13,9 @@ import { Timeline } from './timeline.js';
 import { defaultBlank, wordAt, wordsOf } from './words.js';
 
 const WATCH = { layers: 'all', heads: 'all', rows: 'all', what: ['attention'] };
-/** The least that a pass can be asked for, where only the pair head's answer is wanted. */
+/** The least that a pass can be asked for, where only the answer of a head is wanted: of the first row, or of every one. */
 const VERDICT = { layers: [0], heads: [0], rows: [0], what: ['attention'] };
+const VERDICTS = { layers: [0], heads: [0], rows: 'all', what: ['attention', 'logits'] };
 
 export class Machine {
   #turn = 0;
@@ -45,7 +47,10 @@ export class Machine {
     this.words = [];
     this.blanked = [];
     this.cutText = '';
-    /** What the pair head says of two sentences: logits of no and yes. */
+    /**
+     * What heads other than the vocabulary's say, as logits: of two sentences, of classes, of each token.
+     * @type {{ pair?: number[], classes?: number[], labels?: string[], replaced?: number[] }|null}
+     */
     this.verdict = null;
     /** What became of the device since this run began: `lost`, `recovered`, `cpu`; null = nothing. */
     this.notice = null;
@@ -53,6 +58,8 @@ export class Machine {
 
   get isEncoder() { return this.engine?.describe().architecture === 'encoder'; }
   get canRun() { return this.engine !== null; }
+  /** Whether it is an encoder that puts words in place of blanks: not every one has a head that does. */
+  get fills() { return Boolean(this.isEncoder) && this.engine.describe().tasks.some(({ task }) => task === 'fill'); }
 
   /** Loads the model; the last call wins. */
   async load(source, { device, sizes }) {
@@ -98,6 +105,9 @@ export class Machine {
       return;
     }
     try {
+      const mask = await this.#maskOf(settings);
+      if (turn !== this.#turn) return;
+      settings = this.settings = { ...settings, mask };
       /** @type {any} */
       const request = this.isEncoder ? await this.#fillRequest(settings) : generateRequest(settings);
       if (turn !== this.#turn) return;
@@ -109,7 +119,7 @@ export class Machine {
       };
       if (this.isEncoder && this.blanked.length === 0) await this.#readOnly(turn, request, begin);
       else await this.#collect(turn, request, begin);
-      if (turn === this.#turn) await this.#compare(settings, turn);
+      if (turn === this.#turn) await this.#judge(settings, turn);
     } catch (error) {
       if (turn === this.#turn) this.fail(error);
     }
@@ -223,8 +233,8 @@ export class Machine {
   }
 
   /** A sentence without blanks is only read: one pass, no steps. */
-  async #readOnly(turn, { ids, mask, gates, watch }, begin) {
-    const trace = await this.engine.forward({ ids, mask, gates, watch });
+  async #readOnly(turn, { text, pair, mask, gates, watch }, begin) {
+    const trace = await this.engine.forward({ text, pair, mask, gates, watch });
     if (turn !== this.#turn) return;
     const timeline = begin(trace);
     this.timeline = timeline;
@@ -246,7 +256,8 @@ export class Machine {
   async #fillRequest(settings) {
     const parts = await this.engine.tokenize(settings.text, settings.pair);
     this.words = wordsOf(settings.text, settings.pair ? firstSentence(parts.tokens) : parts.tokens);
-    const wanted = settings.blanks?.filter((word) => word < this.words.length) ?? defaultBlank(this.words);
+    const asked = settings.blanks?.filter((word) => word < this.words.length) ?? defaultBlank(this.words);
+    const wanted = this.fills ? asked : [];
     this.blanked = wanted;
     const blank = new Set(wanted.flatMap((word) => this.words[word].tokens));
     const mask = this.#maskId();
@@ -256,21 +267,38 @@ export class Machine {
       maxNewTokens: settings.maxNewTokens,
     };
     this.parts = parts;
+    // Read as it is, it goes through the template: ids alone have lost which sentence they are of.
+    if (blank.size === 0) return { ...this.fillBase, text: settings.text, pair: settings.pair };
     return { ...this.fillBase, ids: parts.tokens.map((token, at) => (blank.has(at) ? mask : token.id)) };
   }
 
   /**
-   * Two sentences: the pair head, where the model has one, says whether they belong together.
+   * The heads that speak of the whole text or of each of its tokens; the pair head, where there are two sentences.
    * @param {Settings} settings
    * @param {number} turn
    */
-  async #compare({ text, pair }, turn) {
-    if (!pair || !this.engine.describe().output_heads.includes('pair')) return;
-    const trace = await this.engine.forward({ text, pair, watch: VERDICT });
-    const [no, yes] = trace.forward?.heads?.pair ?? [];
-    if (turn !== this.#turn || yes === undefined) return;
-    this.verdict = { no, yes };
+  async #judge({ text, pair, mask }, turn) {
+    const { output_heads: heads, tasks } = this.engine.describe();
+    const asked = ['classes', 'replaced', ...pair ? ['pair'] : []].filter((head) => heads.includes(head));
+    if (!asked.length) return;
+    const trace = await this.engine.forward({ text, pair, mask, watch: asked.includes('replaced') ? VERDICTS : VERDICT });
+    if (turn !== this.#turn) return;
+    const said = Object.entries(trace.forward?.heads ?? {}).filter(([head]) => asked.includes(head));
+    this.verdict = { ...Object.fromEntries(said), labels: tasks.find(({ task }) => task === 'classify')?.labels };
     this.changed(this);
+  }
+
+  /**
+   * The mask for a rule. A prefix ends where the source does; an encoder's, where its first sentence does (UniLM).
+   * @param {Settings} settings
+   */
+  async #maskOf({ rule, text, pair, mask }) {
+    if (!rule) return mask;
+    const site = this.isEncoder ? 'encoder' : 'decoder';
+    if (rule !== 'prefix') return { [site]: { rule } };
+    const { tokens, source_length: whole } = await this.engine.tokenize(text, pair);
+    const end = this.isEncoder ? tokens.findIndex((token, at) => token.special && at > 0) + 1 : whole;
+    return { [site]: { rule: `prefix:${end}` } };
   }
 
   /** Where the engine cut the sentence: the text that no token covers, to be shown as cut. */
@@ -311,6 +339,6 @@ function firstSentence(tokens) {
 const placeOf = ({ start, end }) => ({ start, end });
 
 /** @param {Settings} settings */
-function generateRequest({ text, pair, sampling, mask, gates, maxNewTokens, candidates }) {
-  return { text, pair, sampling, mask, gates, maxNewTokens, candidates, watch: WATCH };
+function generateRequest({ text, pair, sampling, language, mask, gates, maxNewTokens, candidates }) {
+  return { text, pair, sampling, language, mask, gates, maxNewTokens, candidates, watch: WATCH };
 }

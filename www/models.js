@@ -30,6 +30,14 @@ export function familyOf(model) {
   return model.id.replace(new RegExp(`-${model.architecture}$`), '');
 }
 
+/** The largest number of heads of a stack, where the stacks of a model differ. @param {any} description */
+export function headsOf(description) {
+  return Math.max(1, description.heads, ...Object.values(description.stacks ?? {}).map(({ heads }) => heads));
+}
+
+/** Whether it is one of the page's own quartet. @param {any} description */
+export const isOwn = (description) => description.family === 'unmasked';
+
 /** Bytes of each file, where the list has them. */
 export function sizesOf(model) {
   const files = Object.entries(model.files ?? {}).filter(([, file]) => Number.isInteger(file?.bytes));

@@ -12,7 +12,7 @@ use crate::spec::{Head, OutputHead, Spec};
 use crate::weights::Stored;
 
 /// `model_type: "albert"`.
-pub const FAMILY: Family = Family { model_types: &["albert"], spec, stored };
+pub const FAMILY: Family = Family { model_types: &[("albert", "ALBERT")], spec, stored };
 
 const GROUP: &str = "albert.encoder.albert_layer_groups.{}.albert_layers.0.";
 
@@ -78,6 +78,7 @@ fn spec(json: &Json) -> Result<Spec> {
         }
         "AlbertForSequenceClassification" => {
             let classes = settings.classes()?;
+            spec.labels = settings.labels(classes);
             (vec![OutputHead::Classes { classes, pool }], Some("classes".into()))
         }
         "AlbertForMaskedLM" => (Vec::new(), Some("masked tokens".into())),

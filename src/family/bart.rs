@@ -7,11 +7,17 @@ use super::names::{Row, find};
 use super::settings::{Settings, wrong};
 use super::{Family, Has};
 use crate::error::Result;
-use crate::spec::{Architecture, Head, Order, Positions, Slot, Spec, Stack, Template};
+use crate::spec::{
+    Architecture, Head, LanguagePlace, Order, Positions, Slot, Spec, Stack, Template,
+};
 use crate::weights::Stored;
 
 /// `model_type: "bart"`, `"mbart"`, `"marian"`.
-pub const FAMILY: Family = Family { model_types: &["bart", "mbart", "marian"], spec, stored };
+pub const FAMILY: Family = Family {
+    model_types: &[("bart", "BART"), ("mbart", "mBART"), ("marian", "Marian")],
+    spec,
+    stored,
+};
 
 const NAMES: &[Row] = &[
     ("token", "model.shared"),
@@ -129,6 +135,11 @@ fn spec(json: &Json) -> Result<Spec> {
             source,
             start: first.into_iter().chain(forced).collect(),
             ends,
+            language: match family {
+                "mbart" => Some(LanguagePlace::Start),
+                "marian" => Some(LanguagePlace::Source),
+                _ => None,
+            },
             ..Template::default()
         },
         objective: Some(if family == "bart" { "denoising" } else { "translation" }.into()),

@@ -11,7 +11,7 @@ use crate::spec::{Architecture, Head, Norm, OutputHead, Spec, Stack};
 use crate::weights::Stored;
 
 /// `model_type: "bert"`.
-pub const FAMILY: Family = Family { model_types: &["bert"], spec, stored };
+pub const FAMILY: Family = Family { model_types: &[("bert", "BERT")], spec, stored };
 
 const NAMES: &[Row] = &[
     ("token", "bert.embeddings.word_embeddings"),
@@ -65,7 +65,9 @@ fn spec(json: &Json) -> Result<Spec> {
     spec.output_heads = match class {
         "BertForPreTraining" | "BertForNextSentencePrediction" => vec![OutputHead::Pair { pool }],
         "BertForSequenceClassification" => {
-            vec![OutputHead::Classes { classes: settings.classes()?, pool }]
+            let classes = settings.classes()?;
+            spec.labels = settings.labels(classes);
+            vec![OutputHead::Classes { classes, pool }]
         }
         _ => Vec::new(),
     };

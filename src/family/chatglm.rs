@@ -15,7 +15,7 @@ use crate::spec::{
 use crate::weights::Stored;
 
 /// `model_type: "chatglm"`, of the second version on.
-pub const FAMILY: Family = Family { model_types: &["chatglm"], spec, stored };
+pub const FAMILY: Family = Family { model_types: &[("chatglm", "ChatGLM2")], spec, stored };
 
 const NAMES: &[Row] = &[
     ("token", "transformer.embedding.word_embeddings"),
@@ -100,6 +100,7 @@ fn spec(json: &Json) -> Result<Spec> {
         head: Some(Head::plain(false)),
         special,
         template: Template { ends, ..Template::default() },
+        pretrained_as: Some(Architecture::Prefix),
         objective: Some("next token".into()),
         ..Spec::plain("chatglm", Architecture::Causal, width)
     };

@@ -11,7 +11,7 @@ use crate::spec::{Architecture, Head, Norm, OutputHead, Spec, Stack};
 use crate::weights::Stored;
 
 /// `model_type: "distilbert"`.
-pub const FAMILY: Family = Family { model_types: &["distilbert"], spec, stored };
+pub const FAMILY: Family = Family { model_types: &[("distilbert", "DistilBERT")], spec, stored };
 
 const NAMES: &[Row] = &[
     ("token", "distilbert.embeddings.word_embeddings"),
@@ -55,9 +55,11 @@ fn spec(json: &Json) -> Result<Spec> {
     let activation = settings.activation("activation", "gelu")?;
     let tied = settings.flag_or("tie_word_embeddings", true)?;
     let fills = Head { bias: true, transform: Some(activation), ..Head::plain(tied) };
+    let mut labels = Vec::new();
     let (output_heads, objective) = match class {
         "DistilBertForSequenceClassification" => {
             let (classes, pool) = (settings.classes()?, Some(Activation::Relu));
+            labels = settings.labels(classes);
             (vec![OutputHead::Classes { classes, pool }], Some("classes".into()))
         }
         "DistilBertForMaskedLM" => (Vec::new(), Some("masked tokens".into())),
@@ -75,6 +77,7 @@ fn spec(json: &Json) -> Result<Spec> {
         },
         head: (class == "DistilBertForMaskedLM").then_some(fills),
         output_heads,
+        labels,
         special,
         objective,
         ..Spec::plain("distilbert", Architecture::Encoder, width)

@@ -12,7 +12,7 @@ use crate::spec::{Head, OutputHead, Spec};
 use crate::weights::Stored;
 
 /// `model_type: "electra"`.
-pub const FAMILY: Family = Family { model_types: &["electra"], spec, stored };
+pub const FAMILY: Family = Family { model_types: &[("electra", "ELECTRA")], spec, stored };
 
 const NAMES: &[Row] = &[
     ("token", "electra.embeddings.word_embeddings"),
@@ -65,6 +65,7 @@ fn spec(json: &Json) -> Result<Spec> {
         }
         "ElectraForSequenceClassification" => {
             let (classes, pool) = (settings.classes()?, Some(Activation::Gelu));
+            spec.labels = settings.labels(classes);
             spec.output_heads = vec![OutputHead::Classes { classes, pool }];
             spec.objective = Some("classes".into());
         }

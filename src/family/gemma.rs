@@ -8,7 +8,8 @@ use crate::error::Result;
 use crate::spec::{Biases, Head, Spec};
 
 /// `model_type: "gemma"`.
-pub const FAMILY: Family = Family { model_types: &["gemma"], spec, stored: llama::stored };
+pub const FAMILY: Family =
+    Family { model_types: &[("gemma", "Gemma")], spec, stored: llama::stored };
 
 fn spec(json: &Json) -> Result<Spec> {
     let settings = Settings::new(json)?;

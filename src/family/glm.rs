@@ -12,7 +12,7 @@ use crate::spec::{Biases, Head, Positions, Spec};
 use crate::weights::Stored;
 
 /// `model_type: "glm"`, a name that the first GLM has as well.
-pub const FAMILY: Family = Family { model_types: &["glm"], spec, stored };
+pub const FAMILY: Family = Family { model_types: &[("glm", "GLM-4")], spec, stored };
 
 fn spec(json: &Json) -> Result<Spec> {
     if glm_blank::is(json) {

@@ -81,6 +81,7 @@ pub(super) fn spec(json: &Json) -> Result<Spec> {
         head: Some(Head::plain(true)),
         special,
         template: Template { ends, ..Template::default() },
+        name: "GLM".into(),
         objective: Some("blank infilling".into()),
         ..Spec::plain("glm", Architecture::Prefix, width)
     };

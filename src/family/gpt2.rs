@@ -10,7 +10,7 @@ use crate::spec::{Architecture, Head, Norm, Order, Spec, Stack, Template};
 use crate::weights::Stored;
 
 /// `model_type: "gpt2"`.
-pub const FAMILY: Family = Family { model_types: &["gpt2"], spec, stored };
+pub const FAMILY: Family = Family { model_types: &[("gpt2", "GPT-2")], spec, stored };
 
 const NAMES: &[Row] = &[
     ("token", "transformer.wte"),

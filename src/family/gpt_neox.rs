@@ -12,7 +12,7 @@ use crate::spec::{Architecture, Biases, Head, Norm, Order, Positions, Spec, Stac
 use crate::weights::Stored;
 
 /// `model_type: "gpt_neox"`.
-pub const FAMILY: Family = Family { model_types: &["gpt_neox"], spec, stored };
+pub const FAMILY: Family = Family { model_types: &[("gpt_neox", "GPT-NeoX")], spec, stored };
 
 const NAMES: &[Row] = &[
     ("token", "gpt_neox.embed_in"),

@@ -12,7 +12,7 @@ use crate::spec::{Architecture, Biases, Head, Norm, Order, Positions, Spec, Stac
 use crate::weights::Stored;
 
 /// `model_type: "llama"`: versions 1 to 3, and models of other makers that are the same.
-pub const FAMILY: Family = Family { model_types: &["llama"], spec, stored };
+pub const FAMILY: Family = Family { model_types: &[("llama", "LLaMA")], spec, stored };
 
 const NAMES: &[Row] = &[
     ("token", "model.embed_tokens"),

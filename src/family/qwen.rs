@@ -8,7 +8,8 @@ use crate::error::Result;
 use crate::spec::{Biases, Head, Spec};
 
 /// `model_type: "qwen2"` and `"qwen3"`.
-pub const FAMILY: Family = Family { model_types: &["qwen2", "qwen3"], spec, stored: llama::stored };
+pub const FAMILY: Family =
+    Family { model_types: &[("qwen2", "Qwen2"), ("qwen3", "Qwen3")], spec, stored: llama::stored };
 
 const WITHOUT_EFFECT: &[(&str, &[&str])] =
     &[("a window that is not in use", &["sliding_window", "max_window_layers"])];

@@ -11,8 +11,15 @@ use crate::spec::{Head, OutputHead, Positions, Spec};
 use crate::weights::Stored;
 
 /// `model_type: "roberta"` and those that differ from it in the vocabulary alone.
-pub const FAMILY: Family =
-    Family { model_types: &["roberta", "xlm-roberta", "camembert"], spec, stored };
+pub const FAMILY: Family = Family {
+    model_types: &[
+        ("roberta", "RoBERTa"),
+        ("xlm-roberta", "XLM-RoBERTa"),
+        ("camembert", "CamemBERT"),
+    ],
+    spec,
+    stored,
+};
 
 const NAMES: &[Row] = &[
     ("token", "roberta.embeddings.word_embeddings"),
@@ -66,6 +73,7 @@ fn spec(json: &Json) -> Result<Spec> {
     }
     if class == "ForSequenceClassification" {
         let (classes, pool) = (settings.classes()?, Some(Activation::Tanh));
+        spec.labels = settings.labels(classes);
         spec.output_heads = vec![OutputHead::Classes { classes, pool }];
         spec.objective = Some("classes".into());
     }

@@ -266,6 +266,13 @@ impl<'a> Settings<'a> {
         Ok(self.optional_count("num_labels")?.or(labels).unwrap_or(2))
     }
 
+    /// What the classes are called, where each of them has a name.
+    pub fn labels(&self, classes: usize) -> Vec<String> {
+        let named = self.get("id2label").and_then(Json::as_object);
+        let name = |class: usize| named?.get(&class.to_string())?.as_str().map(String::from);
+        (0..classes).map(name).collect::<Option<Vec<String>>>().unwrap_or_default()
+    }
+
     /// Refuses what nobody asked for; `without_effect` is this family's own list, each with a reason.
     pub fn finish(self, without_effect: &[(&str, &[&str])]) -> Result<()> {
         for (_, names) in WITHOUT_EFFECT.iter().chain(without_effect) {

@@ -13,7 +13,7 @@ use crate::spec::{
 use crate::weights::Stored;
 
 /// `model_type: "t5"` and `"mt5"`.
-pub const FAMILY: Family = Family { model_types: &["t5", "mt5"], spec, stored };
+pub const FAMILY: Family = Family { model_types: &[("t5", "T5"), ("mt5", "mT5")], spec, stored };
 
 const NAMES: &[Row] = &[
     ("token", "shared"),
@@ -101,6 +101,13 @@ fn spec(json: &Json) -> Result<Spec> {
     let tied = settings.flag_or("tie_word_embeddings", json["model_type"] == "t5")?;
     let scaled = settings.flag_or("scale_decoder_outputs", tied)?;
     let (special, ends) = settings.special()?;
+    let prefixes = prefixes(&settings);
+    // The first release was trained on these tasks. Files of version 1.1 name them as well, but it was
+    // trained to fill spans alone, and nothing tells it from what others made of it (FLAN).
+    let objective = match prefixes.is_empty() || gated {
+        true => "spans",
+        false => "text to text",
+    };
     let start = settings.id("decoder_start_token_id")?.or(special.pad).unwrap_or(0);
     let spec = Spec {
         vocabulary: settings.count("vocab_size")?,
@@ -116,13 +123,29 @@ fn spec(json: &Json) -> Result<Spec> {
             source: special.eos.iter().flat_map(|eos| [Slot::Source, Slot::Token(*eos)]).collect(),
             start: vec![start],
             ends,
+            prefixes,
             ..Template::default()
         },
-        objective: Some("text to text".into()),
+        objective: Some(objective.into()),
         ..Spec::plain("t5", Architecture::EncoderDecoder, width)
     };
     settings.finish(&[])?;
     Ok(spec)
+}
+
+/// The tasks that a config names, by what stands before their texts.
+fn prefixes(settings: &Settings<'_>) -> Vec<String> {
+    const LONGEST: usize = 100;
+    let tasks = settings.get("task_specific_params").and_then(Json::as_object);
+    let prefix = |task: &Json| task.get("prefix")?.as_str().map(String::from);
+    let mut prefixes: Vec<String> = Vec::new();
+    for prefix in tasks.into_iter().flat_map(|tasks| tasks.values()).filter_map(prefix) {
+        let fits = !prefix.trim().is_empty() && prefix.len() <= LONGEST;
+        if fits && !prefixes.contains(&prefix) {
+            prefixes.push(prefix);
+        }
+    }
+    prefixes
 }
 
 /// `relu` or `gated-gelu`: whether it is gated, and by what.

@@ -14,7 +14,7 @@ use crate::weights::Stored;
 
 /// `model_type: "unmasked"`.
 pub const FAMILY: Family = Family {
-    model_types: &["unmasked"],
+    model_types: &[("unmasked", "Unmasked")],
     spec,
     // Its tensors have our names; only the pair head stands at the top.
     stored: |_, name, _| Stored::plain(name.strip_prefix("output.").unwrap_or(name)),
@@ -243,9 +243,11 @@ fn spec(json: &Json) -> Result<Spec> {
             source: read,
             pair: slots(&config.template.pair)?,
             start,
-            blanks: Vec::new(),
-            ends: Vec::new(),
+            ..Template::default()
         },
+        name: String::new(),
+        labels: Vec::new(),
+        pretrained_as: None,
         objective: config.objective.map(|objective| objective.name),
         languages: config.languages.map(|languages| (languages.source, languages.target)),
     })

@@ -98,6 +98,7 @@ export class WasmEngine {
       width: 160, layers: { encoder: encoder || wired ? LAYERS : 0, decoder: encoder ? 0 : LAYERS }, heads: HEADS, kv_heads: HEADS,
       head_width: 40, feed_forward_width: 640, max_positions: LIMIT, activation: 'gelu', norm: 'layer', positions: 'learned',
       special: SPECIAL, output_heads: encoder ? ['tokens', 'pair'] : ['tokens'],
+      tasks: encoder ? [{ task: 'fill', trained: 'yes', pair: false }, { task: 'pair', trained: 'yes', pair: true }] : [{ task: 'translate', trained: 'yes', pair: false }],
       masks: encoder ? { encoder: 'full' } : wired ? { encoder: 'full', decoder: 'causal', cross: 'full' }
         : { decoder: this.architecture === 'prefix' ? 'prefix:N' : 'causal' },
       languages: { source: 'en', target: 'fr' }, objective: '', ledger: [],

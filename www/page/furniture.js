@@ -3,16 +3,20 @@
 import { familyOf } from '../models.js';
 import { make, makeSvg, part, reuse, setAttribute, setAttributes, setText } from '../views/dom.js';
 import { glyph } from '../views/glyph.js';
-import { ARCHITECTURES } from '../state.js';
 
-/** @param {Element} target @param {string[]} on */
-export function drawToggles(target, on, t) {
+/**
+ * A switch for each place of the stage.
+ * @param {Element} target
+ * @param {Array<{ place: string, architecture: string, name: string, on: boolean }>} places
+ */
+export function drawToggles(target, places, t) {
   setAttribute(target, 'aria-label', t('page.machines'));
-  reuse(target, ARCHITECTURES.length, (at) => make('button', { type: 'button', class: 'toggle', 'data-architecture': ARCHITECTURES[at] },
-    glyph(ARCHITECTURES[at]), make('span'))).forEach((button, at) => {
-    const name = t(`machine.${ARCHITECTURES[at]}`);
-    const pressed = on.includes(ARCHITECTURES[at]);
-    setAttributes(button, { 'aria-pressed': String(pressed), title: t(pressed ? 'machine.off' : 'machine.on', { name }) });
+  reuse(target, places.length, () => make('button', { type: 'button', class: 'toggle' }, make('i'), make('span'))).forEach((button, at) => {
+    const { place, architecture, name, on } = places[at];
+    if (button.dataset.architecture !== architecture) button.firstElementChild.replaceWith(glyph(architecture));
+    setAttributes(button, {
+      'data-architecture': architecture, 'data-place': place, 'aria-pressed': String(on), title: t(on ? 'machine.off' : 'machine.on', { name }),
+    });
     setText(button.lastElementChild, name);
   });
 }

@@ -1,21 +1,30 @@
 /**
- * The panel of open.html: a model from the hub, from an address, from files. What is opened takes the place of the
- * page's own machine of its architecture until it is put back.
+ * The panel of open.html: a model from the hub, from an address, from files. What is opened stands beside the page's own
+ * machine of its architecture until it is put back, and its card says what it is and what it can be asked for.
  */
 
 import { downloadFolder } from '../download.js';
 import { loadEngine } from '../engine.js';
 import { chosen, dropped, modelOf } from '../folder.js';
-import { placeOf } from '../hub.js';
+import { pinned, placeOf } from '../hub.js';
 import { bytesOf, deleteKept, keep, listKept, readKept } from '../kept.js';
+import { CARD, licenceOf, readCard } from '../licence.js';
 import { make, reuse, setAttribute, setAttributes, setText, targetOf } from '../views/dom.js';
+import { Card } from './card.js';
 
 /**
  * @typedef {object} Page   what the panel needs of the page
  * @property {(key: string, values?: object) => string} t
  * @property {'auto'|'webgpu'|'cpu'} device
- * @property {(architecture: string, files: File[]|null) => import('../element.js').UnmaskedDemo|null} show
+ * @property {(architecture: string, model: Opened|null) => import('../element.js').UnmaskedDemo|null} show
+ * @property {() => void} asked
  * @property {(drawn: () => void) => void} onLanguage
+ *
+ * @typedef {object} Opened   a model as the page needs it
+ * @property {string} family   as people call it
+ * @property {File[]} files
+ * @property {(text: string|null) => object} attributes   of its element; `text`: what everybody reads
+ * @property {(words: number[]) => void} blanked   words were blanked by hand
  */
 
 const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
@@ -30,7 +39,7 @@ export class Opener {
   #work = { phase: 'idle', name: '', loaded: 0, total: 0 };
   /** What is said below the field: a key with its values, or an error. @type {{ key?: string, values?: object, error?: any }|null} */
   #told = null;
-  /** What stands in place of the page's own machines. @type {Map<string, string>} architecture -> name */
+  /** What stands beside the page's own machines. @type {Map<string, Card>} by architecture */
   #opened = new Map();
   /** @type {import('../kept.js').Kept[]} */
   #kept = [];
@@ -46,7 +55,7 @@ export class Opener {
   }
 
   #wire() {
-    const { form, address, cancel, files, folder, chooseFiles, chooseFolder, kept, opened } = this.#parts;
+    const { form, address, cancel, files, folder, chooseFiles, chooseFolder, kept } = this.#parts;
     form.addEventListener('submit', (event) => {
       event.preventDefault();
       this.#openAddress(address.value);
@@ -65,14 +74,6 @@ export class Opener {
       const { action, source } = targetOf(event).dataset;
       if (action === 'open') { address.value = source; this.#openAddress(source); }
       if (action === 'delete') this.#delete(source);
-    });
-    opened.addEventListener('click', (event) => {
-      const { architecture } = targetOf(event).dataset;
-      if (!architecture) return;
-      this.#opened.delete(architecture);
-      this.#page.show(architecture, null);
-      this.#draw();
-      address.focus();
     });
     this.#wireDrop();
   }
@@ -104,10 +105,13 @@ export class Opener {
       this.#work = { phase: 'loading', name: place.source, loaded: 0, total: 0 };
       this.#draw();
       if (kept) return this.#enter(place.source, kept, signal);
+      const token = this.#parts.token.value.trim() || undefined;
       const { files, commit } = await downloadFolder(place, {
-        signal, token: this.#parts.token.value.trim() || undefined,
+        signal, token,
         onProgress: ({ loaded, total }) => { Object.assign(this.#work, { loaded, total }); this.#drawWork(); },
       });
+      const card = await readCard(pinned(place, commit), { token, signal });
+      if (card) files.push(card);
       const name = await this.#enter(place.source, files, signal);
       // What the engine refused is not worth its room.
       if (!await keep(place.source, commit, files)) this.#told = { key: 'open.room', values: { name } };
@@ -142,19 +146,35 @@ export class Opener {
   }
 
   /** The engine says what the files are; the machine of that architecture shows them. */
-  async #enter(name, files, signal) {
+  async #enter(name, all, signal) {
     this.#work = { ...this.#work, phase: 'preparing', name };
     this.#draw();
+    const licence = await licenceOf(all);
+    const files = all.filter((file) => file.name !== CARD);
     const engine = await loadEngine(files, { device: this.#page.device, signal });
     if (signal.aborted) engine.free();
     signal.throwIfAborted();
-    const { architecture } = engine.describe();
-    const demo = this.#page.show(architecture, files);
+    const description = engine.describe();
+    const { architecture } = description;
+    const card = new Card({ name, description, licence, changed: () => { this.#page.asked(); this.#draw(); }, closed: () => this.#close(architecture) });
+    const demo = this.#page.show(architecture, {
+      family: description.name, files, attributes: (text) => card.attributes(text), blanked: (words) => { card.words = words; },
+    });
     // The machine holds the same engine from here on; while it is off or out of sight nobody does.
     for (const event of ['unmasked-ready', 'unmasked-error']) demo?.addEventListener(event, () => engine.free(), { once: true });
-    this.#opened.set(architecture, name);
+    this.#opened.get(architecture)?.node.remove();
+    this.#opened.set(architecture, card);
+    this.#parts.opened.append(card.node);
     this.#told = { key: 'open.done', values: { name, machine: this.#page.t(`machine.${architecture}`) } };
     return name;
+  }
+
+  #close(architecture) {
+    this.#opened.get(architecture)?.node.remove();
+    this.#opened.delete(architecture);
+    this.#page.show(architecture, null);
+    this.#draw();
+    this.#parts.address.focus();
   }
 
   async #delete(source) {
@@ -190,14 +210,7 @@ export class Opener {
     this.#drawWork();
     this.#drawTold();
     setAttribute(opened, 'hidden', this.#opened.size === 0);
-    const models = [...this.#opened];
-    reuse(opened, models.length, () => make('li', {}, make('span'), make('button', { type: 'button', class: 'plain' }))).forEach((line, at) => {
-      const [architecture, name] = models[at];
-      const machine = t(`machine.${architecture}`);
-      setText(line.children[0], t('open.opened', { name, machine }));
-      setText(line.children[1], t('open.back'));
-      setAttributes(line.children[1], { 'data-architecture': architecture, 'aria-label': t('open.back.label', { machine }) });
-    });
+    for (const card of this.#opened.values()) card.draw(t);
     this.#drawKept();
   }
 
@@ -267,13 +280,13 @@ function build(panel) {
   const work = make('div', { class: 'work', hidden: true }, bar, amount, cancel);
   const told = make('p', { class: 'told', role: 'status' });
   const wrong = make('p', { class: 'wrong', role: 'alert', dir: 'auto' });
-  const opened = make('ul', { class: 'opened', hidden: true });
+  const opened = make('div', { class: 'opened', hidden: true });
   const keptSummary = make('summary');
   const keptHint = make('p');
   const kept = make('ul', { class: 'kept' });
   const keptBox = make('details', { class: 'keeping', hidden: true }, keptSummary, keptHint, kept);
   panel.append(make('div', { class: 'ways' }, title, form, make('div', { class: 'local' }, chooseFiles, chooseFolder, files, folder)),
-    hint, work, told, wrong, opened, make('div', { class: 'more' }, tokenBox, keptBox));
+    hint, work, told, wrong, make('div', { class: 'more' }, tokenBox, keptBox), opened);
   panel.hidden = false;
   return { panel, title, hint, address, open, form, chooseFiles, chooseFolder, files, folder, tokenSummary, tokenLabel, token, tokenHint, bar, amount, cancel, work, told, wrong, opened, keptBox, keptSummary, keptHint, kept };
 }

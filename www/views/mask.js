@@ -13,23 +13,28 @@ import { LEVELS, cellPath, cellPaths, keyPath, layout, rowPath } from './matrix.
 import { showPieces } from '../pieces.js';
 
 const SMALL_GAP = 12;
+const SMALLEST_GAP = 4;
 
 /** @param {Element} target @param {Drawn} frame */
 export function draw(target, frame) {
   const { view } = frame;
   const many = view.head === 'all';
   const heads = many ? Array.from({ length: Math.max(1, frame.heads) }, (_, head) => head) : [view.head];
-  setAttribute(target, 'data-many', many);
+  setAttributes(target, { 'data-many': many, 'data-columns': many ? columnsOf(frame.heads) : null });
   const figures = reuse(target, heads.length, () => make('figure', { class: 'matrix' }));
   const room = roomOf(frame);
   figures.forEach((figure, at) => drawFigure(figure, frame, layout(frame, room), heads[at], many));
 }
 
+/** Small matrices stand side by side: more of them where there are more heads, so that all fit on a screen. */
+const columnsOf = (heads) => (heads <= 4 ? 2 : heads <= 12 ? 3 : heads <= 32 ? 6 : 8);
+
 /** The room one matrix has; the element asks too, to find the cell under the pointer. */
 export function roomOf({ view, heads }) {
   if (view.head !== 'all') return { width: view.width, height: view.height };
-  const columns = heads > 4 ? 3 : 2;
-  const width = (view.width - SMALL_GAP * (columns - 1)) / columns;
+  const columns = columnsOf(heads);
+  const gap = columns > 3 ? SMALLEST_GAP : SMALL_GAP;
+  const width = (view.width - gap * (columns - 1)) / columns;
   return { width, height: width, bare: true };
 }
 
@@ -58,7 +63,7 @@ function drawFigure(figure, frame, plan, head, many) {
   drawNumbers(svg, frame, plan, head, many);
   const caption = part(figure, 'head-name', () => make('figcaption', {}, make('span'), make('b')));
   setAttribute(caption, 'hidden', !many);
-  setText(caption.firstElementChild, many ? view.t('head.number', { n: head + 1 }) : '');
+  setText(caption.firstElementChild, !many ? '' : columnsOf(frame.heads) > 3 ? head + 1 : view.t('head.number', { n: head + 1 }));
   setText(caption.lastElementChild, many && view.cell ? numberOf(frame, view.cell, head) : '');
   setAttribute(figure, 'data-head', many ? head : null);
   drawTooltip(figure, frame, plan, many ? null : head);

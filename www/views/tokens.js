@@ -50,11 +50,12 @@ function drawChip(chip, frame, { token, shown, at, stack, tokens, sight, spaced 
     'data-state': token.state, 'data-kind': shown.kind, 'data-position': at, 'data-stack': stack,
     'data-joined': joined, 'data-forced': token.forced,
     'data-first-answer': token.state !== 'source' && at > 0 && frame.architecture !== 'encoder-decoder' && at === frame.sourceLength && frame.target.length > 0,
+    'data-doubted': stack === 'encoder' && (frame.verdict?.replaced?.[at] ?? 0) > 0 && token.state !== 'special',
     'data-now': current !== null && current.stack === stack && current.row === at,
     'data-sight': sight ? sight.at(at) : null, 'data-looks-back': sight ? sight.looksBack(at) : false,
     title: shown.detail || null,
     'aria-pressed': canBlank ? String(blank || token.state === 'filled') : null,
-    'aria-label': view.t(`token.${token.state}.label`, { piece }),
+    'aria-label': view.t(stack === 'encoder' && frame.verdict?.replaced?.[at] > 0 && token.state !== 'special' ? 'token.doubted.label' : `token.${token.state}.label`, { piece }),
   });
   setVariable(chip, '--strength', sight ? sight.strength(at).toFixed(3) : '0');
   setVariable(chip, '--back', sight ? sight.back(at).toFixed(3) : '0');
