@@ -144,11 +144,41 @@ fn forward_equals_reference(name: &str) -> Case {
                 }
             }
         }
+        let report = device.report();
         if std::env::var("UNMASKED_ERRORS").is_ok() {
-            let backend = &device.report().backend;
+            let backend = &report.backend;
             println!("worst on {backend}: {name}: {logits_apart:.1e} {attention_apart:.1e}");
         }
+        // What hardware rounds otherwise is not what README speaks of; the bounds above hold for it.
+        if is_cpu(device) || report.software {
+            let (logits, attention) = readme(&engine.spec.name);
+            let holds = |measured: f32, stated: f32| rounded(measured) <= stated;
+            assert!(holds(logits_apart, logits), "README: logits {logits}, here {logits_apart:.1e}");
+            assert!(
+                holds(attention_apart, attention),
+                "README: attention {attention}, here {attention_apart:.1e}"
+            );
+        }
     })
+}
+
+/// As the table writes it, with two digits.
+fn rounded(error: f32) -> f32 {
+    format!("{error:.1e}").parse().unwrap()
+}
+
+/// The errors that README's table states of a family: of logits and of attention.
+fn readme(family: &str) -> (f32, f32) {
+    let text = include_str!("../README.md");
+    let table = text.lines().skip_while(|line| !line.starts_with("| family |"));
+    let rows = table.take_while(|line| line.starts_with('|'));
+    let cells = |row: &str| -> Vec<String> {
+        row.trim_matches('|').split('|').map(|cell| cell.trim().to_string()).collect()
+    };
+    let row = rows.map(cells).find(|row| row[0].split(", ").any(|name| name == family));
+    let row = row.unwrap_or_else(|| panic!("README's table has no row of {family}"));
+    let number = |at: usize| row[at].parse().unwrap_or_else(|_| panic!("{family}: {}", row[at]));
+    (number(4), number(5))
 }
 
 fn greedy_equals_reference(name: &str) -> Case {

@@ -99,8 +99,10 @@ const places = () => ARCHITECTURES.flatMap((architecture) => {
   const model = opened.get(architecture);
   return model ? [{ place: `${PLACE_OF_OPENED}${architecture}`, architecture, model, on: model.on }, own] : [own];
 });
+/** The model from elsewhere at a place; none at those of the page's own machines. */
+const modelAt = (place) => (place.startsWith(PLACE_OF_OPENED) ? opened.get(place.slice(PLACE_OF_OPENED.length)) : undefined);
 /** What a place is called: by its model where that is from elsewhere. */
-const nameOf = (place) => opened.get(place.replace(PLACE_OF_OPENED, ''))?.family ?? t(`machine.${place}`);
+const nameOf = (place) => modelAt(place)?.family ?? t(`machine.${place}`);
 const textNow = () => state.text ?? examplesOf(models, familyNow())[0] ?? '';
 const familyNow = () => state.family || (models[0] ? familyOf(models[0]) : '');
 
@@ -158,8 +160,9 @@ function used(place, detail) {
 
 /** Blanks of a model from elsewhere are its own: it may read another sentence. */
 function blanked(place, blanks) {
-  if (!place.startsWith(PLACE_OF_OPENED)) { change({ blanks }); return; }
-  opened.get(place.slice(PLACE_OF_OPENED.length))?.blanked(blanks);
+  const model = modelAt(place);
+  if (!model) { change({ blanks }); return; }
+  model.blanked(blanks);
   clock.restart();
   arrange();
 }
@@ -275,7 +278,7 @@ function wirePage() {
   toggles.addEventListener('click', (event) => {
     const { architecture, place } = targetOf(event).closest('.toggle')?.dataset ?? {};
     if (!architecture) return;
-    const model = place === architecture ? null : opened.get(architecture);
+    const model = modelAt(place);
     if (model) { model.on = !model.on; clock.pause(); arrange(); return; }
     const now = on();
     change({ on: ARCHITECTURES.filter((name) => (name === architecture) !== now.includes(name)) });

@@ -66,13 +66,16 @@ function drawHead(parts, drawn) {
   setIcon(parts.enlarge, enlarged ? 'shrink' : 'enlarge');
 }
 
+/** The architecture whose own mask a rule is, so that its words tell it. */
+const RULES = { full: 'encoder', causal: 'causal', prefix: 'prefix' };
+
 /** Mask, objective, wiring: the three things in which the machines differ. */
-function drawAbout(target, { t, show, model, architecture }) {
+function drawAbout(target, { t, show, model, rule, architecture }) {
   setAttribute(target, 'hidden', !show.has('about'));
   const names = ['mask', 'objective', 'wiring'];
   reuse(target, names.length, () => make('div', {}, make('dt'), make('dd'))).forEach((line, at) => {
     setText(line.firstElementChild, t(`about.${names[at]}`));
-    const own = names[at] === 'objective' && model?.objective ? `objective.${model.objective}` : '';
+    const own = { mask: rule ? `machine.${RULES[rule]}.mask` : '', objective: model?.objective ? `objective.${model.objective}` : '', wiring: '' }[names[at]];
     setText(line.lastElementChild, t(own || `machine.${architecture}.${names[at]}`));
   });
 }

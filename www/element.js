@@ -260,7 +260,7 @@ export class UnmaskedDemo extends HTMLElement {
     const { t: words, ...view } = frame?.view ?? {};
     const shown = frame && [this.#generation, machine.forks, frame.position, frame.waiting, frame.settled, roomFor(frame.length, frame.ended), frame.cutText];
     return JSON.stringify([machine.phase, machine.progress, machine.error?.message, machine.device, machine.notice, machine.blanked, machine.verdict, shown, view, controls,
-      drawn.lang, drawn.missing, drawn.wanted, drawn.architecture, [...drawn.show], drawn.enlargeable, drawn.enlarged]);
+      drawn.lang, drawn.rule, drawn.missing, drawn.wanted, drawn.architecture, [...drawn.show], drawn.enlargeable, drawn.enlarged]);
   }
 
   /** Everything the views need, as one plain object. */
@@ -285,6 +285,7 @@ export class UnmaskedDemo extends HTMLElement {
     return {
       frame, t, lang, machine, missing: this.#missing, wanted: this.#wanted, architecture: description?.architecture ?? base?.architecture ?? this.#architecture,
       model: description && !isOwn(description) ? { name: description.name, objective: description.objective } : null,
+      rule: this.#machine.settings?.rule ?? null,
       parameters: description?.parameters ?? timeline?.header.model?.parameters ?? 0,
       show: new Set((this.getAttribute('view') || 'title about tokens mask candidates stats').split(/\s+/)),
       enlargeable: this.hasAttribute('enlargeable'), enlarged: this.hasAttribute('enlarged'),

@@ -23,17 +23,21 @@ function bytesOf(bytes) {
   return bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.max(1, Math.round(bytes / 1e3))} kB`;
 }
 
+/** Its stacks in the order in which a text passes them. @param {Description} description @returns {Array<[string, Stack]>} */
+const stacksOf = ({ stacks }) => ['encoder', 'decoder'].flatMap((site) => (stacks[site] ? [/** @type {[string, Stack]} */ ([site, stacks[site]])] : []));
+
 /** Once where both stacks agree, else each with its name. @param {Description} description @param {(stack: Stack) => string} say */
-function both({ stacks }, say, t) {
-  const said = Object.entries(stacks).map(([site, stack]) => [site, say(stack)]);
+function both(description, say, t) {
+  const said = stacksOf(description).map(([site, stack]) => [site, say(stack)]);
   if (said.every(([, text]) => text === said[0][1])) return said[0][1];
   return said.map(([site, text]) => t('fact.of', { site: t(`block.${site}`), text })).join('; ');
 }
 
 /** In a line: parameters, layers, heads. @param {Description} description */
 export function shortOf(description, t) {
-  const layers = Object.values(description.stacks).map((stack) => stack.layers).join(' + ');
-  const heads = [...new Set(Object.values(description.stacks).map((stack) => stack.heads))].join(' + ');
+  const stacks = stacksOf(description).map(([, stack]) => stack);
+  const layers = stacks.map((stack) => stack.layers).join(' + ');
+  const heads = [...new Set(stacks.map((stack) => stack.heads))].join(' + ');
   return t('fact.short', { parameters: amount(description.parameters, t), layers, heads });
 }
 
@@ -56,14 +60,15 @@ function positionsOf({ positions, head_width: width }, t) {
  * @returns {Array<[string, string]>} what, and what it is
  */
 export function factsOf(description, licence, t) {
-  const { stacks, stored, tasks } = description;
-  const all = Object.values(stacks);
+  const { stored, tasks } = description;
+  const stacks = stacksOf(description);
+  const all = stacks.map(([, stack]) => stack);
   const can = tasks.filter(({ trained }) => trained === 'yes').map(({ task }) => t(`task.${task}`));
   const some = (which) => tasks.filter(({ trained }) => trained === which).map(({ task }) => t(`task.${task}`)).join(t('fact.comma'));
   const list = [
     ['family', `${description.name} (${description.family})`],
     ['parameters', amount(description.parameters, t)],
-    ['layers', Object.keys(stacks).length > 1 ? Object.entries(stacks).map(([site, stack]) => t('fact.of', { site: t(`block.${site}`), text: layersOf(stack, t) })).join('; ') : layersOf(all[0], t)],
+    ['layers', stacks.length > 1 ? stacks.map(([site, stack]) => t('fact.of', { site: t(`block.${site}`), text: layersOf(stack, t) })).join('; ') : layersOf(all[0], t)],
     ['heads', both(description, ({ heads, head_width: width }) => t('fact.heads.of', { n: heads, width }), t)],
     ['kv', all.some((stack) => stack.kv_heads !== stack.heads) ? both(description, ({ kv_heads: n }) => String(n), t) : ''],
     ['width', both(description, (stack) => t('fact.width.inner', { width: description.width, inner: stack.feed_forward_width }), t)],

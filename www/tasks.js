@@ -49,7 +49,8 @@ export function attributesOf(description, choice, pageText) {
   const task = description.tasks[choice.at];
   const own = choice.text.trim() === '' ? pageText : choice.text;
   const pair = task.pair && choice.second.trim() !== '' ? choice.second : null;
-  const blanks = task.task !== 'fill' ? '' : choice.words?.join(' ') ?? null;
+  // Nothing is blanked unasked where something else than filling is asked for.
+  const blanks = choice.words?.join(' ') ?? (task.task === 'fill' ? null : '');
   return {
     text: own === null ? null : withBlank(`${own.trim() && choice.prefix}${own}`, task.blanks ?? [], choice.blank),
     pair, blanks: description.architecture === 'encoder' ? blanks : null,

@@ -27,6 +27,7 @@ const READABLE = 'etag, x-repo-commit, content-range';
  * @property {boolean} [slow] the weights come in small pieces, with pauses
  * @property {boolean} [mute] headers that a foreign page may not read, as with many stores
  * @property {string[]} [without] files that are not there
+ * @property {string} [card] what its README.md says; none without it
  */
 
 /** @param {Record<string, Manner>} models by `owner/name` @param {{ secure?: boolean }} [options] */
@@ -103,6 +104,7 @@ function preflight(request, response) {
 
 function bodyOf(model, file) {
   if (model.without?.includes(file)) return null;
+  if (file === 'README.md') return model.card === undefined ? null : Buffer.from(model.card);
   try {
     return readFileSync(join(FAMILIES, model.family ?? 'gpt2', file));
   } catch {

@@ -9,8 +9,11 @@ export async function open(page, state = '') {
   await expect(page.locator('html')).toHaveAttribute('data-ready', 'true');
 }
 
-/** The element of one architecture. */
-export const machine = (page, architecture) => page.locator(`unmasked-demo[architecture="${architecture}"]`);
+/** The element of one architecture: the page's own machine. */
+export const machine = (page, architecture) => page.locator(`unmasked-demo[architecture="${architecture}"]:not([data-place^="opened"])`);
+
+/** The element of a model from elsewhere, which stands beside that machine. */
+export const opened = (page, architecture) => page.locator(`unmasked-demo[data-place="opened ${architecture}"]`);
 
 /** What a machine is at: idle, loading, empty, running, done, error. */
 export const phase = (element) => element.evaluate((demo) => demo.phase);

@@ -25,11 +25,21 @@ const run = (hash, step = 'g') => async (page, show) => {
 /** Keeps a file back: nothing of it comes while the state is looked at. */
 const held = (page, pattern) => page.route(pattern, () => {});
 
-/** A model of somebody's own in place of the page's, and an address that cannot be followed. */
+/** Models of somebody's own beside the page's: small checkpoints of the tests. */
+const openModels = (...names) => async (page, show) => {
+  await show(text('w5 w7 w9 w4 w6'), '/open.html');
+  for (const name of names) {
+    await page.locator('[data-choose="folder"]').setInputFiles(fileURLToPath(new URL(`../golden/families/${name}`, import.meta.url)));
+    await expect(page.locator('#open .told')).toContainText(`${name} is open`);
+  }
+  await done(page);
+};
+
+/** A model of somebody's own beside the page's, and an address that cannot be followed. */
 async function openModel(page, show) {
   await show(text(SENTENCE), '/open.html');
   await page.locator('[data-choose="folder"]').setInputFiles(fileURLToPath(new URL('../golden/families/gpt2', import.meta.url)));
-  await expect(page.locator('#open .opened li')).toHaveCount(1);
+  await expect(page.locator('#open .card')).toHaveCount(1);
   await done(page);
   for (const summary of await page.locator('#open .token summary').all()) await summary.click();
   await page.locator('#address').fill('hub:a model');
@@ -114,6 +124,22 @@ export const STATES = [
     await page.locator('#help').click();
   } },
   { name: 'opening a model', size: DESKTOP, bring: openModel },
+  { name: 'a BERT and a LLaMA beside the quartet', size: DESKTOP, bring: openModels('bert-pretraining', 'llama') },
+  { name: 'a BERT compares, under a mask of another', size: DESKTOP, bring: async (page, show) => {
+    await openModels('bert-pretraining')(page, show);
+    const card = page.locator('#open .card');
+    await card.locator('[data-choice="at"]').selectOption('1');
+    await card.locator('[data-choice="second"]').fill('w8 w9');
+    await card.locator('[data-choice="rule"]').selectOption('causal');
+    await expect(card.locator('.notes p')).toHaveCount(2);
+    await done(page);
+  } },
+  { name: 'a T5 beside all four', similar: true, size: PROJECTOR, bring: async (page, show) => {
+    await openModels('t5')(page, show);
+    for (const name of ['encoder', 'causal', 'prefix']) await page.locator(`.toggle[data-place="${name}"]`).click();
+    await done(page);
+  } },
+  { name: 'phone, a GLM', size: PHONE, bring: openModels('glm-blank') },
   { name: 'phone, opening a model', similar: true, size: PHONE, bring: openModel },
   { name: 'phone', size: PHONE, bring: run(text(SENTENCE)) },
   { name: 'phone, all heads', similar: true, size: PHONE, bring: run(`head=all&on=prefix&${text(SENTENCE)}`) },

@@ -120,7 +120,7 @@ pub fn random(spec: Spec, device: &Device, seed: u64) -> Engine {
         words.join(",")
     );
     let tokenizer = Tokenizer::open(json.as_bytes(), spec.vocabulary, spec.special).unwrap();
-    Engine { device, spec, transformer, tokenizer, weights }
+    Engine { device, spec, transformer, tokenizer, weights, stored: Default::default() }
 }
 
 /// Watches these, everywhere.

@@ -33,7 +33,7 @@ const facts = (description, licence = '') => Object.fromEntries(factsOf(descript
 
 test('a card says what the description says', () => {
   assert.deepEqual(facts(bert, 'apache-2.0'), {
-    Family: 'BERT (bert)', Parameters: '110.1 million', Layers: '12', Heads: '12 of 64 columns', Width: '768, inside the feed-forward 3072',
+    Family: 'BERT (bert)', Parameters: '110.1 million', Layers: '12', Heads: '12, 64 columns each', Width: '768, inside the feed-forward 3072',
     'Feed-forward': 'GELU', Positions: 'learned; up to 512', Norm: 'LayerNorm after each part', 'Output matrix': 'the token table (tied)',
     Vocabulary: '30522', 'Stored as': 'f32, 440.4 MB', Licence: 'apache-2.0', 'Trained for': 'fill blanks, compare two sentences',
   });
@@ -45,7 +45,7 @@ test('a card says what the description says', () => {
   assert.equal(own['Not trained for'], 'translate');
   const two = facts(t5);
   assert.equal(two.Layers, 'encoder 6; decoder 8');
-  assert.equal(two.Heads, 'encoder 12 of 64 columns; decoder 16 of 64 columns');
+  assert.equal(two.Heads, 'encoder 12, 64 columns each; decoder 16, 64 columns each');
   assert.equal(facts({ ...bert, stacks: { encoder: { ...stack, distinct_layers: 1 } } }).Layers, '12, of 1 kinds of weights');
   assert.equal(facts({ ...bert, stored: { formats: ['F16', 'I8'], bytes: 2100 } })['Output matrix'], 'none');
   assert.equal(headsOf({ ...t5 }), 16);

@@ -205,7 +205,7 @@ test('of what was chosen, the outermost folder with a config is the model', () =
   const folder = modelOf(found('gpt2/config.json', 'gpt2/model.safetensors', 'gpt2/README.md', 'gpt2/onnx/config.json', 'gpt2/onnx/vocab.json'));
   assert.equal(folder.name, 'gpt2');
   assert.deepEqual(names(folder), ['config.json', 'model.safetensors', 'README.md']);
-  assert.deepEqual(names(modelOf(found('config.json', 'model.safetensors'))), ['config.json', 'model.safetensors', 'README.md']);
+  assert.deepEqual(names(modelOf(found('config.json', 'model.safetensors'))), ['config.json', 'model.safetensors']);
   assert.deepEqual(names(modelOf(found('a/b/config.json', 'a/b/vocab.txt', 'a/vocab.txt'))), ['config.json', 'vocab.txt']);
   assert.deepEqual(modelOf(found('model.safetensors')).files, []);
 });

@@ -319,7 +319,7 @@ export default {
   'fact.million': '{n} million',
   'fact.thousand': '{n} thousand',
   'fact.layers.shared': '{n}, of {of} kinds of weights',
-  'fact.heads.of': '{n} of {width} columns',
+  'fact.heads.of': '{n}, {width} columns each',
   'fact.width.inner': '{width}, inside the feed-forward {inner}',
   'fact.plain': '{activation}',
   'fact.gated': '{activation}, gated',

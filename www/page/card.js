@@ -8,8 +8,8 @@ import { NEW_TOKENS, attributesOf, detailsOf, firstChoice, notesOf, rulesOf, tra
 import { drawChoice } from '../views/controls.js';
 import { make, reuse, setAttribute, setAttributes, setText, targetOf } from '../views/dom.js';
 
-/** Wide enough for the whole card beside what it is about. */
-const ROOMY = '(min-width: 60rem)';
+/** Large enough for the whole card and the machines below it. */
+const ROOMY = '(min-width: 60rem) and (min-height: 60rem)';
 const NUMBERS = ['at', 'max'];
 
 export class Card {

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test } from '@playwright/test';
 import { COMMIT, startHub } from '../hub.js';
-import { done, machine, open } from '../machines.js';
+import { done, machine, open, opened } from '../machines.js';
 import { foreign, watch } from '../watch.js';
 
 const FAMILIES = fileURLToPath(new URL('../../golden/families/', import.meta.url));
@@ -52,7 +52,7 @@ for (const [name, architecture] of Object.entries(FAMILY_OF)) {
     await ask(page, `hub:owner/${name}`);
     await expect(told(page)).toContainText(`hub:owner/${name} is open`);
     await done(page);
-    const demo = machine(page, architecture);
+    const demo = opened(page, architecture);
     const { description, tokens } = await demo.evaluate((element) => ({ description: element.description, tokens: element.timeline.header.tokens.length }));
     expect(description.architecture).toBe(architecture);
     expect(description.family).toContain(family);
@@ -167,7 +167,7 @@ test('files, a folder, and what is dropped open as well; other files are not rea
   await expect(told(page)).toContainText('your files is open: Causal decoder');
   await panel(page).locator('[data-choose="folder"]').setInputFiles(`${FAMILIES}bert`);
   await expect(told(page)).toContainText('bert is open: Encoder-only');
-  await expect(panel(page).locator('.opened li')).toHaveCount(2);
+  await expect(panel(page).locator('.card')).toHaveCount(2);
 
   const files = ['config.json', 'tokenizer.json', 'model.safetensors'].map((name) => [name, readFileSync(`${FAMILIES}t5/${name}`).toString('base64')]);
   const data = await page.evaluateHandle((all) => {
@@ -186,9 +186,9 @@ test('files, a folder, and what is dropped open as well; other files are not rea
   await expect(wrong(page)).toContainText('config.json');
   await panel(page).locator('[data-choose="files"]').setInputFiles(['bert/config.json', 'gpt2/model.safetensors', 'gpt2/tokenizer.json'].map((path) => FAMILIES + path));
   await expect(wrong(page)).toContainText('does not open');
-  // The page's own model is put back.
-  await panel(page).locator('.opened button').first().click();
-  await expect(panel(page).locator('.opened li')).toHaveCount(2);
+  // The first one leaves the page.
+  await panel(page).locator('.card header button').first().click();
+  await expect(panel(page).locator('.card')).toHaveCount(2);
   await done(page);
   expect(hub.asked).toEqual([]);
 });
@@ -204,7 +204,7 @@ test('open.html asks for what it is told to and nothing else; index.html asks no
   await done(page);
   const asked = new Set(foreign(seen.requests, origin));
   const folder = `${hub.url}owner/gpt2/resolve/`;
-  expect(asked).toEqual(new Set([`${folder}main/config.json`, ...['tokenizer.json', 'model.safetensors.index.json', 'model.safetensors'].map((name) => `${folder}${COMMIT}/${name}`), `${hub.store}owner/gpt2/model.safetensors`]));
+  expect(asked).toEqual(new Set([`${folder}main/config.json`, ...['tokenizer.json', 'model.safetensors.index.json', 'model.safetensors', 'README.md'].map((name) => `${folder}${COMMIT}/${name}`), `${hub.store}owner/gpt2/model.safetensors`]));
 
   const before = hub.asked.length;
   await open(page, 'lang=en&device=cpu&on=causal');
@@ -245,9 +245,9 @@ test('axe finds nothing in the panel, and the keyboard reaches all of it', async
 
   await page.locator('#address').focus();
   const passed = [];
-  for (let presses = 0; presses < 9; presses += 1) {
+  for (let presses = 0; presses < 8; presses += 1) {
     await page.keyboard.press('Tab');
     passed.push(await page.evaluate(() => document.activeElement?.textContent || document.activeElement?.getAttribute('type') || ''));
   }
-  expect(passed).toEqual(['Open', 'Choose files', 'Choose a folder', 'Put back', 'Access token', 'password', expect.stringContaining('Kept in this browser'), 'hub:owner/gpt2', 'Delete']);
+  expect(passed).toEqual(['Open', 'Choose files', 'Choose a folder', 'Access token', 'password', expect.stringContaining('Kept in this browser'), 'hub:owner/gpt2', 'Delete']);
 });
