@@ -75,7 +75,7 @@ function drawAbout(target, { t, show, model, rule, architecture }) {
   const names = ['mask', 'objective', 'wiring'];
   reuse(target, names.length, () => make('div', {}, make('dt'), make('dd'))).forEach((line, at) => {
     setText(line.firstElementChild, t(`about.${names[at]}`));
-    const own = { mask: rule ? `machine.${RULES[rule]}.mask` : '', objective: model?.objective ? `objective.${model.objective}` : '', wiring: '' }[names[at]];
+    const own = { mask: rule ? `machine.${RULES[rule]}.mask` : '', objective: model?.objective ? `objective.${model.objective}` : '', wiring: model && architecture === 'encoder' && !model.fills ? 'about.reads' : '' }[names[at]];
     setText(line.lastElementChild, t(own || `machine.${architecture}.${names[at]}`));
   });
 }

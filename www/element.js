@@ -284,7 +284,7 @@ export class UnmaskedDemo extends HTMLElement {
     } : null;
     return {
       frame, t, lang, machine, missing: this.#missing, wanted: this.#wanted, architecture: description?.architecture ?? base?.architecture ?? this.#architecture,
-      model: description && !isOwn(description) ? { name: description.name, objective: description.objective } : null,
+      model: description && !isOwn(description) ? { name: description.name, objective: description.objective, fills: machine.fills } : null,
       rule: this.#machine.settings?.rule ?? null,
       parameters: description?.parameters ?? timeline?.header.model?.parameters ?? 0,
       show: new Set((this.getAttribute('view') || 'title about tokens mask candidates stats').split(/\s+/)),

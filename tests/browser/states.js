@@ -26,8 +26,8 @@ const run = (hash, step = 'g') => async (page, show) => {
 const held = (page, pattern) => page.route(pattern, () => {});
 
 /** Models of somebody's own beside the page's: small checkpoints of the tests. */
-const openModels = (...names) => async (page, show) => {
-  await show(text('w5 w7 w9 w4 w6'), '/open.html');
+const openModels = (names, settings = '') => async (page, show) => {
+  await show(`${settings}${text('w5 w7 w9 w4 w6')}`, '/open.html');
   for (const name of names) {
     await page.locator('[data-choose="folder"]').setInputFiles(fileURLToPath(new URL(`../golden/families/${name}`, import.meta.url)));
     await expect(page.locator('#open .told')).toContainText(`${name} is open`);
@@ -36,8 +36,8 @@ const openModels = (...names) => async (page, show) => {
 };
 
 /** A model of somebody's own beside the page's, and an address that cannot be followed. */
-async function openModel(page, show) {
-  await show(text(SENTENCE), '/open.html');
+const openModel = (settings = '') => async (page, show) => {
+  await show(`${settings}${text(SENTENCE)}`, '/open.html');
   await page.locator('[data-choose="folder"]').setInputFiles(fileURLToPath(new URL('../golden/families/gpt2', import.meta.url)));
   await expect(page.locator('#open .card')).toHaveCount(1);
   await done(page);
@@ -45,7 +45,7 @@ async function openModel(page, show) {
   await page.locator('#address').fill('hub:a model');
   await page.keyboard.press('Enter');
   await expect(page.locator('#open .wrong')).not.toBeEmpty();
-}
+};
 
 /**
  * `similar`: worth a picture, but made of the same parts as another state.
@@ -123,10 +123,10 @@ export const STATES = [
     await run(text(SENTENCE))(page, show);
     await page.locator('#help').click();
   } },
-  { name: 'opening a model', size: DESKTOP, bring: openModel },
-  { name: 'a BERT and a LLaMA beside the quartet', size: DESKTOP, bring: openModels('bert-pretraining', 'llama') },
+  { name: 'opening a model', size: DESKTOP, bring: openModel() },
+  { name: 'a BERT and a LLaMA beside the quartet', size: DESKTOP, bring: openModels(['bert-pretraining', 'llama']) },
   { name: 'a BERT compares, under a mask of another', size: DESKTOP, bring: async (page, show) => {
-    await openModels('bert-pretraining')(page, show);
+    await openModels(['bert-pretraining'])(page, show);
     const card = page.locator('#open .card');
     await card.locator('[data-choice="at"]').selectOption('1');
     await card.locator('[data-choice="second"]').fill('w8 w9');
@@ -135,12 +135,12 @@ export const STATES = [
     await done(page);
   } },
   { name: 'a T5 beside all four', similar: true, size: PROJECTOR, bring: async (page, show) => {
-    await openModels('t5')(page, show);
+    await openModels(['t5'])(page, show);
     for (const name of ['encoder', 'causal', 'prefix']) await page.locator(`.toggle[data-place="${name}"]`).click();
     await done(page);
   } },
-  { name: 'phone, a GLM', size: PHONE, bring: openModels('glm-blank') },
-  { name: 'phone, opening a model', similar: true, size: PHONE, bring: openModel },
+  { name: 'phone, a GLM', size: PHONE, bring: openModels(['glm-blank'], 'on=none&') },
+  { name: 'phone, opening a model', similar: true, size: PHONE, bring: openModel('on=none&') },
   { name: 'phone', size: PHONE, bring: run(text(SENTENCE)) },
   { name: 'phone, all heads', similar: true, size: PHONE, bring: run(`head=all&on=prefix&${text(SENTENCE)}`) },
   { name: 'phone, error', similar: true, size: PHONE, bring: async (page, show) => {

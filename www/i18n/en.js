@@ -80,6 +80,7 @@ export default {
   'about.mask': 'Mask',
   'about.objective': 'Learns',
   'about.wiring': 'Wiring',
+  'about.reads': 'One stack; reads, does not write.',
   'objective.masked tokens': 'recover hidden tokens',
   'objective.masked tokens and next sentence': 'recover hidden tokens; does a sentence follow?',
   'objective.masked tokens and sentence order': 'recover hidden tokens; are two sentences in order?',

@@ -80,6 +80,7 @@ export default {
   'about.mask': '掩码',
   'about.objective': '学习',
   'about.wiring': '结构',
+  'about.reads': '一个堆叠；只读不写。',
   'objective.masked tokens': '还原被遮住的词元',
   'objective.masked tokens and next sentence': '还原被遮住的词元；判断是否下一句',
   'objective.masked tokens and sentence order': '还原被遮住的词元；判断两句顺序',

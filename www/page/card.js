@@ -42,6 +42,9 @@ export class Card {
 
   get description() { return this.#described; }
 
+  /** Another card is what is looked at now. */
+  fold() { this.#parts.more.open = false; }
+
   /** What its element is given; `pageText`: the sentence that everybody reads. */
   attributes(pageText) {
     // Words were blanked in a sentence that may be another by now.

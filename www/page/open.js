@@ -163,6 +163,7 @@ export class Opener {
     // The machine holds the same engine from here on; while it is off or out of sight nobody does.
     for (const event of ['unmasked-ready', 'unmasked-error']) demo?.addEventListener(event, () => engine.free(), { once: true });
     this.#opened.get(architecture)?.node.remove();
+    for (const other of this.#opened.values()) other.fold();
     this.#opened.set(architecture, card);
     this.#parts.opened.append(card.node);
     this.#told = { key: 'open.done', values: { name, machine: this.#page.t(`machine.${architecture}`) } };
