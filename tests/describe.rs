@@ -89,7 +89,10 @@ fn facts_are_those_of_the_spec() {
     let stack = &llama["stacks"]["decoder"];
     assert_eq!((stack["heads"].as_u64(), stack["kv_heads"].as_u64()), (Some(6), Some(3)));
     assert_eq!((&stack["norm"], &stack["order"]), (&"rms".into(), &"pre".into()));
-    assert_eq!((&stack["positions"]["kind"], stack["gated"].as_bool()), (&"rotary".into(), Some(true)));
+    assert_eq!(
+        (&stack["positions"]["kind"], stack["gated"].as_bool()),
+        (&"rotary".into(), Some(true))
+    );
     assert_eq!(llama["stored"]["tied"], false);
     assert_eq!(llama["stored"]["formats"], serde_json::json!(["F32"]));
     assert!(llama["stacks"].get("encoder").is_none());
