@@ -67,6 +67,9 @@ struct TraceArgs {
     /// The second sentence of a pair
     #[arg(long)]
     pair: Option<String>,
+    /// The language to answer in, by the id of its token
+    #[arg(long)]
+    language: Option<u32>,
     /// New tokens; 0 is one forward pass
     #[arg(long, default_value_t = 0)]
     steps: usize,
@@ -208,6 +211,7 @@ fn request(args: &TraceArgs, engine: &Engine) -> Result<Request> {
     Ok(Request {
         text: args.text.clone(),
         pair: args.pair.clone(),
+        language: args.language,
         ids: args.ids.clone(),
         target_ids: args.target_ids.clone(),
         source_length: args.source_length,
