@@ -17,6 +17,7 @@ use unmasked::request::{Request, Select, Watch, Watchable};
 use unmasked::session::Session;
 use unmasked::speed::{Matmul, SHAPES};
 use unmasked::trace::Step;
+use unmasked::weights::OnDisk;
 
 #[derive(Parser)]
 struct Arguments {
@@ -73,7 +74,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
         println!("{record}");
     };
     for folder in &arguments.model {
-        let engine = Engine::load(files(folder)?, device.clone())?;
+        let engine = Engine::load(files(folder)?, device.clone()).await?;
         let name = folder.file_name().unwrap_or_default().to_string_lossy().to_string();
         if let Some(shader) = &arguments.shader {
             for record in kernels(arguments, &engine, shader).await? {
@@ -208,7 +209,7 @@ async fn kernels(arguments: &Arguments, engine: &Engine, shader: &str) -> Result
     Ok(records)
 }
 
-fn files(folder: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+fn files(folder: &Path) -> Result<Vec<(String, OnDisk)>> {
     let unreadable = |error: std::io::Error| {
         Error::input(format!("`{}`", folder.display()), "a model folder", error.to_string())
     };
@@ -217,7 +218,7 @@ fn files(folder: &Path) -> Result<Vec<(String, Vec<u8>)>> {
         let entry = entry.map_err(unreadable)?;
         if entry.path().is_file() {
             let name = entry.file_name().to_string_lossy().to_string();
-            files.push((name, fs::read(entry.path()).map_err(unreadable)?));
+            files.push((name, OnDisk::open(&entry.path()).map_err(unreadable)?));
         }
     }
     Ok(files)

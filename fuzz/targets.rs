@@ -11,7 +11,7 @@ use unmasked::model::Transformer;
 use unmasked::request::{Request, resolve};
 use unmasked::spec::{Architecture, Head, Slot, Spec, SpecialTokens, Stack, Template};
 use unmasked::tokenizer::Tokenizer;
-use unmasked::weights::{Checkpoint, Stored};
+use unmasked::weights::{Checkpoint, ReadAt, Stored};
 
 /// A target and where its corpus lies.
 pub struct Target {
@@ -33,10 +33,9 @@ pub const TARGETS: &[Target] = &[
 
 /// `model.safetensors`: what opens can be read, tensor by tensor, and has finite numbers.
 pub fn weights(bytes: &[u8]) {
-    let Ok(checkpoint) = Checkpoint::open(vec![("model.safetensors".into(), bytes.to_vec())])
-    else {
-        return;
-    };
+    let files: Vec<(String, Box<dyn ReadAt>)> =
+        vec![("model.safetensors".into(), Box::new(bytes.to_vec()))];
+    let Ok(mut checkpoint) = pollster::block_on(Checkpoint::open(files)) else { return };
     let names: Vec<String> = checkpoint.names().map(str::to_owned).collect();
     for name in names {
         let Some(shape) = checkpoint.shape(&name) else { continue };
@@ -46,12 +45,16 @@ pub fn weights(bytes: &[u8]) {
             _ => (1, 1),
         };
         let info = |source| WeightInfo { name: name.clone(), out, inner, source };
-        for stored in [Stored::plain(&name), Stored::plain(&name).transposed()] {
-            let _ =
-                checkpoint.resolve(&info(Source::Stored(vec![name.clone()])), &|_| stored.clone());
+        let once = info(Source::Stored(vec![name.clone()]));
+        let twice = info(Source::Stored(vec![name.clone(), name.clone()]));
+        for (info, turned) in [(&once, false), (&once, true), (&twice, false)] {
+            let plain = Stored::plain(&name);
+            let stored = if turned { plain.transposed() } else { plain };
+            let Ok(found) = checkpoint.find(info, &|_| stored.clone()) else { continue };
+            for rows in found.parts() {
+                let _ = pollster::block_on(checkpoint.read(&found, rows));
+            }
         }
-        let twice = Source::Stored(vec![name.clone(), name.clone()]);
-        let _ = checkpoint.resolve(&info(twice), &|name| Stored::plain(name));
     }
 }
 

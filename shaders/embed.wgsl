@@ -31,7 +31,7 @@ struct Params {
     width: u32,
     stride: u32, // of out
     tables: u32,
-    unused: u32,
+    first: u32, // entry of the whole table that table 0 begins with, where it is a part of it
     table: array<Table, 4>,
 }
 
@@ -99,6 +99,13 @@ fn main(
                 entry = play[play[PLAY_SEGMENTS] + row];
             } else {
                 entry = play[play[PLAY_POSITIONS] + (table.index - 2u) * rows + row % rows];
+            }
+            if i == 0u {
+                // Tokens of another part are written by another dispatch.
+                entry -= params.first;
+                if entry >= table.entries {
+                    return;
+                }
             }
             let per_word = packed(table.format);
             let tile = min(table.entries, TILE);

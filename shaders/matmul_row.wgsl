@@ -29,7 +29,9 @@ const PLAY_PICKS = 10u;
 
 struct Params {
     inputs: u32,
-    outputs: u32,
+    outputs: u32, // of the weight, or of this part of it
+    first: u32, // column of out that the first one makes
+    end: u32, // column of out before which all are written
     picks: u32, // 0: a row of x each row, 1: x has picked rows, 2: x has all rows, out the picked
     x_stride: u32, // in vectors of 4
     x_start: u32, // in vectors of 4
@@ -207,10 +209,11 @@ fn vector(at: u32, k: u32) -> vec4<f32> {
 }
 
 fn finish(row: u32, output: u32, sum: f32) {
+    let to = params.first + output;
     if output >= params.outputs {
         // The last group also clears the padding of the row.
-        if output < params.stride {
-            out[row * params.stride + output] = 0.0;
+        if to < params.end {
+            out[row * params.stride + to] = 0.0;
         }
         return;
     }
@@ -220,25 +223,25 @@ fn finish(row: u32, output: u32, sum: f32) {
         result *= bitcast<f32>(weight[(params.inputs + 3u) / 4u * padded + output]);
     }
     if BIAS == 1u {
-        result += vectors[params.bias + output];
+        result += vectors[params.bias + to];
     }
     result = activate(result, ACTIVATION);
     if MULTIPLY == 1u {
-        result *= multiply[row * params.multiply_stride + params.multiply_start + output];
+        result *= multiply[row * params.multiply_stride + params.multiply_start + to];
     }
     if ADD == 1u {
-        result += add[row * params.add_stride + params.add_start + output];
+        result += add[row * params.add_stride + params.add_start + to];
     }
-    out[row * params.stride + output] = result;
+    out[row * params.stride + to] = result;
 
     if STORE == 1u {
         let rows = play[PLAY_ROWS];
         let slot = play[play[PLAY_SLOTS] + row % rows];
         let half = shape.variants * shape.kv_heads * shape.slots * shape.head_width;
-        var column = output - params.store_keys;
+        var column = to - params.store_keys;
         var at = 0u;
-        if output >= params.store_values && output < params.store_values + params.store_width {
-            column = output - params.store_values;
+        if to >= params.store_values && to < params.store_values + params.store_width {
+            column = to - params.store_values;
             at = half;
         }
         // Below the first key the difference wraps and is no column either.
@@ -255,7 +258,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let first_output = group.x * 8u * LANES + lane;
     let o = vec4(first_output) + vec4(0u, 1u, 2u, 3u) * LANES;
     let p = o + vec4(4u * LANES);
-    if first_output >= params.stride {
+    if params.first + first_output >= params.end {
         return;
     }
     var x_row = row;

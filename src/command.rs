@@ -17,6 +17,7 @@ use unmasked::request::{Fill, Request, Select, Watch, Watchable};
 use unmasked::sample::Sampling;
 use unmasked::session::{Session, Variant};
 use unmasked::trace::Trace;
+use unmasked::weights::OnDisk;
 
 #[derive(Parser)]
 #[command(version, about = "Runs small Transformers and writes what they did as JSON")]
@@ -264,13 +265,12 @@ fn load(model: &Path, choice: Choice) -> Result<Engine> {
     for entry in fs::read_dir(model).map_err(folder)? {
         let path = entry.map_err(folder)?.path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let wanted = path.extension().is_some_and(|e| e == "json" || e == "safetensors");
-        if let (Some(name), true) = (name, wanted) {
-            files.push((name, fs::read(&path).map_err(folder)?));
+        if let (Some(name), true) = (name, path.is_file()) {
+            files.push((name, OnDisk::open(&path).map_err(folder)?));
         }
     }
     let device = pollster::block_on(Device::open(choice))?;
-    Engine::load(files, Rc::new(device))
+    pollster::block_on(Engine::load(files, Rc::new(device)))
 }
 
 fn json_file<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {

@@ -93,7 +93,34 @@ pub struct Usage {
     pub bytes: u64,
 }
 
-/// A matrix `[out, in]` on its way to a device, in the format of its file.
+/// How the numbers of a matrix are packed, in a file and on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// 32-bit floats.
+    F32 = 0,
+    /// Half floats.
+    F16 = 1,
+    /// Brain floats.
+    Bf16 = 2,
+    /// Integers of a byte, with a scale a row.
+    Int8 = 3,
+}
+
+impl Format {
+    /// Bytes of a number.
+    pub fn bytes(self) -> usize {
+        match self {
+            Format::F32 => 4,
+            Format::F16 | Format::Bf16 => 2,
+            Format::Int8 => 1,
+        }
+    }
+}
+
+/// Rows that are put on a device together: devices keep so many side by side.
+pub const ROWS_TOGETHER: usize = 64;
+
+/// A matrix `[out, in]` on its way to a device, or some rows of it, in the format of its file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Matrix {
     /// 32-bit floats.
@@ -109,6 +136,27 @@ pub enum Matrix {
         /// `[out]`.
         scales: Vec<f32>,
     },
+}
+
+impl Matrix {
+    /// How its numbers are packed.
+    pub fn format(&self) -> Format {
+        match self {
+            Matrix::F32(_) => Format::F32,
+            Matrix::F16(_) => Format::F16,
+            Matrix::Bf16(_) => Format::Bf16,
+            Matrix::Int8 { .. } => Format::Int8,
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Matrix::F32(values) => values.len(),
+            Matrix::F16(values) => values.len(),
+            Matrix::Bf16(values) => values.len(),
+            Matrix::Int8 { values, .. } => values.len(),
+        }
+    }
 }
 
 /// A device, opened.
@@ -165,7 +213,7 @@ impl Device {
     /// Opens a device. `Auto` falls back to the CPU and says why; `Gpu` fails where there is none.
     pub async fn open(choice: Choice) -> Result<Device> {
         match choice {
-            Choice::Gpu => match gpu::Gpu::open().await {
+            Choice::Gpu => match gpu::Gpu::open(gpu::Options::default()).await {
                 Ok(gpu) => Ok(Device::Gpu(gpu)),
                 Err(refusal) => Err(refusal.error),
             },
@@ -178,7 +226,7 @@ impl Device {
         if choice == Choice::Cpu {
             return Device::cpu(Cause::Asked, "asked for");
         }
-        match gpu::Gpu::open().await {
+        match gpu::Gpu::open(gpu::Options::default()).await {
             Ok(gpu) if gpu.report().software && choice == Choice::Auto => {
                 let adapter = &gpu.report().adapter;
                 let reason =
@@ -364,12 +412,36 @@ impl Device {
 }
 
 impl Weights {
-    /// Puts a matrix `[out, inner]` on the device under a name. Waits for nothing.
-    pub fn upload(&mut self, name: &str, out: usize, inner: usize, matrix: Matrix) -> Result<()> {
-        match self {
-            Weights::Cpu(weights) => weights.upload(name, out, inner, matrix),
-            Weights::Gpu(weights) => weights.upload(name, out, inner, matrix),
+    /// Makes room for a matrix `[out, inner]` under a name: [`Weights::fill`] brings its rows. Waits for nothing.
+    pub fn reserve(&mut self, name: &str, out: usize, inner: usize, format: Format) -> Result<()> {
+        if out == 0 || inner == 0 {
+            let got = format!("[{out}, {inner}]");
+            return Err(Error::weights(format!("weight `{name}`"), "a number at least", got));
         }
+        match self {
+            Weights::Cpu(weights) => weights.reserve(name, out, inner, format),
+            Weights::Gpu(weights) => weights.reserve(name, out, inner, format),
+        }
+    }
+
+    /// Puts the next rows of a matrix where there was made room for it: a multiple of [`ROWS_TOGETHER`], but for the
+    /// last ones. Waits for nothing.
+    pub fn fill(&mut self, name: &str, rows: &Matrix) -> Result<()> {
+        match self {
+            Weights::Cpu(weights) => weights.fill(name, rows),
+            Weights::Gpu(weights) => weights.fill(name, rows),
+        }
+    }
+
+    /// Puts a matrix there as a whole.
+    pub fn upload(&mut self, name: &str, out: usize, inner: usize, matrix: Matrix) -> Result<()> {
+        if out.checked_mul(inner) != Some(matrix.len()) {
+            let expected = format!("{out} x {inner} values");
+            let got = matrix.len().to_string();
+            return Err(Error::weights(format!("weight `{name}`"), expected, got));
+        }
+        self.reserve(name, out, inner, matrix.format())?;
+        self.fill(name, &matrix)
     }
 
     /// Waits until all uploads are known to have found room. [`Device::prepare`] does so too; whoever
@@ -379,6 +451,41 @@ impl Weights {
             Weights::Cpu(_) => Ok(()),
             Weights::Gpu(weights) => weights.settled().await,
         }
+    }
+}
+
+/// How much of a weight has come.
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    out: usize,
+    inner: usize,
+    format: Format,
+    /// Rows that are there.
+    rows: usize,
+}
+
+impl Progress {
+    /// The number of these rows, if they may come next.
+    fn next(&self, name: &str, rows: &Matrix) -> Result<usize> {
+        let count = rows.len() / self.inner;
+        let whole = rows.len() == count * self.inner && rows.format() == self.format;
+        let scaled = !matches!(rows, Matrix::Int8 { scales, .. } if scales.len() != count);
+        let fits = (1..=self.out - self.rows).contains(&count);
+        if whole && scaled && fits && self.rows.is_multiple_of(ROWS_TOGETHER) {
+            return Ok(count);
+        }
+        let expected = format!("rows of {:?} from {} to {}", self.format, self.rows, self.out);
+        let got = format!("{count} rows, {} numbers of {:?}", rows.len(), rows.format());
+        Err(Error::weights(format!("weight `{name}`"), expected, got))
+    }
+
+    /// Refuses a weight of another shape, or one of which a part is missing.
+    fn check(&self, name: &str, out: usize, inner: usize) -> Result<()> {
+        if (self.out, self.inner, self.rows) == (out, inner, out) {
+            return Ok(());
+        }
+        let got = format!("[{}, {}] with {} rows there", self.out, self.inner, self.rows);
+        Err(Error::weights(format!("weight `{name}`"), format!("[{out}, {inner}]"), got))
     }
 }
 

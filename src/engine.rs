@@ -1,6 +1,6 @@
 //! A model on a device: loaded from the files of its folder, described, ready for sessions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
 use serde::Serialize;
@@ -8,14 +8,14 @@ use serde::Serialize;
 use crate::device::{Device, Weights};
 use crate::error::{Error, Kind, Result};
 use crate::family::{self, Family};
-use crate::graph::{NormKind, Site};
+use crate::graph::{NormKind, Site, WeightInfo};
 use crate::mask::Rule;
 use crate::model::Transformer;
 use crate::spec::{Cost, LedgerLine, Order, OutputHead, Positions, Spec, SpecialTokens, Stack};
 use crate::task::{self, Task};
 use crate::tokenizer::{self, Input, Tokenizer};
 use crate::trace::ModelInfo;
-use crate::weights::Checkpoint;
+use crate::weights::{Checkpoint, Found, ReadAt};
 
 /// A model on a device.
 #[derive(Debug)]
@@ -167,18 +167,33 @@ pub struct Masks {
 
 impl Engine {
     /// Loads a model folder: `config.json`, a `tokenizer.json` (or the files that came before it) and
-    /// one or more `.safetensors`.
-    pub fn load(files: Vec<(String, Vec<u8>)>, device: Rc<Device>) -> Result<Engine> {
-        let mut weights_files = Vec::new();
+    /// one or more `.safetensors`, of which no more than a tensor is in memory at a time.
+    pub async fn load<F: ReadAt + 'static>(
+        files: Vec<(String, F)>,
+        device: Rc<Device>,
+    ) -> Result<Engine> {
+        Engine::load_within(files, device, u64::MAX).await
+    }
+
+    /// The same where this program may take at most `room` more bytes of memory.
+    pub async fn load_within<F: ReadAt + 'static>(
+        files: Vec<(String, F)>,
+        device: Rc<Device>,
+        room: u64,
+    ) -> Result<Engine> {
+        let mut weights_files: Vec<(String, Box<dyn ReadAt>)> = Vec::new();
         let (mut config, mut index) = (None, None);
         let mut others: Vec<(String, Vec<u8>)> = Vec::new();
-        for (name, bytes) in files {
+        for (name, file) in files {
             let base = name.rsplit(['/', '\\']).next().unwrap_or(&name).to_string();
             match base.as_str() {
-                "config.json" => config = Some(bytes),
-                "model.safetensors.index.json" => index = Some(bytes),
-                _ if base.ends_with(".safetensors") => weights_files.push((base, bytes)),
-                _ if tokenizer::FILES.contains(&base.as_str()) => others.push((base, bytes)),
+                "config.json" => config = Some(whole(&base, &file).await?),
+                INDEX => index = Some(whole(&base, &file).await?),
+                _ if base.ends_with(".safetensors") => weights_files.push((base, Box::new(file))),
+                _ if tokenizer::FILES.contains(&base.as_str()) => {
+                    let bytes = whole(&base, &file).await?;
+                    others.push((base, bytes));
+                }
                 _ => {}
             }
         }
@@ -192,16 +207,19 @@ impl Engine {
         };
         let mut tokenizer = Tokenizer::of_folder(&other, spec.vocabulary, spec.special)?;
         tokenizer.complete(&mut spec)?;
+        drop(others);
         let index = index.map(|index| read_index(&index, &weights_files)).transpose()?;
         if weights_files.is_empty() {
             return Err(missing("model.safetensors"));
         }
-        let checkpoint = Checkpoint::open(weights_files)?;
+        let mut checkpoint = Checkpoint::open(weights_files).await?;
         if let Some(index) = index {
             check_index(&index, &checkpoint)?;
         }
         let transformer = Transformer::new(&spec)?;
-        let weights = upload(&device, &spec, family, &transformer, &checkpoint)?;
+        let found = find(&spec, family, &transformer, &checkpoint)?;
+        check_room(&device, &found, room)?;
+        let weights = upload(&device, &mut checkpoint, &found).await?;
         let place = |name| (family.stored)(&spec, name, &|theirs| checkpoint.has(theirs)).name;
         let stored = StoredAs {
             formats: checkpoint.formats(),
@@ -216,21 +234,6 @@ impl Engine {
     pub fn warm(config: &[u8], device: &Device) -> Result<()> {
         let (spec, _) = family::recognise(config)?;
         Transformer::new(&spec)?.graphs().try_for_each(|graph| device.warm(graph))
-    }
-
-    /// Refuses files that this program's memory cannot hold beside what it holds already: a WebAssembly
-    /// program has 4 GB, and running out of it would end every model of the page.
-    pub fn check_room(files: u64, held: u64) -> Result<()> {
-        const MEMORY: u64 = 1 << 32;
-        // The files, their tensors as a device wants them, and one tensor in between.
-        let need = files.saturating_mul(9) / 4;
-        let left = MEMORY.saturating_sub(held);
-        if need <= left {
-            return Ok(());
-        }
-        let what = format!("model files of {files} bytes");
-        let got = format!("{left} bytes left; close other models, or take a smaller one");
-        Err(Error::new(Kind::Memory, what, format!("room for {need} bytes"), got))
     }
 
     /// What ran, for a trace.
@@ -329,44 +332,98 @@ fn shape(stack: &Stack) -> StackShape {
     }
 }
 
-fn upload(
-    device: &Device,
+/// The largest file that is read as a whole: all but weights are far smaller.
+const MOST_WHOLE: u64 = 256 << 20;
+
+/// A file from its first byte to its last.
+async fn whole(name: &str, file: &impl ReadAt) -> Result<Vec<u8>> {
+    match file.bytes() {
+        bytes if bytes <= MOST_WHOLE => file.read(0..bytes).await,
+        bytes => {
+            let expected = format!("at most {MOST_WHOLE} bytes");
+            Err(Error::limit(format!("`{name}`"), expected, bytes.to_string()))
+        }
+    }
+}
+
+/// All weights of a model, each once, in the order in which their files have them.
+fn find(
     spec: &Spec,
     family: &Family,
     transformer: &Transformer,
     checkpoint: &Checkpoint,
-) -> Result<Weights> {
-    let mut weights = device.weights();
-    let mut done: Vec<&str> = Vec::new();
+) -> Result<Vec<Found>> {
+    let mut all: Vec<Found> = Vec::new();
+    let mut names: HashSet<&str> = HashSet::new();
+    let stored = |name: &str| (family.stored)(spec, name, &|theirs: &str| checkpoint.has(theirs));
     for info in transformer.graphs().flat_map(|graph| graph.weights()) {
-        if done.contains(&info.name.as_str()) {
-            continue;
+        if names.insert(&info.name) {
+            all.push(checkpoint.find(info, &stored)?);
         }
-        done.push(&info.name);
-        let matrix = checkpoint
-            .resolve(info, &|name| (family.stored)(spec, name, &|theirs| checkpoint.has(theirs)))?;
-        weights.upload(&info.name, info.out, info.inner, matrix)?;
     }
+    all.sort_by_key(|found| checkpoint.end(found));
+    Ok(all)
+}
+
+/// What a load holds beside the weights: a tensor that has to be turned, and parts of others on their way.
+const BESIDE: u64 = 64 << 20;
+
+/// Refuses what this program's memory cannot hold: a WebAssembly program that runs out of it ends every model of the
+/// page. What lies on a GPU is the GPU's to refuse.
+fn check_room(device: &Device, weights: &[Found], room: u64) -> Result<()> {
+    let bytes = weights.iter().map(Found::bytes);
+    let largest = bytes.clone().max().unwrap_or(0);
+    let held = if matches!(device, Device::Cpu(_)) { bytes.sum() } else { 0 };
+    let need = held + largest + BESIDE;
+    if need <= room {
+        return Ok(());
+    }
+    let what = format!("a model of {held} bytes on the CPU, its largest tensor of {largest}");
+    let got = format!("{room} bytes left; close other models, or take a smaller one");
+    Err(Error::new(Kind::Memory, what, format!("room for {need} bytes"), got))
+}
+
+/// Bytes after which a load waits for the device to have taken them.
+const AHEAD: u64 = 64 << 20;
+
+async fn upload(device: &Device, checkpoint: &mut Checkpoint, found: &[Found]) -> Result<Weights> {
+    let mut weights = device.weights();
+    let mut ahead = 0;
+    for weight in found {
+        let WeightInfo { name, out, inner, .. } = weight.info();
+        weights.reserve(name, *out, *inner, weight.format())?;
+        for rows in weight.parts() {
+            let rows = checkpoint.read(weight, rows).await?;
+            weights.fill(name, &rows)?;
+        }
+        ahead += weight.bytes();
+        if ahead > AHEAD {
+            weights.settled().await?;
+            ahead = 0;
+        }
+    }
+    weights.settled().await?;
     Ok(weights)
 }
 
-const INDEX: &str = "`model.safetensors.index.json`";
+const INDEX: &str = "model.safetensors.index.json";
 
 /// Which shard has which tensor.
 type Index = BTreeMap<String, String>;
 
 /// Reads the index; every shard that it names must be there.
-fn read_index(index: &[u8], files: &[(String, Vec<u8>)]) -> Result<Index> {
+fn read_index<F>(index: &[u8], files: &[(String, F)]) -> Result<Index> {
     #[derive(serde::Deserialize)]
     struct File {
         weight_map: Index,
     }
+    let wrong = |expected: &str, got: String| Error::weights(format!("`{INDEX}`"), expected, got);
     let index: File = serde_json::from_slice(index)
-        .map_err(|error| Error::weights(INDEX, "a `weight_map`", error.to_string()))?;
+        .map_err(|error| wrong("a `weight_map`", error.to_string()))?;
     for shard in index.weight_map.values() {
         if !files.iter().any(|(name, _)| name == shard) {
             let got = format!("no `{}`", shard.escape_debug());
-            return Err(Error::weights(INDEX, "every shard in the folder", got));
+            return Err(wrong("every shard in the folder", got));
         }
     }
     Ok(index.weight_map)
@@ -374,13 +431,13 @@ fn read_index(index: &[u8], files: &[(String, Vec<u8>)]) -> Result<Index> {
 
 /// Index and shards must speak of the same tensors: else files of two models lie together.
 fn check_index(index: &Index, checkpoint: &Checkpoint) -> Result<()> {
+    let wrong =
+        |got: String| Err(Error::weights(format!("`{INDEX}`"), "the tensors of the shards", got));
     if let Some(tensor) = index.keys().find(|tensor| !checkpoint.has(tensor)) {
-        let got = format!("no tensor `{}` in the shards", tensor.escape_debug());
-        return Err(Error::weights(INDEX, "the tensors of the shards", got));
+        return wrong(format!("no tensor `{}` in the shards", tensor.escape_debug()));
     }
     if let Some(tensor) = checkpoint.names().find(|tensor| !index.contains_key(*tensor)) {
-        let got = format!("no entry for `{}`", tensor.escape_debug());
-        return Err(Error::weights(INDEX, "the tensors of the shards", got));
+        return wrong(format!("no entry for `{}`", tensor.escape_debug()));
     }
     Ok(())
 }

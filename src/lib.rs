@@ -15,7 +15,7 @@
 //! # pollster::block_on(async {
 //! let device = Rc::new(Device::open(Choice::Auto).await?);
 //! // The files of a model folder: config.json, tokenizer.json, model.safetensors.
-//! let engine = Engine::load(files(), device)?;
+//! let engine = Engine::load(files(), device).await?;
 //! let request = Request { text: Some("I am tired.".into()), ..Request::default() };
 //! let mut session = Session::new();
 //! session.begin(&engine, &request).await?;

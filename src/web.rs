@@ -2,19 +2,22 @@
 //! does. Every function rejects with an `Error` that carries `kind`, `what`, `expected` and `got`.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 
-use js_sys::{Array, Reflect, Uint8Array};
+use js_sys::{Array, Function, Promise, Reflect, Uint8Array};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
 
 use crate::device::{Cause, Choice, Device, Usage};
 use crate::engine::Engine;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, one_line};
 use crate::request::Request;
 use crate::session::{Session, Taken, Variant, default_watch};
 use crate::speed::Matmul;
+use crate::weights::{ReadAt, Reading};
 
 thread_local! {
     /// One device a choice for all models of the page.
@@ -67,10 +70,62 @@ pub fn usage() -> Result<JsValue, JsValue> {
     to_js(&Held { wasm_bytes: memory(), gpu })
 }
 
+/// Bytes that a WebAssembly program can have.
+const MEMORY: u64 = 1 << 32;
+
 /// Bytes of this program's memory.
 fn memory() -> usize {
     const PAGE: usize = 1 << 16;
     core::arch::wasm32::memory_size(0) * PAGE
+}
+
+/// A file of the page's: what it says of itself, and the function that reads it.
+struct WebFile {
+    name: String,
+    bytes: u64,
+    file: JsValue,
+    read: Function,
+}
+
+impl WebFile {
+    fn of(file: JsValue) -> Result<(String, WebFile)> {
+        let field = |key: &str| Reflect::get(&file, &key.into()).unwrap_or_default();
+        let name = field("name").as_string().unwrap_or_default();
+        match (field("size").as_f64(), field("read").dyn_into::<Function>()) {
+            (Some(size), Ok(read)) => {
+                let bytes = size as u64;
+                Ok((name.clone(), WebFile { name, bytes, file, read }))
+            }
+            _ => Err(Error::input(format!("file `{name}`"), "size and read", "something else")),
+        }
+    }
+
+    async fn part(&self, at: Range<u64>) -> Result<Vec<u8>, JsValue> {
+        let asked = self.read.call2(&self.file, &(at.start as f64).into(), &(at.end as f64).into());
+        Ok(JsFuture::from(Promise::resolve(&asked?)).await?.dyn_into::<Uint8Array>()?.to_vec())
+    }
+}
+
+impl ReadAt for WebFile {
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn read(&self, at: Range<u64>) -> Reading<'_> {
+        Box::pin(async move {
+            let wanted = at.end - at.start;
+            let expected = format!("{wanted} bytes from {} on", at.start);
+            let got = match self.part(at).await {
+                Ok(bytes) if bytes.len() as u64 == wanted => return Ok(bytes),
+                Ok(bytes) => format!("{} bytes", bytes.len()),
+                Err(error) => error.dyn_ref::<js_sys::Error>().map_or_else(
+                    || "nothing".into(),
+                    |error| one_line(&String::from(error.message())),
+                ),
+            };
+            Err(Error::input(format!("`{}`", self.name), expected, got))
+        })
+    }
 }
 
 /// A model on a device, with one session.
@@ -83,28 +138,14 @@ pub struct WasmEngine {
 
 #[wasm_bindgen]
 impl WasmEngine {
-    /// Loads a model from the files of its folder: `[{ name, bytes }]`, [`Options`]. Where there is no
-    /// GPU it loads on the CPU, whatever was asked for, and its report says why.
+    /// Loads a model from the files of its folder, `[{ name, size, read }]`, where `read(start, end)` promises these
+    /// bytes. Where there is no GPU it loads on the CPU, whatever was asked for, and its report says why.
     pub async fn load(files: Array, options: JsValue) -> Result<WasmEngine, JsValue> {
         let options: Options = from_js(options, "device")?;
-        let length = |file: JsValue| {
-            let bytes = Reflect::get(&file, &"bytes".into()).ok()?;
-            bytes.dyn_into::<Uint8Array>().ok().map(|bytes| u64::from(bytes.length()))
-        };
-        let total = files.iter().filter_map(length).sum();
-        Engine::check_room(total, memory() as u64).map_err(js_error)?;
-        let mut owned = Vec::with_capacity(files.length() as usize);
-        for file in files.iter() {
-            let name = Reflect::get(&file, &"name".into())?.as_string().unwrap_or_default();
-            let bytes = Reflect::get(&file, &"bytes".into())?;
-            let bytes = bytes.dyn_into::<Uint8Array>().map_err(|_| {
-                js_error(Error::input(format!("file `{name}`"), "a Uint8Array", "something else"))
-            })?;
-            owned.push((name, bytes.to_vec()));
-        }
+        let files = files.iter().map(WebFile::of).collect::<Result<Vec<_>>>().map_err(js_error)?;
         let device = device(&options).await;
-        let engine = Engine::load(owned, device).map_err(js_error)?;
-        engine.weights.settled().await.map_err(js_error)?;
+        let room = MEMORY.saturating_sub(memory() as u64);
+        let engine = Engine::load_within(files, device, room).await.map_err(js_error)?;
         Ok(WasmEngine { engine, session: RefCell::new(Some(Session::new())) })
     }
 

@@ -1,22 +1,32 @@
 //! Checked reading of safetensors: one file or shards, any of the stored dtypes, in the layout that
 //! the graph wants (`[out, in]` row by row).
 //!
-//! A checkpoint is hostile until checked: the header is validated by the `safetensors` crate
-//! (lengths, offsets, overlaps), shapes against the graph, numbers against NaN and infinity.
+//! A checkpoint is hostile until checked: headers come first, validated by the `safetensors` crate (offsets,
+//! overlaps) and held against the files' lengths, shapes and dtypes against the graph. Only then are numbers read, a
+//! few rows at a time, and each held against NaN and infinity: a checkpoint is never in memory as a whole.
 
-use std::collections::{HashMap, HashSet};
+mod file;
+mod header;
+mod rows;
+mod tables;
+
+use std::collections::HashMap;
 use std::fmt;
+use std::iter;
 use std::ops::Range;
 
-use bytemuck::pod_collect_to_vec;
-use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensors};
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use safetensors::Dtype;
 
-use crate::device::Matrix;
-use crate::error::{Error, Result, one_line};
+use crate::device::{Format, Matrix, ROWS_TOGETHER};
+use crate::error::{Error, Result};
 use crate::graph::{Source, WeightInfo};
+
+pub use file::{OnDisk, ReadAt, Reading};
+use header::header;
+use rows::{concatenate, first_not_finite, of_bytes, to_f32, turn};
+
+/// About so many bytes of a tensor are read at once: what a load holds beside what it has put on the device.
+const TOGETHER: usize = 4 << 20;
 
 /// How a checkpoint stores one of our tensors.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,74 +82,138 @@ impl Part {
     }
 }
 
+/// A stored tensor, as a header tells of it.
 #[derive(Debug)]
 struct Entry {
+    name: String,
     file: usize,
     dtype: Dtype,
     shape: Vec<usize>,
-    start: usize,
-    end: usize,
+    /// Its bytes in the file.
+    at: Range<u64>,
 }
 
-/// The tensors of a model folder, still in their files' bytes.
-#[derive(Debug)]
+/// The tensors of a model folder, still in their files.
 pub struct Checkpoint {
-    files: Vec<Vec<u8>>,
-    entries: HashMap<String, Entry>,
+    files: Vec<Box<dyn ReadAt>>,
+    entries: Vec<Entry>,
+    numbers: HashMap<String, usize>,
+    /// The bytes of the entry that was read last of those that lie `[in, out]`: their rows are spread over all of it.
+    turned: Option<(usize, Vec<u8>)>,
+}
+
+impl fmt::Debug for Checkpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checkpoint").field("entries", &self.entries).finish_non_exhaustive()
+    }
+}
+
+/// A weight of a graph, found in a checkpoint and held against what its header says: what is left is to read it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    info: WeightInfo,
+    format: Format,
+    /// Rows; a vector counts its numbers as rows.
+    count: usize,
+    /// Numbers of a row.
+    across: usize,
+    /// The stored rows that are this one's, in order; none where zeros stand for them.
+    pieces: Vec<Piece>,
+}
+
+/// Neighbouring rows of a stored tensor (numbers of a vector).
+#[derive(Clone, Debug)]
+struct Piece {
+    entry: usize,
+    format: Format,
+    /// Whether it lies `[in, out]`.
+    turned: bool,
+    /// The entry of its scales, where it is packed int8: one a row, or one for a vector.
+    scale: Option<usize>,
+    rows: Range<usize>,
+}
+
+impl Found {
+    /// Whose numbers they are.
+    pub fn info(&self) -> &WeightInfo {
+        &self.info
+    }
+
+    /// How its numbers are packed.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Bytes of its numbers.
+    pub fn bytes(&self) -> u64 {
+        self.info.out as u64 * self.info.inner as u64 * self.format.bytes() as u64
+    }
+
+    /// The rows that are to be read together, one part after the other.
+    pub fn parts(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let count = self.count;
+        let each = match self.info.source {
+            Source::Stored(_) if self.info.out > 1 => {
+                let rows = TOGETHER / (self.across * self.format.bytes()).max(1);
+                (rows / ROWS_TOGETHER * ROWS_TOGETHER).max(ROWS_TOGETHER)
+            }
+            _ => count.max(1),
+        };
+        (0..count).step_by(each).map(move |first| first..count.min(first + each))
+    }
 }
 
 impl Checkpoint {
-    /// Reads the headers of these files: (name, bytes) each.
-    pub fn open(files: Vec<(String, Vec<u8>)>) -> Result<Checkpoint> {
-        let mut entries = HashMap::new();
-        let mut kept = Vec::with_capacity(files.len());
-        for (file, (name, bytes)) in files.into_iter().enumerate() {
-            let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| {
-                let got = format!("{} in {} bytes", one_line(&error.to_string()), bytes.len());
-                Error::weights(format!("`{name}`"), "a complete safetensors file", got)
-            })?;
-            serde_json::from_slice::<Distinct>(&bytes[8..8 + header]).map_err(|error| {
-                let what = format!("header of `{name}`");
-                Error::weights(what, "every tensor once", one_line(&error.to_string()))
-            })?;
+    /// Reads the headers of these files.
+    pub async fn open(files: Vec<(String, Box<dyn ReadAt>)>) -> Result<Checkpoint> {
+        let mut checkpoint = Checkpoint {
+            files: Vec::with_capacity(files.len()),
+            entries: Vec::new(),
+            numbers: HashMap::new(),
+            turned: None,
+        };
+        for (number, (name, file)) in files.into_iter().enumerate() {
+            let (first, metadata) = header(&name, &*file).await?;
             for (tensor, info) in metadata.tensors() {
                 let (start, end) = info.data_offsets;
                 let entry = Entry {
-                    file,
+                    name: tensor.clone(),
+                    file: number,
                     dtype: info.dtype,
                     shape: info.shape.clone(),
-                    start: 8 + header + start,
-                    end: 8 + header + end,
+                    at: first + start as u64..first + end as u64,
                 };
-                if entries.insert(tensor.clone(), entry).is_some() {
+                let entries = &mut checkpoint.entries;
+                if checkpoint.numbers.insert(tensor.clone(), entries.len()).is_some() {
                     let what = format!("tensor `{}`", tensor.escape_debug());
                     return Err(Error::weights(what, "in one file", "in two"));
                 }
+                entries.push(entry);
             }
-            kept.push(bytes);
+            checkpoint.files.push(file);
         }
-        Ok(Checkpoint { files: kept, entries })
+        Ok(checkpoint)
     }
 
     /// Whether there is a tensor of this name.
     pub fn has(&self, name: &str) -> bool {
-        self.entries.contains_key(name)
+        self.numbers.contains_key(name)
     }
 
     /// The names of all tensors.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.entries.keys().map(String::as_str)
+        self.entries.iter().map(|entry| entry.name.as_str())
     }
 
     /// Bytes of all files.
     pub fn bytes(&self) -> usize {
-        self.files.iter().map(Vec::len).sum()
+        self.files.iter().map(|file| file.bytes() as usize).sum()
     }
 
     /// The formats that its numbers are stored in, the one of most numbers first: `F32`, `I8` ..
     pub fn formats(&self) -> Vec<String> {
         let mut counts: HashMap<String, usize> = HashMap::new();
-        for entry in self.entries.values() {
+        for entry in &self.entries {
             *counts.entry(format!("{:?}", entry.dtype)).or_default() +=
                 entry.shape.iter().product::<usize>();
         }
@@ -150,314 +224,266 @@ impl Checkpoint {
 
     /// Shape of a tensor.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.entries.get(name).map(|entry| entry.shape.as_slice())
+        self.numbers.get(name).map(|number| self.entries[*number].shape.as_slice())
     }
 
-    /// The numbers of a graph's weight; `stored` says where each of our names lies.
-    pub fn resolve(&self, info: &WeightInfo, stored: &dyn Fn(&str) -> Stored) -> Result<Matrix> {
+    /// Where in the files a weight ends: in this order they are read from front to back, and a file that is still
+    /// arriving can be read as it does.
+    pub fn end(&self, found: &Found) -> (usize, u64) {
+        let ends = found.pieces.iter().map(|piece| {
+            let entry = &self.entries[piece.entry];
+            (entry.file, entry.at.end)
+        });
+        ends.max().unwrap_or_default()
+    }
+
+    /// Finds a graph's weight; `stored` says where each of our names lies.
+    pub fn find(&self, info: &WeightInfo, stored: &dyn Fn(&str) -> Stored) -> Result<Found> {
+        let mut found = Found {
+            info: info.clone(),
+            format: Format::F32,
+            count: info.out,
+            across: info.inner,
+            pieces: Vec::new(),
+        };
         match &info.source {
-            Source::Stored(names) if names.len() == 1 => {
-                self.matrix(&stored(&names[0]), info.out, info.inner)
+            Source::Sinusoids | Source::Frequencies(_) | Source::Slopes => return Ok(found),
+            Source::Buckets { name, buckets, .. } => {
+                // As below, a table of one row is a vector.
+                let one = *buckets == 1;
+                (found.count, found.across) =
+                    if one { (info.out, 1) } else { (*buckets, info.out) };
+                found.pieces = self.pieces(&stored(name), *buckets, info.out)?;
+                return Ok(found);
             }
-            Source::Stored(names) => self.join(info, names, stored),
-            Source::Sinusoids => Ok(Matrix::F32(sinusoids(info.out, info.inner))),
-            Source::Frequencies(frequencies) => Ok(Matrix::F32(frequencies.clone())),
-            Source::Slopes => Ok(Matrix::F32(slopes(info.out, info.inner))),
-            Source::Buckets { name, buckets, max_distance, bidirectional } => {
-                let table = self.matrix(&stored(name), *buckets, info.out)?;
-                let table = to_f32(table);
-                let reach = info.inner.div_ceil(2) as i64;
-                let mut spread = vec![0.0; info.out * info.inner];
-                for column in 0..info.inner {
-                    let distance = column as i64 - (reach - 1);
-                    let bucket = bucket(distance, *buckets, *max_distance, *bidirectional);
-                    for head in 0..info.out {
-                        spread[head * info.inner + column] = table[bucket * info.out + head];
+            Source::Stored(names) => {
+                if info.out == 1 {
+                    (found.count, found.across) = (info.inner, 1);
+                }
+                for name in names {
+                    let stored = stored(name);
+                    let (out, inner) = match names.len() {
+                        1 => (info.out, info.inner),
+                        _ => self.part_of(info, &stored)?,
+                    };
+                    found.pieces.extend(self.pieces(&stored, out, inner)?);
+                }
+                if names.len() > 1 {
+                    let total: usize = found.pieces.iter().map(|piece| piece.rows.len()).sum();
+                    if total != found.count {
+                        let what = format!("rows of {}", names.join(" + "));
+                        return Err(Error::weights(
+                            what,
+                            found.count.to_string(),
+                            total.to_string(),
+                        ));
                     }
                 }
-                Ok(Matrix::F32(spread))
             }
         }
+        // Equal formats stay packed, mixed ones become f32; so do the integers of a vector, which share a scale.
+        let mut formats = found.pieces.iter().map(|piece| piece.format);
+        let first = formats.next().unwrap_or(Format::F32);
+        let is_vector = info.out == 1;
+        if formats.all(|format| format == first) && !(is_vector && first == Format::Int8) {
+            found.format = first;
+        }
+        Ok(found)
     }
 
-    /// Parts one below the other: the rows of matrices, or the entries of vectors.
-    fn join(
-        &self,
-        info: &WeightInfo,
-        names: &[String],
-        stored: &dyn Fn(&str) -> Stored,
-    ) -> Result<Matrix> {
-        let mut parts = Vec::with_capacity(names.len());
-        let mut total = 0;
-        for name in names {
-            let stored = stored(name);
-            let entry = self.entry(&stored.name)?;
-            let (out, inner) = if info.out == 1 {
-                let all = entry.shape.iter().product();
-                (1, stored.part.as_ref().map_or(all, Part::count))
-            } else {
-                let all = match stored.layout {
-                    Layout::Plain => entry.shape.first(),
-                    Layout::Transposed => entry.shape.last(),
-                };
-                let all = all.copied().unwrap_or(0);
-                (stored.part.as_ref().map_or(all, Part::count), info.inner)
-            };
-            total += if info.out == 1 { inner } else { out };
-            parts.push(self.matrix(&stored, out, inner)?);
-        }
-        let wanted = if info.out == 1 { info.inner } else { info.out };
-        if total != wanted {
-            let what = format!("rows of {}", names.join(" + "));
-            return Err(Error::weights(what, wanted.to_string(), total.to_string()));
-        }
-        Ok(concatenate(parts))
+    /// What a stored tensor adds to a weight that several make: `(out, inner)`.
+    fn part_of(&self, info: &WeightInfo, stored: &Stored) -> Result<(usize, usize)> {
+        let entry = &self.entries[self.number(&stored.name)?];
+        let all = match stored.layout {
+            _ if info.out == 1 => entry.shape.iter().product(),
+            Layout::Plain => entry.shape.first().copied().unwrap_or(0),
+            Layout::Transposed => entry.shape.last().copied().unwrap_or(0),
+        };
+        let count = stored.part.as_ref().map_or(all, Part::count);
+        Ok(if info.out == 1 { (1, count) } else { (count, info.inner) })
     }
 
-    /// One stored tensor as `[out, inner]`; a vector is `[1, inner]`.
-    fn matrix(&self, stored: &Stored, out: usize, inner: usize) -> Result<Matrix> {
+    /// Where `[out, inner]` lies in one stored tensor; a vector is `[1, inner]`.
+    fn pieces(&self, stored: &Stored, out: usize, inner: usize) -> Result<Vec<Piece>> {
         if stored.or_zeros && !self.has(&stored.name) {
-            return Ok(Matrix::F32(vec![0.0; out * inner]));
+            return Ok(Vec::new());
         }
-        let Some(part) = &stored.part else { return self.whole(stored, out, inner) };
-        let is_vector = self.entry(&stored.name)?.shape.len() == 1;
+        let number = self.number(&stored.name)?;
+        let entry = &self.entries[number];
+        let is_vector = out == 1;
         let wanted = if is_vector { inner } else { out };
-        if part.count() != wanted || part.rows.iter().any(|rows| rows.end > part.of) {
+        let (of, rows) = match &stored.part {
+            None => (wanted, iter::once(0..wanted).collect()),
+            Some(part) => (part.of, part.rows.clone()),
+        };
+        let count = rows.iter().map(Range::len).sum::<usize>();
+        if count != wanted || rows.iter().any(|rows| rows.end > of) {
             let what = format!("rows of tensor `{}`", stored.name);
-            let got = format!("{:?} of {}", part.rows, part.of);
+            let got = format!("{rows:?} of {of}");
             return Err(Error::weights(what, wanted.to_string(), got));
         }
-        Ok(match is_vector {
-            true => pick_rows(self.whole(stored, 1, part.of)?, 1, &part.rows),
-            false => pick_rows(self.whole(stored, part.of, inner)?, inner, &part.rows),
-        })
-    }
-
-    /// All of one stored tensor as `[out, inner]`.
-    fn whole(&self, stored: &Stored, out: usize, inner: usize) -> Result<Matrix> {
-        let entry = self.entry(&stored.name)?;
+        let across = if is_vector { 1 } else { inner };
         let fits = match (entry.shape.as_slice(), stored.layout) {
-            ([n], _) => out == 1 && *n == inner,
-            ([a, b], Layout::Plain) => (*a, *b) == (out, inner),
-            ([a, b], Layout::Transposed) => (*a, *b) == (inner, out),
+            ([n], _) => is_vector && *n == of,
+            ([a, b], Layout::Plain) if is_vector => (*a, *b) == (1, of),
+            ([a, b], Layout::Plain) => (*a, *b) == (of, across),
+            ([a, b], Layout::Transposed) => (*a, *b) == (across, of),
             _ => false,
         };
         if !fits {
             let expected = match stored.layout {
-                _ if out == 1 => format!("[{inner}]"),
-                Layout::Plain => format!("[{out}, {inner}]"),
-                Layout::Transposed => format!("[{inner}, {out}]"),
+                _ if is_vector => format!("[{of}]"),
+                Layout::Plain => format!("[{of}, {across}]"),
+                Layout::Transposed => format!("[{across}, {of}]"),
             };
             let what = format!("shape of tensor `{}`", stored.name);
             return Err(Error::weights(what, expected, format!("{:?}", entry.shape)));
         }
-        let bytes = &self.files[entry.file][entry.start..entry.end];
-        let matrix = match entry.dtype {
-            Dtype::F32 => Matrix::F32(pod_collect_to_vec(bytes)),
-            Dtype::F16 => Matrix::F16(pod_collect_to_vec(bytes)),
-            Dtype::BF16 => Matrix::Bf16(pod_collect_to_vec(bytes)),
-            Dtype::I8 => {
-                let scale = Stored::plain(format!("{}.scale", stored.name));
-                let Matrix::F32(scales) = self.matrix(&scale, 1, out)? else {
-                    let what = format!("dtype of tensor `{}`", scale.name);
-                    return Err(Error::weights(what, "F32", "another"));
-                };
-                Matrix::Int8 { values: pod_collect_to_vec(bytes), scales }
+        let turned = stored.layout == Layout::Transposed && entry.shape.len() == 2 && !is_vector;
+        let format = format_of(entry)?;
+        let scale = match format {
+            Format::Int8 if turned => {
+                return Err(Error::weights("packed int8", "stored [out, in]", "stored [in, out]"));
             }
-            other => {
-                let what = format!("dtype of tensor `{}`", stored.name);
-                return Err(Error::weights(what, "F32, F16, BF16 or I8", format!("{other:?}")));
-            }
+            Format::Int8 => Some(self.scale(entry, if is_vector { 1 } else { of })?),
+            _ => None,
         };
-        if let Some(index) = first_not_finite(&matrix) {
-            let what = format!("tensor `{}`", stored.name);
-            let got = format!("NaN or infinity at {index}");
-            return Err(Error::weights(what, "finite numbers", got));
-        }
-        Ok(match stored.layout {
-            Layout::Transposed if entry.shape.len() == 2 => transpose(matrix, out, inner)?,
-            _ => matrix,
-        })
+        let piece = |rows| Piece { entry: number, format, turned, scale, rows };
+        Ok(rows.into_iter().map(piece).collect())
     }
 
-    fn entry(&self, name: &str) -> Result<&Entry> {
-        self.entries.get(name).ok_or_else(|| {
+    /// The scales of packed integers: one a row.
+    fn scale(&self, of: &Entry, rows: usize) -> Result<usize> {
+        let number = self.number(&format!("{}.scale", of.name))?;
+        let scale = &self.entries[number];
+        if scale.dtype != Dtype::F32 {
+            let what = format!("dtype of tensor `{}`", scale.name);
+            return Err(Error::weights(what, "F32", format!("{:?}", scale.dtype)));
+        }
+        if scale.shape != [rows] {
+            let what = format!("shape of tensor `{}`", scale.name);
+            return Err(Error::weights(what, format!("[{rows}]"), format!("{:?}", scale.shape)));
+        }
+        Ok(number)
+    }
+
+    /// Reads a part of a weight, see [`Found::parts`]: rows `[.., inner]`, or all of a vector.
+    pub async fn read(&mut self, found: &Found, rows: Range<usize>) -> Result<Matrix> {
+        let info = &found.info;
+        match &info.source {
+            Source::Sinusoids => return Ok(Matrix::F32(tables::sinusoids(info.out, info.inner))),
+            Source::Frequencies(frequencies) => return Ok(Matrix::F32(frequencies.clone())),
+            Source::Slopes => return Ok(Matrix::F32(tables::slopes(info.out, info.inner))),
+            Source::Buckets { buckets, max_distance, bidirectional, .. } => {
+                let table = self.rows(&found.pieces, found.across, rows).await?;
+                let table = to_f32(table.unwrap_or_else(|| zeros(buckets * info.out)));
+                let reach =
+                    |distance| tables::bucket(distance, *buckets, *max_distance, *bidirectional);
+                let spread = tables::spread(&table, info.out, info.inner, reach);
+                return Ok(Matrix::F32(spread));
+            }
+            Source::Stored(_) => {}
+        }
+        let read = self.rows(&found.pieces, found.across, rows.clone()).await?;
+        let read = read.unwrap_or_else(|| zeros(rows.len() * found.across));
+        Ok(if found.format == Format::F32 { Matrix::F32(to_f32(read)) } else { read })
+    }
+
+    /// Rows of these pieces one below the other; nothing where there are no pieces.
+    async fn rows(
+        &mut self,
+        pieces: &[Piece],
+        across: usize,
+        rows: Range<usize>,
+    ) -> Result<Option<Matrix>> {
+        let (mut all, mut first) = (None, 0);
+        for piece in pieces {
+            let (start, end) = (rows.start.max(first), rows.end.min(first + piece.rows.len()));
+            if start < end {
+                let at = |row: usize| piece.rows.start + row - first;
+                let part = self.piece(piece, across, at(start)..at(end)).await?;
+                all = Some(match all {
+                    None => part,
+                    Some(all) => concatenate(all, part),
+                });
+            }
+            first += piece.rows.len();
+        }
+        Ok(all)
+    }
+
+    /// Rows of a stored tensor.
+    async fn piece(&mut self, piece: &Piece, across: usize, rows: Range<usize>) -> Result<Matrix> {
+        let entry = &self.entries[piece.entry];
+        let size = piece.format.bytes();
+        let bytes = match piece.turned {
+            true => {
+                if self.turned.as_ref().is_none_or(|(number, _)| *number != piece.entry) {
+                    // What is not needed any more goes before what is needed now comes.
+                    self.turned = None;
+                    let bytes = self.read_bytes(entry.file, entry.at.clone()).await?;
+                    self.turned = Some((piece.entry, bytes));
+                }
+                let stored = self.turned.as_ref().map_or(&[][..], |(_, bytes)| bytes);
+                turn(stored, size, *entry.shape.last().unwrap_or(&1), rows.clone())
+            }
+            false => {
+                let at = |row: usize| entry.at.start + (row * across * size) as u64;
+                self.read_bytes(entry.file, at(rows.start)..at(rows.end)).await?
+            }
+        };
+        let mut matrix = of_bytes(piece.format, &bytes);
+        let mut checked = &entry.name;
+        if let (Matrix::Int8 { scales, .. }, Some(scale)) = (&mut matrix, piece.scale) {
+            let scale = &self.entries[scale];
+            let wanted = if scale.shape == [1] { 0..1 } else { rows.clone() };
+            let at = |row: usize| scale.at.start + 4 * row as u64;
+            let bytes = self.read_bytes(scale.file, at(wanted.start)..at(wanted.end)).await?;
+            *scales = to_f32(of_bytes(Format::F32, &bytes));
+            checked = &scale.name;
+        }
+        if let Some(index) = first_not_finite(&matrix) {
+            let what = format!("tensor `{checked}`");
+            let got = format!("NaN or infinity in row {}", rows.start + index / across.max(1));
+            return Err(Error::weights(what, "finite numbers", got));
+        }
+        Ok(matrix)
+    }
+
+    /// Bytes of a file, asked for in parts of a bounded size.
+    async fn read_bytes(&self, file: usize, at: Range<u64>) -> Result<Vec<u8>> {
+        let file = &self.files[file];
+        if at.end - at.start <= TOGETHER as u64 {
+            return file.read(at).await;
+        }
+        let mut bytes = Vec::with_capacity((at.end - at.start) as usize);
+        for start in at.clone().step_by(TOGETHER) {
+            bytes.extend(file.read(start..at.end.min(start + TOGETHER as u64)).await?);
+        }
+        Ok(bytes)
+    }
+
+    fn number(&self, name: &str) -> Result<usize> {
+        self.numbers.get(name).copied().ok_or_else(|| {
             let got = format!("{} tensors without it", self.entries.len());
             Error::weights(format!("tensor `{name}`"), "in the weights", got)
         })
     }
 }
 
-/// A header in which no name stands twice: of two, readers disagree which one counts.
-struct Distinct;
-
-impl<'de> Deserialize<'de> for Distinct {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct Names;
-        impl<'de> Visitor<'de> for Names {
-            type Value = Distinct;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "an object of tensors")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(
-                self,
-                mut map: M,
-            ) -> std::result::Result<Distinct, M::Error> {
-                let mut seen = HashSet::new();
-                while let Some((name, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
-                    if let Some(name) = seen.replace(name) {
-                        return Err(M::Error::custom(format!("`{name}` twice")));
-                    }
-                }
-                Ok(Distinct)
-            }
-        }
-        deserializer.deserialize_map(Names)
-    }
-}
-
-fn first_not_finite(matrix: &Matrix) -> Option<usize> {
-    match matrix {
-        Matrix::F32(values) => values.iter().position(|value| !value.is_finite()),
-        Matrix::F16(values) => values.iter().position(|value| !value.is_finite()),
-        Matrix::Bf16(values) => values.iter().position(|value| !value.is_finite()),
-        Matrix::Int8 { scales, .. } => scales.iter().position(|value| !value.is_finite()),
-    }
-}
-
-fn to_f32(matrix: Matrix) -> Vec<f32> {
-    match matrix {
-        Matrix::F32(values) => values,
-        Matrix::F16(values) => values.into_iter().map(f16::to_f32).collect(),
-        Matrix::Bf16(values) => values.into_iter().map(bf16::to_f32).collect(),
-        Matrix::Int8 { values, scales } => {
-            let inner = values.len() / scales.len().max(1);
-            let scale = |index: usize| scales[index / inner.max(1)];
-            values.iter().enumerate().map(|(i, value)| f32::from(*value) * scale(i)).collect()
+fn format_of(entry: &Entry) -> Result<Format> {
+    match entry.dtype {
+        Dtype::F32 => Ok(Format::F32),
+        Dtype::F16 => Ok(Format::F16),
+        Dtype::BF16 => Ok(Format::Bf16),
+        Dtype::I8 => Ok(Format::Int8),
+        other => {
+            let what = format!("dtype of tensor `{}`", entry.name);
+            Err(Error::weights(what, "F32, F16, BF16 or I8", format!("{other:?}")))
         }
     }
 }
 
-/// These rows of a matrix `[.., inner]`, one after the other.
-fn pick_rows(matrix: Matrix, inner: usize, rows: &[Range<usize>]) -> Matrix {
-    fn pick<T: Copy>(values: &[T], inner: usize, rows: &[Range<usize>]) -> Vec<T> {
-        rows.iter()
-            .flat_map(|rows| &values[rows.start * inner..rows.end * inner])
-            .copied()
-            .collect()
-    }
-    match matrix {
-        Matrix::F32(values) => Matrix::F32(pick(&values, inner, rows)),
-        Matrix::F16(values) => Matrix::F16(pick(&values, inner, rows)),
-        Matrix::Bf16(values) => Matrix::Bf16(pick(&values, inner, rows)),
-        Matrix::Int8 { values, scales } => {
-            Matrix::Int8 { values: pick(&values, inner, rows), scales: pick(&scales, 1, rows) }
-        }
-    }
-}
-
-/// Equal formats stay packed; mixed ones become f32.
-fn concatenate(parts: Vec<Matrix>) -> Matrix {
-    let mut parts = parts.into_iter();
-    let Some(mut all) = parts.next() else { return Matrix::F32(Vec::new()) };
-    for part in parts {
-        all = match (all, part) {
-            (Matrix::F32(mut a), Matrix::F32(b)) => {
-                a.extend(b);
-                Matrix::F32(a)
-            }
-            (Matrix::F16(mut a), Matrix::F16(b)) => {
-                a.extend(b);
-                Matrix::F16(a)
-            }
-            (Matrix::Bf16(mut a), Matrix::Bf16(b)) => {
-                a.extend(b);
-                Matrix::Bf16(a)
-            }
-            (
-                Matrix::Int8 { mut values, mut scales },
-                Matrix::Int8 { values: more, scales: more_scales },
-            ) => {
-                values.extend(more);
-                scales.extend(more_scales);
-                Matrix::Int8 { values, scales }
-            }
-            (a, b) => {
-                let mut a = to_f32(a);
-                a.extend(to_f32(b));
-                Matrix::F32(a)
-            }
-        };
-    }
-    all
-}
-
-fn transpose(matrix: Matrix, out: usize, inner: usize) -> Result<Matrix> {
-    fn turn<T: Copy>(values: &[T], out: usize, inner: usize) -> Vec<T> {
-        (0..out * inner).map(|i| values[i % inner * out + i / inner]).collect()
-    }
-    Ok(match matrix {
-        Matrix::F32(values) => Matrix::F32(turn(&values, out, inner)),
-        Matrix::F16(values) => Matrix::F16(turn(&values, out, inner)),
-        Matrix::Bf16(values) => Matrix::Bf16(turn(&values, out, inner)),
-        Matrix::Int8 { .. } => {
-            return Err(Error::weights("packed int8", "stored [out, in]", "stored [in, out]"));
-        }
-    })
-}
-
-/// Vaswani et al. 2017, sines in the first half of the columns, cosines in the second.
-fn sinusoids(positions: usize, width: usize) -> Vec<f32> {
-    let half = width.div_ceil(2);
-    let mut table = vec![0.0; positions * width];
-    for position in 0..positions {
-        for column in 0..width {
-            let pair = column % half;
-            let angle = position as f64 / 10_000f64.powf(2.0 * pair as f64 / width as f64);
-            let value = if column < half { angle.sin() } else { angle.cos() };
-            table[position * width + column] = value as f32;
-        }
-    }
-    table
-}
-
-/// ALiBi (Press et al. 2022): `-slope * |distance|`, slopes a geometric row for powers of two.
-fn slopes(heads: usize, columns: usize) -> Vec<f32> {
-    let powers = |count: usize| {
-        let base = 2f64.powf(-8.0 / count as f64);
-        (1..=count).map(move |head| base.powi(head as i32)).collect::<Vec<f64>>()
-    };
-    let closest = if heads.is_power_of_two() { heads } else { heads.next_power_of_two() / 2 };
-    let mut all = powers(closest);
-    all.extend(powers(2 * closest).into_iter().step_by(2).take(heads - closest));
-    let reach = columns.div_ceil(2);
-    let mut table = Vec::with_capacity(heads * columns);
-    for slope in all {
-        table.extend((0..columns).map(|c| (-slope * (c as f64 + 1.0 - reach as f64).abs()) as f32));
-    }
-    table
-}
-
-/// T5's bucket of a distance `key - row`: exact up to half of them, then logarithmic.
-fn bucket(distance: i64, buckets: usize, max_distance: usize, bidirectional: bool) -> usize {
-    let (mut first, mut buckets) = (0, buckets);
-    let far = if bidirectional {
-        buckets /= 2;
-        if distance > 0 {
-            first = buckets;
-        }
-        distance.unsigned_abs() as usize
-    } else {
-        (-distance).max(0) as usize
-    };
-    let exact = buckets / 2;
-    if far < exact || exact == 0 {
-        return first + far.min(buckets.saturating_sub(1));
-    }
-    // The reference computes this logarithm in f32.
-    let ratio = (far as f32 / exact as f32).ln() / (max_distance as f32 / exact as f32).ln();
-    let log = exact + (ratio * (buckets - exact) as f32) as usize;
-    first + log.min(buckets - 1)
+fn zeros(count: usize) -> Matrix {
+    Matrix::F32(vec![0.0; count])
 }

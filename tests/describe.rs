@@ -28,7 +28,7 @@ fn model_files(folder: &Path) -> Files {
 
 fn open(files: Files) -> Engine {
     let device = block_on(Device::open(Choice::Cpu)).unwrap();
-    Engine::load(files, Rc::new(device)).unwrap()
+    block_on(Engine::load(files, Rc::new(device))).unwrap()
 }
 
 fn describe(files: Files) -> Json {

@@ -59,7 +59,8 @@ fn model_files(name: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 fn load(name: &str, device: &Device) -> Engine {
-    Engine::load(model_files(name), shared(device)).unwrap_or_else(|e| panic!("{name}: {e}"))
+    pollster::block_on(Engine::load(model_files(name), shared(device)))
+        .unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
 fn golden(name: &str) -> Golden {
@@ -216,7 +217,8 @@ type Files = Vec<(String, Vec<u8>)>;
 fn refusal(device: &Device, name: &str, spoil: impl FnOnce(&mut Files)) -> String {
     let mut files = model_files(name);
     spoil(&mut files);
-    let error = Engine::load(files, shared(device)).expect_err("it must be refused");
+    let error =
+        pollster::block_on(Engine::load(files, shared(device))).expect_err("it must be refused");
     let text = error.to_string();
     assert!(!text.contains('\n') && text.len() < 600, "one line: {text}");
     text

@@ -37,14 +37,14 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("session", &["error", "mask", "graph", "device", "engine", "request", "stream", "trace"]),
-    ("web", &["error", "device", "engine", "request", "session", "speed", "trace"]),
+    ("web", &["error", "device", "engine", "request", "session", "speed", "trace", "weights"]),
 ];
 
 /// Words that only these files may say.
 const BORDERS: &[(&str, &[&str])] = &[
     ("wgpu", &["src/device/gpu", "src/device/kernels.rs"]),
     ("JsValue", &["src/web.rs"]),
-    ("safetensors::", &["src/weights.rs"]),
+    ("safetensors::", &["src/weights"]),
     ("tokenizers::", &["src/tokenizer.rs"]),
 ];
 

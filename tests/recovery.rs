@@ -15,7 +15,7 @@ use unmasked::trace::Step;
 
 use machines::{
     QUARTET, afresh, chosen, difference, files, folder, logits, of_ids, of_text, quartet, random,
-    run, watch,
+    run, shared, watch,
 };
 use support::{Case, case, cpu_case, gpu_case, is_cpu};
 
@@ -122,7 +122,7 @@ fn own(choice: Choice) -> Rc<Device> {
 }
 
 fn load(name: &str, device: &Rc<Device>) -> Engine {
-    Engine::load(files(&folder(name)), device.clone()).expect("it loads")
+    pollster::block_on(Engine::load(files(&folder(name)), device.clone())).expect("it loads")
 }
 
 fn lost() -> Vec<Case> {
@@ -248,14 +248,17 @@ fn memory() -> Vec<Case> {
             assert_eq!(device.usage(), empty, "round {round}");
         }
     });
-    let room = cpu_case("files_that_cannot_fit_are_refused_before_they_are_read", |_| {
-        assert!(Engine::check_room(500 << 20, 300 << 20).is_ok());
-        let error = Engine::check_room(2_000_000_000, 50_000_000).unwrap_err();
+    let room = case("a_model_that_cannot_fit_is_refused_before_its_weights_are_read", |device| {
+        let device = shared(device);
+        let load = |room| {
+            pollster::block_on(Engine::load_within(files(&folder("causal")), device.clone(), room))
+        };
+        assert!(load(100 << 20).is_ok());
+        let error = load(60 << 20).unwrap_err();
         assert_eq!(error.kind, Kind::Memory);
-        for says in ["2000000000 bytes", "room for 4500000000 bytes", "close other models"] {
+        for says in ["room for", "62914560 bytes left", "close other models"] {
             assert!(error.to_string().contains(says), "{error}");
         }
-        assert!(Engine::check_room(u64::MAX, u64::MAX).is_err());
     });
     let large = gpu_case("what_no_buffer_can_hold_is_refused_by_name_and_size", |_| {
         let device = own(Choice::Gpu);

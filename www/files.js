@@ -1,7 +1,12 @@
 /**
- * A model folder's files as bytes, with progress. Used inside the worker.
+ * A model folder's files, of which the engine reads a part after the other, with progress. Used inside the worker.
  *
- * @typedef {{ name: string, bytes: Uint8Array }} NamedBytes
+ * @typedef {object} Source
+ * @property {string} name
+ * @property {number} size
+ * @property {(start: number, end: number) => Promise<Uint8Array>} read these of its bytes, as soon as they are there
+ * @property {Promise<void>} [whole] when all of it is there; rejects where it does not come
+ * @property {any} [failure] why it does not come
  * @typedef {{ loaded: number, total: number, file: string }} Progress   total 0 = not known
  */
 
@@ -28,17 +33,17 @@ export const isShard = (name) => typeof name === 'string' && /^[\w.-]+\.safetens
  * @param {Record<string, number>} [options.sizes] bytes of each file where somebody knows them (a compressed body's
  *   content-length tells nothing)
  * @param {(progress: Progress) => void} [options.onProgress]
- * @param {(file: NamedBytes) => void} [options.onFile] told of each file as it is whole
+ * @param {(file: Source) => void} [options.onFile] told of each file as it begins
  * @param {AbortSignal} [options.signal]
  * @param {RequestCache} [options.cache] 'force-cache': the very files that came before, and no network where they are kept
- * @returns {Promise<NamedBytes[]>}
+ * @returns {Promise<Source[]>}
  */
 export async function readFolder(folder, { sizes = {}, onProgress, onFile, signal, cache } = {}) {
   const base = folder.endsWith('/') ? folder : `${folder}/`;
   const tally = new Tally(sizes, onProgress);
   const names = Object.keys(sizes).filter(isWanted);
   const read = async (name) => {
-    const file = await readFile(new URL(name, base), name, tally, sizes[name], { signal, cache });
+    const file = await ask(new URL(name, base), name, tally, sizes[name], { signal, cache });
     onFile?.(file);
     return file;
   };
@@ -56,24 +61,40 @@ export async function readFolder(folder, { sizes = {}, onProgress, onFile, signa
 /** A checkpoint in several files names them in its index. */
 async function readShards(read, missing) {
   const index = await read('model.safetensors.index.json').catch(() => { throw missing; });
-  const { weight_map: map } = JSON.parse(new TextDecoder().decode(index.bytes));
+  const { weight_map: map } = JSON.parse(new TextDecoder().decode(await index.read(0, index.size)));
   const names = [...new Set(Object.values(map ?? {}))].filter(isShard);
   return [index, ...await Promise.all(names.map(read))];
 }
 
+/** So many bytes of a file are read at once, where less is asked for: each asking costs, and the next bytes come next. */
+const AHEAD = 2 ** 22;
+
 /**
  * @param {File[]} files as a person chose or dropped them
- * @param {{ onProgress?: (progress: Progress) => void }} [options]
- * @returns {Promise<NamedBytes[]>}
+ * @param {{ onProgress?: (progress: Progress) => void, signal?: AbortSignal }} [options]
+ * @returns {Source[]}
  */
-export async function readFiles(files, { onProgress } = {}) {
+export function readFiles(files, { onProgress, signal } = {}) {
   const wanted = files.filter((file) => isWanted(file.name));
   const tally = new Tally(Object.fromEntries(wanted.map((file) => [file.name, file.size])), onProgress);
-  return Promise.all(wanted.map(async (file) => {
-    const bytes = new Uint8Array(await file.arrayBuffer());
-    tally.add(file.name, bytes.length);
-    return { name: file.name, bytes };
-  }));
+  return wanted.map((file) => {
+    let [first, reached, bytes] = [0, 0, new Uint8Array(0)];
+    return {
+      name: file.name,
+      size: file.size,
+      async read(start, end) {
+        signal?.throwIfAborted();
+        if (start < first || end > first + bytes.length) {
+          const ahead = Math.min(file.size, Math.max(end, start + AHEAD));
+          bytes = new Uint8Array(await file.slice(start, ahead).arrayBuffer());
+          first = start;
+          if (ahead > reached) tally.add(file.name, ahead - reached);
+          reached = Math.max(reached, ahead);
+        }
+        return bytes.subarray(start - first, end - first);
+      },
+    };
+  });
 }
 
 /** Sums what has arrived over all files of one model. */
@@ -96,7 +117,8 @@ class Tally {
   }
 }
 
-async function readFile(url, name, tally, size, { signal, cache }) {
+/** A file that begins to arrive. @returns {Promise<Source>} */
+async function ask(url, name, tally, size, { signal, cache }) {
   let response;
   try {
     response = await fetch(url, { signal, cache });
@@ -112,36 +134,88 @@ async function readFile(url, name, tally, size, { signal, cache }) {
   const plain = !response.headers.get('content-encoding');
   const length = size ?? (plain ? Number(response.headers.get('content-length')) || 0 : 0);
   tally.expect(length);
-  const bytes = await readBody(response, name, length, tally, signal);
-  if (size !== undefined && bytes.length !== size) {
-    throw new FileError(`\`${name}\` is not whole: expected ${size} bytes, got ${bytes.length}`,
-      { what: name, expected: `${size} bytes`, got: `${bytes.length} bytes` });
-  }
-  return { name, bytes };
+  const file = new Arriving(name, length, size);
+  file.whole = file.arrive(response, tally, signal);
+  // Whoever reads is told.
+  file.whole.catch(() => {});
+  // How long it is must be known before it is read.
+  if (!length) await file.whole;
+  return file;
 }
 
-/** Reads into one buffer where the length is known, else collects and joins. */
-async function readBody(response, name, length, tally, signal) {
-  const reader = response.body.getReader();
-  let buffer = new Uint8Array(length || 1 << 16);
-  let filled = 0;
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      if (filled + value.length > buffer.length) {
-        const larger = new Uint8Array(Math.max(buffer.length * 2, filled + value.length));
-        larger.set(buffer.subarray(0, filled));
-        buffer = larger;
-      }
-      buffer.set(value, filled);
-      filled += value.length;
-      tally.add(name, value.length);
-    }
-  } catch (error) {
-    if (signal?.aborted) throw error;
-    throw new FileError(`the download of \`${name}\` broke off after ${filled} bytes`,
-      { what: name, expected: length ? `${length} bytes` : 'the whole file', got: `${filled} bytes` });
+/** A file on its way: what is there can be read. */
+class Arriving {
+  #bytes;
+  #filled = 0;
+  /** The length that somebody else told of. @type {number|undefined} */
+  #told;
+  #ended = false;
+  /** @type {Array<() => void>} those who wait for more */
+  #waiting = [];
+  /** @type {Promise<void>|undefined} */
+  whole;
+  /** @type {any} */
+  failure = null;
+
+  constructor(name, length, told) {
+    this.name = name;
+    this.size = length;
+    this.#told = told;
+    this.#bytes = new Uint8Array(length || 1 << 16);
   }
-  return filled === buffer.length ? buffer : buffer.slice(0, filled);
+
+  async read(start, end) {
+    while (this.#filled < end && !this.#ended) await new Promise((resolve) => { this.#waiting.push(() => resolve(undefined)); });
+    if (this.failure) throw this.failure;
+    return this.#bytes.subarray(start, end);
+  }
+
+  async arrive(response, tally, signal) {
+    try {
+      await this.#collect(response, tally, signal);
+    } catch (error) {
+      this.failure = error;
+      throw error;
+    } finally {
+      this.#ended = true;
+      this.#wake();
+    }
+  }
+
+  #wake() {
+    for (const go of this.#waiting.splice(0)) go();
+  }
+
+  async #collect(response, tally, signal) {
+    const reader = response.body.getReader();
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) break;
+        this.#take(value);
+        tally.add(this.name, value.length);
+        this.#wake();
+      }
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      throw new FileError(`the download of \`${this.name}\` broke off after ${this.#filled} bytes`,
+        { what: this.name, expected: this.size ? `${this.size} bytes` : 'the whole file', got: `${this.#filled} bytes` });
+    }
+    if (this.#told !== undefined && this.#filled !== this.#told) {
+      throw new FileError(`\`${this.name}\` is not whole: expected ${this.#told} bytes, got ${this.#filled}`,
+        { what: this.name, expected: `${this.#told} bytes`, got: `${this.#filled} bytes` });
+    }
+    this.size = this.#filled;
+  }
+
+  #take(bytes) {
+    const filled = this.#filled + bytes.length;
+    if (filled > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(this.#bytes.length * 2, filled));
+      larger.set(this.#bytes.subarray(0, this.#filled));
+      this.#bytes = larger;
+    }
+    this.#bytes.set(bytes, this.#filled);
+    this.#filled = filled;
+  }
 }

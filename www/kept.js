@@ -1,8 +1,8 @@
 /**
- * Models from elsewhere that this browser keeps, in its Cache Storage: each file with the SHA-256 that it had when it
- * came. A model is listed once all of its files are in; what does not match its hash any more counts as not there.
+ * Models from elsewhere that this browser keeps, in its Cache Storage: each file with the hash that it had when it came.
+ * A model is listed once all of its files are in; what does not match its hash any more counts as not there.
  *
- * @typedef {{ source: string, commit: string|null, date: string, files: Array<{ name: string, bytes: number, sha256: string }> }} Kept
+ * @typedef {{ source: string, commit: string|null, date: string, files: Array<{ name: string, bytes: number, hash: string }> }} Kept
  */
 
 const CACHE = 'unmasked models';
@@ -32,9 +32,9 @@ export async function readKept(source) {
   const list = /** @type {Kept|undefined} */ (await (await cache?.match(keyOf(source, LIST)))?.json());
   if (!cache || !list) return null;
   const files = [];
-  for (const { name, sha256 } of list.files) {
+  for (const { name, hash } of list.files) {
     const blob = await (await cache.match(keyOf(source, name)))?.blob();
-    if (!blob || await hashOf(blob) !== sha256) { await deleteKept(source); return null; }
+    if (!blob || await hashOf(blob) !== hash) { await deleteKept(source); return null; }
     files.push(new File([blob], name));
   }
   return files;
@@ -51,7 +51,7 @@ export async function keep(source, commit, files) {
   const list = { source, commit, date: new Date().toISOString(), files: [] };
   try {
     for (const file of files) {
-      list.files.push({ name: file.name, bytes: file.size, sha256: await hashOf(file) });
+      list.files.push({ name: file.name, bytes: file.size, hash: await hashOf(file) });
       await cache.put(keyOf(source, file.name), new Response(file));
     }
     await cache.put(keyOf(source, LIST), Response.json(list));
@@ -68,7 +68,14 @@ export async function deleteKept(source) {
   await Promise.all(own.map((request) => cache?.delete(request)));
 }
 
+/** So many bytes are hashed at once: no file is held as a whole. */
+const PIECE = 2 ** 24;
+
+/** The SHA-256 of what the SHA-256s of a file's pieces are, one after the other. */
 async function hashOf(blob) {
-  const digest = await crypto.subtle.digest('SHA-256', await blob.arrayBuffer());
-  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  const digests = [];
+  for (let at = 0; at < blob.size; at += PIECE) digests.push(await sha256(blob.slice(at, at + PIECE)));
+  return [...new Uint8Array(await sha256(new Blob(digests)))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
+
+const sha256 = async (blob) => crypto.subtle.digest('SHA-256', await blob.arrayBuffer());

@@ -34,12 +34,15 @@ let opening = Promise.resolve();
 /** @type {(work: () => Promise<any>) => Promise<any>} */
 const oneByOne = (work) => (opening = opening.then(work, work));
 
-/** While the weights are on their way, the GPU compiles what `config.json` says that it will need. */
-async function warm({ name, bytes }, options) {
-  if (name !== 'config.json') return;
-  // What is wrong here is wrong when the model is loaded, and told then.
-  const { WasmEngine } = await compiled().catch(() => ({}));
-  await oneByOne(() => WasmEngine?.warm(bytes, options)).catch(() => {});
+/**
+ * Opens the device, and while the weights are on their way has the GPU compile what `config.json` says that it will need.
+ * What is wrong here is wrong when the model is loaded, and told then.
+ */
+async function warm(config, options) {
+  try {
+    const [{ WasmEngine }, bytes] = await Promise.all([compiled(), config.read(0, config.size)]);
+    await oneByOne(() => WasmEngine.warm(bytes, options));
+  } catch { /* see above */ }
 }
 
 /** One begun run of an engine. Steps wait in `ready` when another request needed the engine before they were pulled. */
@@ -57,21 +60,38 @@ const methods = {
   async load({ engine, url, files, sizes, options, again }, call) {
     const abort = new AbortController();
     downloads.set(call, abort);
+    const { signal } = abort;
     const onProgress = (progress) => postMessage({ call, progress });
     const cache = again ? 'force-cache' : 'default';
+    let warmed;
+    const onFile = (file) => { if (file.name === 'config.json') warmed = warm(file, options); };
     try {
       const [{ WasmEngine }, read] = await Promise.all([
         compiled(),
-        files ? readFiles(files, { onProgress })
-          : readFolder(url, { sizes, onProgress, onFile: (file) => warm(file, options), signal: abort.signal, cache }),
+        files ? readFiles(files, { onProgress, signal }) : readFolder(url, { sizes, onProgress, onFile, signal, cache }),
       ]);
-      abort.signal.throwIfAborted();
-      await makeRoom(read.reduce((sum, { bytes }) => sum + bytes.length, 0));
-      const wasm = await oneByOne(() => withRoom(() => WasmEngine.load(read, options)));
-      if (abort.signal.aborted) wasm.free();
-      abort.signal.throwIfAborted();
+      signal.throwIfAborted();
+      await makeRoom(read.reduce((sum, { size }) => sum + size, 0));
+      if (files) read.forEach(onFile);
+      await warmed;
+      const wasm = await withRoom(() => WasmEngine.load(read, options)).catch((error) => {
+        // What did not come is the reason, whatever the engine says of its absence.
+        throw read.find(({ failure }) => failure)?.failure ?? error;
+      });
+      try {
+        await Promise.all(read.map(({ whole }) => whole));
+        signal.throwIfAborted();
+      } catch (error) {
+        wasm.free();
+        throw error;
+      }
       engines.set(engine, { wasm, tail: Promise.resolve(), busy: false, run: null, gpu, used: performance.now() });
       return { device: await named(wasm.device()), description: wasm.describe() };
+    } catch (error) {
+      signal.throwIfAborted();
+      // The rest of the files is of no use.
+      abort.abort();
+      throw error;
     } finally {
       downloads.delete(call);
     }

@@ -22,7 +22,7 @@ use self::cache::store;
 use self::layout::{lay_out, output_of, vectors_of};
 use self::matmul::{Table, matmul};
 use self::rows::{Rows, norm, pick, rotate};
-use super::{Cause, Matrix, Report};
+use super::{Cause, Format, Matrix, Report};
 use crate::error::{Error, Result};
 use crate::graph::{
     Activation, Capacity, Counters, Extent, Graph, Index, Lookup, Op, Play, Played, Site, Value,
@@ -100,15 +100,12 @@ impl Cpu {
     ) -> Result<Prepared> {
         let mut tables = Vec::with_capacity(graph.weights().len());
         for info in graph.weights() {
-            let what = || format!("weight `{}`", info.name);
-            let shape = format!("[{}, {}]", info.out, info.inner);
             let Some(table) = weights.tables.get(&info.name) else {
-                return Err(Error::weights(what(), shape, "nothing uploaded"));
+                let shape = format!("[{}, {}]", info.out, info.inner);
+                let what = format!("weight `{}`", info.name);
+                return Err(Error::weights(what, shape, "nothing uploaded"));
             };
-            if (table.out, table.inner) != (info.out, info.inner) {
-                let got = format!("[{}, {}]", table.out, table.inner);
-                return Err(Error::weights(what(), shape, got));
-            }
+            table.progress.check(&info.name, info.out, info.inner)?;
             tables.push(table.clone());
         }
         let mut vectors = vec![Vec::new(); tables.len()];
@@ -165,11 +162,19 @@ impl Cpu {
 }
 
 impl Weights {
-    /// Holds a matrix `[out, inner]` under a name.
-    pub fn upload(&mut self, name: &str, out: usize, inner: usize, matrix: Matrix) -> Result<()> {
-        let table = Table::new(name, out, inner, matrix)?;
-        self.tables.insert(name.into(), Arc::new(table));
+    /// Makes room for a matrix `[out, inner]` under a name.
+    pub fn reserve(&mut self, name: &str, out: usize, inner: usize, format: Format) -> Result<()> {
+        self.tables.insert(name.into(), Arc::new(Table::new(out, inner, format)));
         Ok(())
+    }
+
+    /// Takes the next rows of a matrix.
+    pub fn fill(&mut self, name: &str, rows: &Matrix) -> Result<()> {
+        // Whoever plays with it already has all of it.
+        match self.tables.get_mut(name).and_then(Arc::get_mut) {
+            Some(table) => table.fill(name, rows),
+            None => Err(Error::weights(format!("weight `{name}`"), "room for it", "none")),
+        }
     }
 }
 

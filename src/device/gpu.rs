@@ -81,9 +81,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How a GPU is opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// At most so many bytes a binding, where the adapter would take more: for tests of what does not fit into one.
+    pub most_binding: Option<u64>,
+}
+
 impl Gpu {
     /// Opens the best adapter there is, software included.
-    pub async fn open() -> Result<Gpu, Refusal> {
+    pub async fn open(options: Options) -> Result<Gpu, Refusal> {
+        let most_binding = options.most_binding.unwrap_or(u64::MAX);
         supported()?;
         let refusal = |cause, what: String, expected: &str, got: String| {
             Err(Refusal { cause, error: Error::device(what, expected, got) })
@@ -108,7 +116,9 @@ impl Gpu {
         let limits = adapter.limits();
         let wanted = wgpu::Limits {
             max_buffer_size: limits.max_buffer_size,
-            max_storage_buffer_binding_size: limits.max_storage_buffer_binding_size,
+            max_storage_buffer_binding_size: limits
+                .max_storage_buffer_binding_size
+                .min(most_binding),
             ..wgpu::Limits::defaults()
         };
         // Textures are nothing to us: an adapter may be poor there.

@@ -6,8 +6,11 @@
 
 mod launch;
 
-pub use launch::{Context, launch};
+use std::ops::Range;
 
+pub use launch::{Context, launch, parts};
+
+use super::{Format, ROWS_TOGETHER};
 use crate::graph::{Extent, Site, Value, Weight};
 
 /// Words at the head of a play's buffer, as shaders name them: `const PLAY_ROWS = 0u;`.
@@ -117,7 +120,7 @@ macro_rules! kernel {
 }
 
 static EMBED: Kernel = kernel!(
-    "embed", cache: false, params: ["width", "stride", "tables", "unused", "table"],
+    "embed", cache: false, params: ["width", "stride", "tables", "first", "table"],
     table0: Read, table1: Read, table2: Read, table3: Read, out: Write
 );
 static PICK: Kernel = kernel!(
@@ -153,7 +156,7 @@ static STORE: Kernel = kernel!(
 static MATMUL_ROW: Kernel = kernel!(
     "matmul_row", cache: true,
     params: [
-        "inputs", "outputs", "picks", "x_stride", "x_start", "stride", "scale", "bias",
+        "inputs", "outputs", "first", "end", "picks", "x_stride", "x_start", "stride", "scale", "bias",
         "norm_weight", "norm_bias", "epsilon", "offset",
         "multiply_stride", "multiply_start", "add_stride", "add_start", "store_width",
         "store_keys", "store_values",
@@ -163,7 +166,7 @@ static MATMUL_ROW: Kernel = kernel!(
 static MATMUL_ROWS: Kernel = kernel!(
     "matmul_rows", cache: true,
     params: [
-        "inputs", "outputs", "picks", "x_stride", "x_start", "stride", "scale", "bias",
+        "inputs", "outputs", "first", "end", "picks", "x_stride", "x_start", "stride", "scale", "bias",
         "multiply_stride", "multiply_start", "add_stride", "add_start", "store_width",
         "store_keys", "store_values",
     ],
@@ -188,21 +191,27 @@ pub static KERNELS: [&Kernel; 10] =
 
 /// Outputs of a weight that lie together; a weight with fewer is one tile. Were all outputs one tile, a workgroup
 /// would jump by a whole row of outputs at every step: of 4,096 outputs that is 16 KB, and most reads miss.
-pub const TILE: usize = 64;
+///
+/// So a weight lies as `words[out / tile][inner / P][tile]`, `P` values of neighbouring columns a word (f32 1, halves 2,
+/// int8 4), `inner` padded with zeros to a multiple of 4, so that neighbouring outputs read neighbouring words; of int8
+/// the scales follow, f32. A matrix of one row is always f32.
+pub const TILE: usize = ROWS_TOGETHER;
 
-/// How a weight lies on the GPU: `words[out / tile][inner / P][tile]`, `P` values of neighbouring columns a word,
-/// `inner` padded with zeros to a multiple of 4, so that neighbouring outputs read neighbouring words.
-/// A matrix of one row is always f32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Format {
-    /// One value a word.
-    F32 = 0,
-    /// Two halves a word.
-    F16 = 1,
-    /// Two brain floats a word.
-    Bf16 = 2,
-    /// Four integers a word; then a scale an output, f32.
-    Int8 = 3,
+/// How a weight lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Laid {
+    /// How its numbers are packed.
+    pub format: Format,
+    /// Rows that lie together in one buffer, a multiple of [`TILE`] or all of them: a weight that is larger than a
+    /// binding may be lies in several, each laid out as if it were a weight of its own.
+    pub rows: usize,
+}
+
+impl Laid {
+    /// The rows of each of its buffers, of `out` rows in all.
+    pub fn parts(self, out: usize) -> impl Iterator<Item = Range<usize>> {
+        (0..out).step_by(self.rows).map(move |first| first..out.min(first + self.rows))
+    }
 }
 
 /// What a binding of a launch is bound to.
@@ -210,8 +219,8 @@ pub enum Format {
 pub enum Operand {
     /// The memory of a value.
     Value(Value),
-    /// A weight.
-    Weight(Weight),
+    /// A weight, or a part of it.
+    Weight(Weight, usize),
     /// These vectors one after the other, f32, each padded to a multiple of 4.
     Vectors(Vec<Weight>),
     /// What is read back.

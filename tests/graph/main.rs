@@ -3,6 +3,7 @@
 mod gpu;
 mod net;
 mod refusals;
+mod split;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -25,6 +26,7 @@ fn main() {
             refusals::refusals(),
             refusals::building(),
             gpu::gpu(),
+            split::split(),
         ]
         .into_iter()
         .flatten()

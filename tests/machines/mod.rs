@@ -84,7 +84,7 @@ pub fn model(folder: &str, device: &Device) -> Rc<Engine> {
             return engine.clone();
         }
         let files = files(&shipped().join(folder));
-        let engine = Engine::load(files, shared(device)).expect("it loads");
+        let engine = pollster::block_on(Engine::load(files, shared(device))).expect("it loads");
         let engine = Rc::new(engine);
         keep(&engine);
         loaded.push((key, engine.clone()));

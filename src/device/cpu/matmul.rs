@@ -8,7 +8,7 @@ use half::{bf16, f16};
 use wide::{f32x4, i32x4};
 
 use super::rows::Rows;
-use crate::device::Matrix;
+use crate::device::{Format, Matrix, Progress};
 use crate::error::{Error, Result};
 
 /// Columns that are loaded, widened and padded together.
@@ -117,15 +117,13 @@ fn pack_halves(chunk: [u16; CHUNK]) -> [i32x4; 2] {
 /// A matrix `[out, inner]` in the CPU's memory; rows are padded with zeros to whole chunks.
 #[derive(Debug)]
 pub struct Table {
-    /// Rows.
-    pub out: usize,
-    /// Columns.
-    pub inner: usize,
-    format: Format,
+    /// What has come of it.
+    pub progress: Progress,
+    numbers: Numbers,
 }
 
 #[derive(Debug)]
-enum Format {
+enum Numbers {
     F32(Vec<Wide>),
     F16(Vec<Halves>),
     Bf16(Vec<Brains>),
@@ -133,33 +131,43 @@ enum Format {
 }
 
 impl Table {
-    /// Takes a matrix in the format of its file.
-    pub fn new(name: &str, out: usize, inner: usize, matrix: Matrix) -> Result<Table> {
-        let (cells, scales) = match &matrix {
-            Matrix::F32(values) => (values.len(), out),
-            Matrix::F16(values) => (values.len(), out),
-            Matrix::Bf16(values) => (values.len(), out),
-            Matrix::Int8 { values, scales } => (values.len(), scales.len()),
+    /// Room for a matrix in the format of its file.
+    pub fn new(out: usize, inner: usize, format: Format) -> Table {
+        let chunks = out * inner.div_ceil(CHUNK);
+        let numbers = match format {
+            Format::F32 => Numbers::F32(Vec::with_capacity(chunks)),
+            Format::F16 => Numbers::F16(Vec::with_capacity(chunks)),
+            Format::Bf16 => Numbers::Bf16(Vec::with_capacity(chunks)),
+            Format::Int8 => Numbers::Int8(Vec::with_capacity(chunks), Vec::with_capacity(out)),
         };
-        if out.checked_mul(inner) != Some(cells) || scales != out {
-            let expected = format!("{out} x {inner} numbers");
-            return Err(Error::weights(format!("weight `{name}`"), expected, cells.to_string()));
+        Table { progress: Progress { out, inner, format, rows: 0 }, numbers }
+    }
+
+    /// Takes its next rows.
+    pub fn fill(&mut self, name: &str, rows: &Matrix) -> Result<()> {
+        let count = self.progress.next(name, rows)?;
+        let inner = self.progress.inner;
+        match (&mut self.numbers, rows) {
+            (Numbers::F32(all), Matrix::F32(values)) => {
+                pad(values, inner, all, |chunk: [f32; CHUNK]| bytemuck::cast(chunk));
+            }
+            // What widens them takes no infinity for one.
+            (Numbers::F16(_), Matrix::F16(values))
+                if !values.iter().all(|half| half.is_finite()) =>
+            {
+                let what = format!("weight `{name}`");
+                return Err(Error::weights(what, "finite numbers", "NaN or infinity"));
+            }
+            (Numbers::F16(all), Matrix::F16(values)) => pad(values, inner, all, Halves::pack),
+            (Numbers::Bf16(all), Matrix::Bf16(values)) => pad(values, inner, all, Brains::pack),
+            (Numbers::Int8(all, every), Matrix::Int8 { values, scales }) => {
+                pad(values, inner, all, Bytes::pack);
+                every.extend(scales);
+            }
+            _ => {}
         }
-        let format = match matrix {
-            Matrix::F32(values) => Format::F32(wide(&values, inner)),
-            Matrix::F16(values) if values.iter().all(|half| half.is_finite()) => {
-                Format::F16(pad(&values, inner, Halves::pack))
-            }
-            Matrix::F16(values) => {
-                let values: Vec<f32> = values.iter().map(|half| half.to_f32()).collect();
-                Format::F32(wide(&values, inner))
-            }
-            Matrix::Bf16(values) => Format::Bf16(pad(&values, inner, Brains::pack)),
-            Matrix::Int8 { values, scales } => {
-                Format::Int8(pad(&values, inner, Bytes::pack), scales)
-            }
-        };
-        Ok(Table { out, inner, format })
+        self.progress.rows += count;
+        Ok(())
     }
 
     /// Writes a row, widened, into `to`.
@@ -174,22 +182,21 @@ impl Table {
                 }
             }
         }
-        let to = &mut to[..self.inner];
-        match &self.format {
-            Format::F32(weights) => copy(weights, row, 1.0, to),
-            Format::F16(weights) => copy(weights, row, 1.0, to),
-            Format::Bf16(weights) => copy(weights, row, 1.0, to),
-            Format::Int8(weights, scales) => copy(weights, row, scales[row], to),
+        let to = &mut to[..self.progress.inner];
+        match &self.numbers {
+            Numbers::F32(weights) => copy(weights, row, 1.0, to),
+            Numbers::F16(weights) => copy(weights, row, 1.0, to),
+            Numbers::Bf16(weights) => copy(weights, row, 1.0, to),
+            Numbers::Int8(weights, scales) => copy(weights, row, scales[row], to),
         }
     }
 
     /// The whole matrix, widened: for vectors and small tables.
     pub fn to_vec(&self) -> Vec<f32> {
-        let mut all = vec![0.0; self.out * self.inner];
-        if self.inner > 0 {
-            for (row, to) in all.chunks_exact_mut(self.inner).enumerate() {
-                self.row(row, to);
-            }
+        let Progress { out, inner, .. } = self.progress;
+        let mut all = vec![0.0; out * inner];
+        for (row, to) in all.chunks_exact_mut(inner).enumerate() {
+            self.row(row, to);
         }
         all
     }
@@ -198,12 +205,9 @@ impl Table {
 fn pad<T: Copy + Default, C>(
     values: &[T],
     inner: usize,
+    all: &mut Vec<C>,
     chunk: impl Fn([T; CHUNK]) -> C,
-) -> Vec<C> {
-    if inner == 0 {
-        return Vec::new();
-    }
-    let mut all = Vec::with_capacity(values.len() / inner * inner.div_ceil(CHUNK));
+) {
     for row in values.chunks_exact(inner) {
         for part in row.chunks(CHUNK) {
             let mut padded = [T::default(); CHUNK];
@@ -211,11 +215,6 @@ fn pad<T: Copy + Default, C>(
             all.push(chunk(padded));
         }
     }
-    all
-}
-
-fn wide(values: &[f32], inner: usize) -> Vec<Wide> {
-    pad(values, inner, |chunk: [f32; CHUNK]| bytemuck::cast(chunk))
 }
 
 /// Memory that a matmul borrows from play to play.
@@ -244,22 +243,23 @@ pub fn matmul(
     out: &mut [f32],
     scratch: &mut Scratch,
 ) {
-    let (rows, chunks) = (x.count, weight.inner.div_ceil(CHUNK));
+    let Progress { out: outputs, inner, .. } = weight.progress;
+    let (rows, chunks) = (x.count, inner.div_ceil(CHUNK));
     scratch.x.resize(rows * chunks, Wide::default());
     if chunks > 0 {
         for (row, padded) in scratch.x.chunks_exact_mut(chunks).enumerate() {
             let padded: &mut [f32] = bytemuck::cast_slice_mut(padded);
-            padded[..weight.inner].copy_from_slice(x.row(row));
-            padded[weight.inner..].fill(0.0);
+            padded[..inner].copy_from_slice(x.row(row));
+            padded[inner..].fill(0.0);
         }
     }
     let Scratch { x, panel } = scratch;
-    let job = Job { rows, chunks, outputs: weight.out, x, bias, scale };
-    match &weight.format {
-        Format::F32(weights) => job.run(weights, None, out, panel),
-        Format::F16(weights) => job.run(weights, None, out, panel),
-        Format::Bf16(weights) => job.run(weights, None, out, panel),
-        Format::Int8(weights, scales) => job.run(weights, Some(scales), out, panel),
+    let job = Job { rows, chunks, outputs, x, bias, scale };
+    match &weight.numbers {
+        Numbers::F32(weights) => job.run(weights, None, out, panel),
+        Numbers::F16(weights) => job.run(weights, None, out, panel),
+        Numbers::Bf16(weights) => job.run(weights, None, out, panel),
+        Numbers::Int8(weights, scales) => job.run(weights, Some(scales), out, panel),
     }
 }
 

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use super::{Buffer, Shared, lock, refused};
-use crate::device::Matrix;
-use crate::device::kernels::{Format, TILE};
+use crate::device::kernels::{Laid, TILE};
+use crate::device::{Format, Matrix, Progress};
 use crate::error::{Error, Result};
 use crate::graph::{CacheInfo, Capacity, Graph, Op, Play, Site};
 
@@ -32,13 +33,12 @@ pub struct Weights {
     waiting: u64,
 }
 
-/// A weight on the GPU.
+/// A weight on the GPU: one buffer, or several where one would be larger than a binding may be.
 #[derive(Clone, Debug)]
 pub(super) struct Stored {
-    pub buffer: Buffer,
-    pub format: Format,
-    pub out: usize,
-    pub inner: usize,
+    pub parts: Vec<Buffer>,
+    pub laid: Laid,
+    progress: Progress,
 }
 
 impl fmt::Debug for Weights {
@@ -58,44 +58,85 @@ impl Weights {
         }
     }
 
-    /// Puts a matrix `[out, inner]` there, laid out as [`Format`] says.
-    pub fn upload(&mut self, name: &str, out: usize, inner: usize, matrix: Matrix) -> Result<()> {
+    /// Makes room for a matrix `[out, inner]`, laid out as [`TILE`] says.
+    pub fn reserve(&mut self, name: &str, out: usize, inner: usize, format: Format) -> Result<()> {
         self.shared.healthy()?;
-        let got = match &matrix {
-            Matrix::F32(values) => values.len(),
-            Matrix::F16(values) => values.len(),
-            Matrix::Bf16(values) => values.len(),
-            Matrix::Int8 { values, scales } if scales.len() == out => values.len(),
-            Matrix::Int8 { scales, .. } => {
-                let what = format!("scales of `{name}`");
-                return Err(Error::weights(what, out.to_string(), scales.len().to_string()));
-            }
-        };
-        if got != out * inner || got == 0 {
-            let expected = format!("{out} x {inner} values");
-            return Err(Error::weights(format!("weight `{name}`"), expected, got.to_string()));
+        let progress = Progress { out, inner, format, rows: 0 };
+        let mut laid = Laid { format: if out == 1 { Format::F32 } else { format }, rows: out };
+        let most = self.shared.largest_binding() as usize / 4;
+        if laid.words(inner, out) > most {
+            let row = laid.words(inner, TILE) / TILE;
+            // Where not even one tile fits, the buffer is refused below.
+            laid.rows = out.min((most / row / TILE).max(1) * TILE);
         }
-        let (format, words) = pack(out, inner, &matrix);
-        let bytes: &[u8] = bytemuck::cast_slice(&words);
-        let device = &self.shared.device;
-        let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let sizes: Vec<u64> =
+            laid.parts(out).map(|part| 4 * laid.words(inner, part.len()) as u64).collect();
         let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-        let buffer = self.shared.storage(&format!("weight `{name}`"), bytes.len() as u64, usage);
-        if let Ok(buffer) = &buffer {
-            self.shared.queue.write_buffer(buffer, 0, bytes);
+        let what = format!("weight `{name}`");
+        let parts = self.noted(name, sizes.iter().sum(), |shared| {
+            sizes.iter().map(|size| shared.storage(&what, *size, usage)).collect::<Result<_>>()
+        })?;
+        self.stored.insert(name.to_owned(), Stored { parts, laid, progress });
+        Ok(())
+    }
+
+    /// Puts the next rows of a matrix there.
+    pub fn fill(&mut self, name: &str, rows: &Matrix) -> Result<()> {
+        self.shared.healthy()?;
+        let Some(stored) = self.stored.get_mut(name) else {
+            return Err(Error::weights(format!("weight `{name}`"), "room for it", "none"));
+        };
+        let count = stored.progress.next(name, rows)?;
+        let Progress { out, inner, rows: first, .. } = stored.progress;
+        stored.progress.rows += count;
+        let Stored { parts, laid, .. } = stored.clone();
+        let mut written = 0;
+        for (buffer, part) in parts.iter().zip(laid.parts(out)) {
+            let (start, end) = (part.start.max(first), part.end.min(first + count));
+            if start >= end {
+                continue;
+            }
+            let own = start - first..end - first;
+            let (words, scales) = match out {
+                1 => (vector(rows, inner), Vec::new()),
+                _ => pack(rows, inner, own, TILE.min(part.len())),
+            };
+            written += 4 * (words.len() + scales.len()) as u64;
+            self.noted(name, buffer.size(), |shared| {
+                let write = |at: usize, words: &[u32]| {
+                    let words: &[u8] = bytemuck::cast_slice(words);
+                    shared.queue.write_buffer(buffer, 4 * at as u64, words);
+                };
+                write(laid.row(inner, start - part.start), &words);
+                if !scales.is_empty() {
+                    write(laid.scales(inner, part.len()) + start - part.start, &scales);
+                }
+                Ok(())
+            })?;
         }
-        let outcomes: [Outcome; 2] = [Box::pin(validation.pop()), Box::pin(memory.pop())];
-        let buffer = buffer?;
-        let size = bytes.len() as u64;
-        lock(&self.outcomes).extend(outcomes.map(|outcome| (name.to_owned(), size, outcome)));
-        self.waiting += size;
+        self.waiting += written;
         if self.waiting > BATCH {
             self.shared.queue.submit([]);
             self.waiting = 0;
         }
-        self.stored.insert(name.to_owned(), Stored { buffer, format, out, inner });
         Ok(())
+    }
+
+    /// Does something for a weight; whether the GPU had room for it is known when it is [`Weights::settled`].
+    fn noted<T>(
+        &self,
+        name: &str,
+        bytes: u64,
+        work: impl FnOnce(&Shared) -> Result<T>,
+    ) -> Result<T> {
+        let device = &self.shared.device;
+        let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let done = work(&self.shared);
+        let outcomes: [Outcome; 2] = [Box::pin(validation.pop()), Box::pin(memory.pop())];
+        let done = done?;
+        lock(&self.outcomes).extend(outcomes.map(|outcome| (name.to_owned(), bytes, outcome)));
+        Ok(done)
     }
 
     /// Waits until all uploads are known to have found room.
@@ -112,54 +153,85 @@ impl Weights {
 
     /// A weight by name, of this shape.
     pub(super) fn get(&self, name: &str, out: usize, inner: usize) -> Result<&Stored> {
-        let what = format!("weight `{name}`");
-        match self.stored.get(name) {
-            None => Err(Error::weights(what, format!("[{out}, {inner}]"), "nothing uploaded")),
-            Some(stored) if (stored.out, stored.inner) != (out, inner) => {
-                let got = format!("[{}, {}]", stored.out, stored.inner);
-                Err(Error::weights(what, format!("[{out}, {inner}]"), got))
-            }
-            Some(stored) => Ok(stored),
-        }
+        let Some(stored) = self.stored.get(name) else {
+            let what = format!("weight `{name}`");
+            return Err(Error::weights(what, format!("[{out}, {inner}]"), "nothing uploaded"));
+        };
+        stored.progress.check(name, out, inner)?;
+        Ok(stored)
     }
 }
 
-/// The words of a matrix as the shaders read it: see [`Format`].
-fn pack(out: usize, inner: usize, matrix: &Matrix) -> (Format, Vec<u32>) {
-    if out == 1 {
-        let mut words = vec![0u32; inner.next_multiple_of(4)];
-        for (k, word) in words.iter_mut().enumerate().take(inner) {
-            *word = match matrix {
-                Matrix::F32(values) => values[k],
-                Matrix::F16(values) => values[k].to_f32(),
-                Matrix::Bf16(values) => values[k].to_f32(),
-                Matrix::Int8 { values, scales } => values[k] as f32 * scales[0],
-            }
-            .to_bits();
-        }
-        return (Format::F32, words);
+impl Laid {
+    /// Values of a word.
+    fn per_word(&self) -> usize {
+        4 / self.format.bytes()
     }
-    match matrix {
-        Matrix::F32(values) => (Format::F32, spread(out, inner, 1, |at| values[at].to_bits())),
+
+    /// Where a row begins that begins a tile.
+    fn row(&self, inner: usize, row: usize) -> usize {
+        row * (inner.next_multiple_of(4) / self.per_word())
+    }
+
+    /// Where the scales of a part of so many rows begin.
+    fn scales(&self, inner: usize, rows: usize) -> usize {
+        self.row(inner, rows.next_multiple_of(TILE.min(rows)))
+    }
+
+    /// Words of a part of so many rows.
+    fn words(&self, inner: usize, rows: usize) -> usize {
+        let scales = if self.format == Format::Int8 { rows } else { 0 };
+        self.scales(inner, rows) + scales
+    }
+}
+
+/// The words of a vector.
+fn vector(matrix: &Matrix, inner: usize) -> Vec<u32> {
+    let mut words = vec![0u32; inner.next_multiple_of(4)];
+    for (k, word) in words.iter_mut().enumerate().take(inner) {
+        *word = match matrix {
+            Matrix::F32(values) => values[k],
+            Matrix::F16(values) => values[k].to_f32(),
+            Matrix::Bf16(values) => values[k].to_f32(),
+            Matrix::Int8 { values, scales } => values[k] as f32 * scales[0],
+        }
+        .to_bits();
+    }
+    words
+}
+
+/// The words of some rows of a matrix as the shaders read them, see [`TILE`], and their scales.
+fn pack(matrix: &Matrix, inner: usize, rows: Range<usize>, tile: usize) -> (Vec<u32>, Vec<u32>) {
+    let (count, first) = (rows.len(), rows.start * inner);
+    let words = match matrix {
+        Matrix::F32(values) => spread(count, inner, tile, 1, |at| values[first + at].to_bits()),
         Matrix::F16(values) => {
-            (Format::F16, spread(out, inner, 2, |at| values[at].to_bits() as u32))
+            spread(count, inner, tile, 2, |at| values[first + at].to_bits() as u32)
         }
         Matrix::Bf16(values) => {
-            (Format::Bf16, spread(out, inner, 2, |at| values[at].to_bits() as u32))
+            spread(count, inner, tile, 2, |at| values[first + at].to_bits() as u32)
         }
-        Matrix::Int8 { values, scales } => {
-            let mut words = spread(out, inner, 4, |at| values[at] as u8 as u32);
-            words.extend(scales.iter().map(|scale| scale.to_bits()));
-            (Format::Int8, words)
+        Matrix::Int8 { values, .. } => {
+            spread(count, inner, tile, 4, |at| values[first + at] as u8 as u32)
         }
-    }
+    };
+    let scales = match matrix {
+        Matrix::Int8 { scales, .. } => scales[rows].iter().map(|scale| scale.to_bits()).collect(),
+        _ => Vec::new(),
+    };
+    (words, scales)
 }
 
 /// `[out, inner]` as words `[out / tile][inner / per_word][tile]`, `inner` padded to a multiple of 4, `out` to
 /// whole tiles.
-fn spread(out: usize, inner: usize, per_word: usize, value: impl Fn(usize) -> u32) -> Vec<u32> {
+fn spread(
+    out: usize,
+    inner: usize,
+    tile: usize,
+    per_word: usize,
+    value: impl Fn(usize) -> u32,
+) -> Vec<u32> {
     let bits = 32 / per_word;
-    let tile = TILE.min(out);
     let tall = inner.next_multiple_of(4) / per_word;
     let mut words = vec![0u32; tall * out.next_multiple_of(tile)];
     for (first, words) in (0..out).step_by(tile).zip(words.chunks_exact_mut(tall * tile)) {

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use super::memory::{Stored, Weights};
 use super::{Buffer, Shared};
+use crate::device::Format;
 use crate::device::fuse::{Rows, Step, fuse};
-use crate::device::kernels::{self, Context, Format, Launch, Operand, header};
+use crate::device::kernels::{self, Context, Laid, Launch, Operand, header};
 use crate::error::Result;
 use crate::graph::{Capacity, Extent, Graph, Index, Op, Site, Value, WeightInfo};
 
@@ -67,7 +68,7 @@ pub(super) struct Plan {
     pub attentions: Vec<(Site, usize)>,
 }
 
-/// Where a value lies and which run makes it.
+/// Where a value lies and which run makes it, or the last part of it.
 #[derive(Clone, Copy, Debug)]
 struct Home {
     slot: usize,
@@ -272,54 +273,62 @@ fn plan(
     params: &mut Vec<u32>,
 ) -> Result<Plan> {
     let steps = fuse(graph, rows);
-    let homes = place(graph, &steps, slots);
-    let formats: Vec<_> = stored.iter().map(|stored| stored.format).collect();
+    let mut homes = place(graph, &steps, slots);
+    let laid: Vec<_> = stored.iter().map(|stored| stored.laid).collect();
     let aligned = shared.limits.min_uniform_buffer_offset_alignment.max(16) as usize / 4;
     let mut runs = vec![];
+    let mut ends = vec![];
     let mut attentions = vec![];
     let mut encoder = shared.device.create_command_encoder(&Default::default());
     for step in &steps {
         let context = Context {
             graph,
-            formats: &formats,
+            laid: &laid,
             software: shared.software,
             rows,
             attention: attentions.len(),
         };
-        let launch = kernels::launch(&context, step)?;
         if let Step::Attend { site, layer, .. } = step {
             attentions.push((*site, *layer));
         }
-        let bound = launch
-            .operands
-            .iter()
-            .map(|operand| {
-                Ok(match operand {
-                    Operand::Value(value) => Bound::Slot(homes[&graph.root(*value).0].slot),
-                    Operand::Weight(weight) => {
-                        Bound::Buffer(stored[weight.0 as usize].buffer.clone())
-                    }
-                    Operand::Vectors(vectors) => {
-                        let parts: Vec<_> =
-                            vectors.iter().map(|weight| stored[weight.0 as usize]).collect();
-                        Bound::Buffer(join(shared, &mut encoder, &parts)?)
-                    }
-                    Operand::Outbox => Bound::Outbox,
-                    Operand::Nothing => Bound::Buffer(shared.nothing.clone()),
+        for part in 0..kernels::parts(&context, step) {
+            let launch = kernels::launch(&context, step, part)?;
+            let bound = launch
+                .operands
+                .iter()
+                .map(|operand| {
+                    Ok(match operand {
+                        Operand::Value(value) => Bound::Slot(homes[&graph.root(*value).0].slot),
+                        Operand::Weight(weight, part) => {
+                            Bound::Buffer(stored[weight.0 as usize].parts[*part].clone())
+                        }
+                        Operand::Vectors(vectors) => {
+                            let parts: Vec<_> =
+                                vectors.iter().map(|weight| stored[weight.0 as usize]).collect();
+                            Bound::Buffer(join(shared, &mut encoder, &parts)?)
+                        }
+                        Operand::Outbox => Bound::Outbox,
+                        Operand::Nothing => Bound::Buffer(shared.nothing.clone()),
+                    })
                 })
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let start = params.len();
-        params.extend(&launch.params);
-        params.resize((start + params_size(&launch) as usize / 4).next_multiple_of(aligned), 0);
-        runs.push(Run {
-            pipeline: shared.pipeline(launch.kernel, &launch.overrides),
-            layout: shared.shader(launch.kernel).bindings,
-            group: None,
-            bound,
-            params: 4 * start as u64,
-            launch,
-        });
+                .collect::<Result<Vec<_>>>()?;
+            let start = params.len();
+            params.extend(&launch.params);
+            params.resize((start + params_size(&launch) as usize / 4).next_multiple_of(aligned), 0);
+            runs.push(Run {
+                pipeline: shared.pipeline(launch.kernel, &launch.overrides),
+                layout: shared.shader(launch.kernel).bindings,
+                group: None,
+                bound,
+                params: 4 * start as u64,
+                launch,
+            });
+        }
+        ends.push(runs.len() - 1);
+    }
+    // A value is whole when the last run of its step has made its part.
+    for home in homes.values_mut() {
+        home.run = ends[home.run];
     }
     shared.queue.submit([encoder.finish()]);
     Ok(Plan { runs, homes, attentions })
@@ -327,14 +336,17 @@ fn plan(
 
 /// Makes the pipelines that a graph will need, if its matrices are half floats.
 pub(super) fn warm(shared: &Shared, graph: &Graph) -> Result<()> {
-    let format = |info: &WeightInfo| if info.out == 1 { Format::F32 } else { Format::F16 };
-    let formats: Vec<Format> = graph.weights().iter().map(format).collect();
+    let laid = |info: &WeightInfo| Laid {
+        format: if info.out == 1 { Format::F32 } else { Format::F16 },
+        rows: info.out,
+    };
+    let laid: Vec<Laid> = graph.weights().iter().map(laid).collect();
     for rows in [Rows::Few, Rows::Many] {
         let mut attention = 0;
         for step in &fuse(graph, rows) {
             let software = shared.software;
-            let context = Context { graph, formats: &formats, software, rows, attention };
-            let launch = kernels::launch(&context, step)?;
+            let context = Context { graph, laid: &laid, software, rows, attention };
+            let launch = kernels::launch(&context, step, 0)?;
             attention += matches!(step, Step::Attend { .. }) as usize;
             shared.pipeline(launch.kernel, &launch.overrides);
         }
@@ -350,14 +362,14 @@ fn params_size(launch: &Launch) -> u64 {
 /// Vectors copied one after the other.
 fn join(shared: &Shared, encoder: &mut wgpu::CommandEncoder, parts: &[&Stored]) -> Result<Buffer> {
     if let [only] = parts {
-        return Ok(only.buffer.clone());
+        return Ok(only.parts[0].clone());
     }
-    let bytes = |stored: &Stored| 4 * kernels::stride(stored.inner) as u64;
+    let bytes = |stored: &Stored| stored.parts[0].size();
     let total = parts.iter().map(|part| bytes(part)).sum();
     let joined = shared.storage("vectors", total, wgpu::BufferUsages::COPY_DST)?;
     let mut at = 0;
     for part in parts {
-        encoder.copy_buffer_to_buffer(&part.buffer, 0, &joined, at, bytes(part));
+        encoder.copy_buffer_to_buffer(&part.parts[0], 0, &joined, at, bytes(part));
         at += bytes(part);
     }
     Ok(joined)

@@ -1,8 +1,10 @@
 //! A step as a launch: which kernel, with what overrides, parameters and operands.
 
+use std::ops::Range;
+
 use super::{
-    ATTEND, COMBINE, EMBED, Format, Grid, Launch, MATMUL_ROW, MATMUL_ROWS, NORM, Operand, PICK,
-    ROTATE, SAMPLE, STORE, stride,
+    ATTEND, COMBINE, EMBED, Format, Grid, Laid, Launch, MATMUL_ROW, MATMUL_ROWS, NORM, Operand,
+    PICK, ROTATE, SAMPLE, STORE, stride,
 };
 use crate::device::fuse::{Linear, Norm, Pair, Rows, Step};
 use crate::error::{Error, Result};
@@ -14,7 +16,7 @@ pub struct Context<'a> {
     /// The graph of the step.
     pub graph: &'a Graph,
     /// How each of its weights lies.
-    pub formats: &'a [Format],
+    pub laid: &'a [Laid],
     /// Whether the adapter is software: smaller workgroups pay there.
     pub software: bool,
     /// Which list of steps it is in.
@@ -23,13 +25,24 @@ pub struct Context<'a> {
     pub attention: usize,
 }
 
-/// The dispatch of a step.
-pub fn launch(context: &Context<'_>, step: &Step) -> Result<Launch> {
+/// How many dispatches a step takes: one, or one for each part of the weight that it reads, if that lies in several.
+pub fn parts(context: &Context<'_>, step: &Step) -> usize {
     match step {
-        Step::Embed { lookups, out } => Ok(embed(context, lookups, *out)),
+        Step::Embed { lookups, .. } => {
+            lookups.first().map_or(1, |lookup| context.parts(lookup.table).count())
+        }
+        Step::Linear(linear) => context.parts(linear.weight).count(),
+        _ => 1,
+    }
+}
+
+/// A dispatch of a step: for all of it, or for one of its [`parts`].
+pub fn launch(context: &Context<'_>, step: &Step, part: usize) -> Result<Launch> {
+    match step {
+        Step::Embed { lookups, out } => embed(context, lookups, *out, part),
         Step::Pick { x, out } => pick(context, *x, *out),
         Step::Norm { x, norm, groups, out } => Ok(norm_part(context, *x, norm, *groups, *out)),
-        Step::Linear(linear) => Ok(matmul(context, linear)),
+        Step::Linear(linear) => Ok(matmul(context, linear, part)),
         Step::Combine { a, activation, with, out } => {
             Ok(combine(context, *a, *activation, *with, *out))
         }
@@ -52,7 +65,7 @@ pub fn launch(context: &Context<'_>, step: &Step) -> Result<Launch> {
                 ]),
                 operands: vec![
                     Operand::Value(*x),
-                    Operand::Weight(*frequencies),
+                    context.whole(*frequencies)?,
                     Operand::Value(*out),
                 ],
                 cache: None,
@@ -110,7 +123,7 @@ pub fn launch(context: &Context<'_>, step: &Step) -> Result<Launch> {
                 params,
                 operands: vec![
                     Operand::Value(*queries),
-                    bias.map_or(Operand::Nothing, Operand::Weight),
+                    bias.map_or(Ok(Operand::Nothing), |bias| context.whole(bias))?,
                     Operand::Value(*out),
                     Operand::Outbox,
                 ],
@@ -167,7 +180,25 @@ impl Context<'_> {
     }
 
     fn format(&self, weight: Weight) -> Format {
-        self.formats[weight.0 as usize]
+        self.laid[weight.0 as usize].format
+    }
+
+    /// The rows of each part of a weight.
+    fn parts(&self, weight: Weight) -> impl Iterator<Item = Range<usize>> {
+        let info = self.graph.weight_info(weight);
+        self.laid[weight.0 as usize].parts(info.out)
+    }
+
+    /// A weight that is read as one.
+    fn whole(&self, weight: Weight) -> Result<Operand> {
+        match self.parts(weight).count() {
+            1 => Ok(Operand::Weight(weight, 0)),
+            parts => {
+                let what = format!("weight `{}`", self.graph.weight_info(weight).name);
+                let got = format!("{parts} buffers; take a smaller model, or the CPU");
+                Err(Error::limit(what, "one buffer on this GPU", got))
+            }
+        }
     }
 }
 
@@ -175,26 +206,32 @@ fn words(numbers: &[usize]) -> Vec<u32> {
     numbers.iter().map(|number| *number as u32).collect()
 }
 
-fn embed(context: &Context<'_>, lookups: &[Lookup], out: Value) -> Launch {
+/// Only the first table, the vocabulary's, may lie in several parts: a dispatch writes the rows whose token is in its own.
+fn embed(context: &Context<'_>, lookups: &[Lookup], out: Value, part: usize) -> Result<Launch> {
     let (width, stride) = context.shape(out);
-    let mut params = words(&[width, stride, lookups.len(), 0]);
+    let own = lookups.first().and_then(|lookup| context.parts(lookup.table).nth(part));
+    let own = own.unwrap_or_default();
+    let mut params = words(&[width, stride, lookups.len(), own.start]);
     let mut operands = vec![];
-    for lookup in lookups {
+    for (number, lookup) in lookups.iter().enumerate() {
         let index = match lookup.index {
             Index::Token => 0,
             Index::Segment => 1,
             Index::Position(stream) => 2 + stream,
         };
-        let entries = context.graph.weight_info(lookup.table).out;
+        let (entries, table) = match number {
+            0 => (own.len(), Operand::Weight(lookup.table, part)),
+            _ => (context.graph.weight_info(lookup.table).out, context.whole(lookup.table)?),
+        };
         let format = context.format(lookup.table) as usize;
         params.extend(words(&[entries, index, format]));
         params.push(lookup.scale.to_bits());
-        operands.push(Operand::Weight(lookup.table));
+        operands.push(table);
     }
     params.resize(4 + 4 * 4, 0);
     operands.resize(4, Operand::Nothing);
     operands.push(Operand::Value(out));
-    Launch {
+    Ok(Launch {
         kernel: &EMBED,
         overrides: vec![],
         params,
@@ -203,7 +240,7 @@ fn embed(context: &Context<'_>, lookups: &[Lookup], out: Value) -> Launch {
         grid: Grid::Cells(stride),
         extent: Extent::Rows,
         lanes: LANES,
-    }
+    })
 }
 
 fn pick(context: &Context<'_>, x: Value, out: Value) -> Result<Launch> {
@@ -295,9 +332,10 @@ fn combine(
     }
 }
 
-fn matmul(context: &Context<'_>, linear: &Linear) -> Launch {
+fn matmul(context: &Context<'_>, linear: &Linear, part: usize) -> Launch {
     let info = context.graph.weight_info(linear.weight);
-    let (inputs, outputs) = (info.inner, info.out);
+    let own = context.parts(linear.weight).nth(part).unwrap_or_default();
+    let (inputs, outputs) = (info.inner, own.len());
     let place = context.place(linear.x);
     let multiply = context.place_or_none(linear.multiply);
     let add = context.place_or_none(linear.add);
@@ -309,8 +347,11 @@ fn matmul(context: &Context<'_>, linear: &Linear) -> Launch {
     };
     let mut vectors = Vectors::default();
     let bias = vectors.push(context, linear.bias);
+    // The last part also clears what pads the row.
+    let end = if own.end == info.out { out_stride } else { own.end };
+    let (x_stride, x_start) = (place.stride / 4, place.start / 4);
     let mut params =
-        words(&[inputs, outputs, picks, place.stride / 4, place.start / 4, out_stride]);
+        words(&[inputs, outputs, own.start, end, picks, x_stride, x_start, out_stride]);
     params.push(linear.scale.to_bits());
     params.push(bias as u32);
     // What a play does not change is an override, here above all: software adapters run both sides
@@ -327,7 +368,7 @@ fn matmul(context: &Context<'_>, linear: &Linear) -> Launch {
     ];
     let few = context.rows == Rows::Few;
     let lanes = matmul_lanes(context.software, outputs);
-    let across = out_stride.div_ceil(8 * lanes);
+    let across = (end - own.start).div_ceil(8 * lanes);
     let (kernel, grid) = if few {
         let weight = linear.norm.and_then(|norm| norm.weight);
         let bias = linear.norm.and_then(|norm| norm.bias);
@@ -362,7 +403,7 @@ fn matmul(context: &Context<'_>, linear: &Linear) -> Launch {
         params,
         operands: vec![
             Operand::Value(linear.x),
-            Operand::Weight(linear.weight),
+            Operand::Weight(linear.weight, part),
             vectors.operand(),
             value(linear.multiply),
             value(linear.add),
