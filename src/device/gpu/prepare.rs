@@ -114,7 +114,8 @@ impl Prepared {
         let play = estimate(graph, capacity, prepared.streams);
         let rows = capacity.rows * capacity.variants;
         let widest = widest_picked(&prepared.memory.slots);
-        let picked = (PICKED_BYTES / (4 * widest)).clamp(capacity.variants.min(rows), rows.max(1));
+        let most = PICKED_BYTES.min(shared.largest_binding() as usize);
+        let picked = (most / (4 * widest)).clamp(capacity.variants.min(rows), rows.max(1));
         prepared.room(play, 4096, picked, 0).await?;
         shared.healthy()?;
         Ok(prepared)
