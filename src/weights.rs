@@ -425,7 +425,8 @@ impl Checkpoint {
                     self.turned = Some((piece.entry, bytes));
                 }
                 let stored = self.turned.as_ref().map_or(&[][..], |(_, bytes)| bytes);
-                turn(stored, size, *entry.shape.last().unwrap_or(&1), rows.clone())
+                let out = *entry.shape.last().unwrap_or(&1);
+                turn(piece.format, stored, out, rows.clone())
             }
             false => {
                 let at = |row: usize| entry.at.start + (row * across * size) as u64;

@@ -67,7 +67,7 @@ async function readShards(read, missing) {
 }
 
 /** So many bytes of a file are read at once, where less is asked for: each asking costs, and the next bytes come next. */
-const AHEAD = 2 ** 22;
+const AHEAD = 2 ** 24;
 
 /**
  * @param {File[]} files as a person chose or dropped them

@@ -1,5 +1,7 @@
 //! Rows of stored numbers: bytes as a matrix, and matrices one below the other.
 
+use std::ops::Range;
+
 use bytemuck::pod_collect_to_vec;
 use half::{bf16, f16};
 
@@ -70,16 +72,28 @@ pub fn concatenate(all: Matrix, part: Matrix) -> Matrix {
     }
 }
 
-/// Rows `rows` of a matrix stored `[inner, out]`, numbers of `size` bytes each.
-pub fn turn(stored: &[u8], size: usize, out: usize, rows: std::ops::Range<usize>) -> Vec<u8> {
-    let inner = stored.len() / (out * size);
-    let mut turned = vec![0; rows.len() * inner * size];
-    for (k, column) in stored.chunks_exact(out * size).enumerate() {
-        for (row, number) in
-            column[rows.start * size..rows.end * size].chunks_exact(size).enumerate()
-        {
-            turned[(row * inner + k) * size..][..size].copy_from_slice(number);
+/// Rows of a matrix stored `[inner, out]`.
+pub fn turn(format: Format, stored: &[u8], out: usize, rows: Range<usize>) -> Vec<u8> {
+    const FEW: usize = 16;
+    fn turn<const BYTES: usize>(stored: &[u8], out: usize, rows: Range<usize>) -> Vec<u8> {
+        let (stored, _) = stored.as_chunks::<BYTES>();
+        let inner = stored.len() / out;
+        let mut turned = vec![[0; BYTES]; rows.len() * inner];
+        // A few rows at a time: those of all would not stay in a cache from one column to the next.
+        for (some, turned) in turned.chunks_mut(FEW * inner).enumerate() {
+            let first = rows.start + some * FEW;
+            let few = first..first + turned.len() / inner;
+            for (k, column) in stored.chunks_exact(out).enumerate() {
+                for (row, number) in column[few.clone()].iter().enumerate() {
+                    turned[row * inner + k] = *number;
+                }
+            }
         }
+        turned.into_flattened()
     }
-    turned
+    match format {
+        Format::F32 => turn::<4>(stored, out, rows),
+        Format::F16 | Format::Bf16 => turn::<2>(stored, out, rows),
+        Format::Int8 => turn::<1>(stored, out, rows),
+    }
 }

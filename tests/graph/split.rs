@@ -78,7 +78,7 @@ pub fn split() -> Vec<Case> {
         let nets = [Net { format: Format::F32, gated: true, ..NET }, Net { bias: true, ..NET }];
         for net in nets.map(|net| Net { head_width: 24, layers: 1, ..net }) {
             let bench = net.bench();
-            let most = if net.format == Format::F32 { 65_536 } else { 32_768 };
+            let most = if net.format == Format::F32 { 81_920 } else { 40_960 };
             same(&bench, device, most, &bench.given);
             let mut one = bench.given.clone();
             net.give(&mut one, &bench.given, 0, 1);

@@ -101,7 +101,7 @@ test('a folder of which nobody knows the sizes, of one file or of shards', async
 });
 
 test('a file from a disk is read ahead, in parts, wherever it is asked for', async () => {
-  const large = bytes(9_000_000);
+  const large = bytes(36_000_000);
   const file = new File([large], 'model.safetensors');
   let asked = 0;
   const { slice } = file;
@@ -110,13 +110,12 @@ test('a file from a disk is read ahead, in parts, wherever it is asked for', asy
   const abort = new AbortController();
   const [source, ...more] = readFiles([file, new File(['x'], 'notes.txt')], { onProgress: (now) => told.push(now), signal: abort.signal });
   assert.deepEqual(more, []);
-  for (let start = 0; start < large.length; start += 100_000) {
-    assert.deepEqual(await source.read(start, start + 100_000), large.subarray(start, start + 100_000));
-  }
+  const same = async (start, end) => assert.equal(Buffer.compare(await source.read(start, end), large.subarray(start, end)), 0, `${start}`);
+  for (let start = 0; start < large.length; start += 100_000) await same(start, start + 100_000);
   assert.equal(asked, 3);
-  assert.deepEqual(await source.read(5, 8_999_999), large.subarray(5, 8_999_999));
-  assert.deepEqual(await source.read(3, 9), large.subarray(3, 9));
-  assert.deepEqual([told.at(-1).loaded, told.at(-1).total], [9_000_000, 9_000_000]);
+  await same(5, 35_999_999);
+  await same(3, 9);
+  assert.deepEqual([told.at(-1).loaded, told.at(-1).total], [36_000_000, 36_000_000]);
   abort.abort();
   assert.equal((await failure(source.read(0, 1))).name, 'AbortError');
 });
