@@ -108,7 +108,7 @@ fn facts_are_those_of_the_spec() {
     assert_eq!(described("palm")["stacks"]["decoder"]["order"], "parallel");
     assert_eq!(described("t5")["stacks"]["encoder"]["positions"]["kind"], "relative");
     assert_eq!(described("marian")["stacks"]["decoder"]["positions"]["kind"], "sinusoidal");
-    assert_eq!(described("albert")["stacks"]["encoder"]["distinct_layers"], 1);
+    assert_eq!(described("albert")["stacks"]["encoder"]["distinct_layers"], 2);
     let mbart = described("mbart");
     assert_eq!(mbart["stacks"]["encoder"]["heads"], 2);
     assert_eq!(mbart["stacks"]["decoder"]["heads"], 4);
