@@ -312,6 +312,8 @@ async function readModels() {
   if (state.text === null) sentence.value = textNow();
   drawModels();
   arrange();
+  // The first is in sight whatever the window's size: it need not be drawn to be wanted.
+  /** @type {import('./element.js').UnmaskedDemo|null} */ (stage.querySelector('unmasked-demo'))?.load();
 }
 
 /** What open.html does with this page. @type {import('./page/open.js').Page} */
@@ -340,8 +342,8 @@ function start() {
   setLanguage();
   sentence.value = state.text ?? '';
   arrange();
-  draw();
   readModels();
+  draw();
   document.documentElement.dataset.ready = 'true';
 }
 

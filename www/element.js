@@ -163,6 +163,9 @@ export class UnmaskedDemo extends HTMLElement {
     });
   }
 
+  /** Fetches the model now, for a page that knows that it will be seen. */
+  load() { this.#use(); }
+
   /** Seen or used: from here on the model may be fetched. */
   #use() {
     if (this.#wanted || !this.isConnected) return;
