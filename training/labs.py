@@ -201,9 +201,9 @@ def alignment(machines: Machines, source: str, output: str) -> dict | None:
     lengths = torch.tensor([len(ids)])
     model.decode(torch.tensor([[BOS, *answer]]), model.encode(torch.tensor([ids]), lengths), lengths, watch)
     heads = torch.stack([layer[0] for layer in watch.cross])[..., : len(answer), :]  # (layer, head, row, key)
-    words = heads[..., 1:-1]  # no specials
-    layer, head = divmod(int(words.amax(-1).mean(-1).argmax()), heads.shape[1])
-    mass, looked = words[layer, head].max(-1)
+    inside = heads[..., 1:-1]  # no specials
+    layer, head = divmod(int(inside.amax(-1).mean(-1).argmax()), heads.shape[1])
+    mass, looked = inside[layer, head].max(-1)
     places = looked.tolist()
     crossed = sum(a > b for a, b in combinations(places, 2))
     pieces = [machines.piece(t) for t in answer]
@@ -260,12 +260,12 @@ def wrong_blanks(machines: Machines, items: list[dict], seen: Counter) -> list[d
     found = []
     for item in items[:300]:
         ids = [CLS, *machines.ids(item["source"]), SEP, *machines.ids(item["references"][0]), SEP]
-        words = machines.words(ids[: ids.index(SEP) + 1])
-        if not words:
+        blanks = machines.words(ids[: ids.index(SEP) + 1])
+        if not blanks:
             continue
-        batch = [[MASK if i == blank else id for i, id in enumerate(ids)] for blank in words]
-        chances = probabilities(machines.models["encoder"], batch, words)
-        for row, blank in enumerate(words):
+        batch = [[MASK if i == blank else id for i, id in enumerate(ids)] for blank in blanks]
+        chances = probabilities(machines.models["encoder"], batch, blanks)
+        for row, blank in enumerate(blanks):
             chance, guess = chances[row, row].max(-1)
             if guess.item() != ids[blank]:
                 found.append({"id": item["id"], "text": item["source"], "pair": item["references"][0], "blank": blank - 1,

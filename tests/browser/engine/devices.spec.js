@@ -1,19 +1,9 @@
 /** Where there is no GPU to be had, each reason is told by its name, and the CPU computes. Fakes are made from a real adapter. */
 import { expect, test } from '@playwright/test';
-import { watch } from '../watch.js';
 import { ADAPTERS, featureless, startWorker } from '../worker.js';
+import { onEnginePage } from './page.js';
 
-let seen;
-
-test.beforeEach(async ({ page }) => {
-  seen = await watch(page);
-  await page.goto('/__test__/engine.html');
-  await expect(page.locator('html')).toHaveAttribute('data-ready', 'true');
-});
-
-test.afterEach(() => {
-  expect(seen?.errors ?? []).toEqual([]);
-});
+onEnginePage();
 
 /** What is said of the device, after a step was computed on it. */
 const tell = (page, device) => page.evaluate(async (device) => {

@@ -4,23 +4,14 @@
  */
 import { expect, test } from '@playwright/test';
 import { SHIPPED, certain, distance, golden } from '../golden.js';
-import { foreign, watch } from '../watch.js';
+import { foreign } from '../watch.js';
+import { onEnginePage } from './page.js';
 
 /** The browser of each project and the device that it is there to test. */
 const DEVICES = { webgpu: 'webgpu', 'no-webgpu': 'cpu' };
 const GENERATING = SHIPPED.filter(({ architecture }) => architecture !== 'encoder').map(({ folder }) => folder);
 
-let seen;
-
-test.beforeEach(async ({ page }) => {
-  seen = await watch(page);
-  await page.goto('/__test__/engine.html');
-  await expect(page.locator('html')).toHaveAttribute('data-ready', 'true');
-});
-
-test.afterEach(() => {
-  expect(seen.errors).toEqual([]);
-});
+const seen = onEnginePage();
 
 const deviceHere = () => DEVICES[test.info().project.name];
 
@@ -206,7 +197,7 @@ test('what cannot work is said in one line, and the engine stays usable', async 
   const { steps } = await generate(page, { text: 'Thank you!', maxNewTokens: 3 });
   expect(steps.length).toBeGreaterThan(0);
   // A refused download is told to the console by the browser itself.
-  seen.errors = seen.errors.filter((text) => !/404/.test(text));
+  seen().errors = seen().errors.filter((text) => !/404/.test(text));
 });
 
 test('weights that were cut off are refused by name', async ({ page }) => {
@@ -251,6 +242,6 @@ test('a run can be cancelled and another begun', async ({ page }) => {
 test('no request leaves the origin', async ({ page, baseURL }) => {
   await load(page, 'en-fr-causal');
   await generate(page, { text: 'Thank you!', maxNewTokens: 2 });
-  expect(seen.requests.some((url) => url.endsWith('unmasked_bg.wasm'))).toBe(true);
-  expect(foreign(seen.requests, new URL(baseURL).origin)).toEqual([]);
+  expect(seen().requests.some((url) => url.endsWith('unmasked_bg.wasm'))).toBe(true);
+  expect(foreign(seen().requests, new URL(baseURL).origin)).toEqual([]);
 });

@@ -3,8 +3,8 @@ import { rmSync, statSync } from 'node:fs';
 import { expect, test } from '@playwright/test';
 import { gpt2, writeModel } from '../../bench/random.mjs';
 import { distance } from '../golden.js';
-import { watch } from '../watch.js';
 import { startWorker } from '../worker.js';
+import { onEnginePage } from './page.js';
 
 const MB = 2 ** 20;
 const FILES = ['config.json', 'tokenizer.json', 'model.safetensors'];
@@ -12,17 +12,7 @@ const FILES = ['config.json', 'tokenizer.json', 'model.safetensors'];
 const MODEL = gpt2({ vocabulary: 30_000, width: 512, heads: 8, layers: 2, positions: 64 });
 const LARGEST = 4 * 30_000 * 512;
 
-let seen;
-
-test.beforeEach(async ({ page }) => {
-  seen = await watch(page);
-  await page.goto('/__test__/engine.html');
-  await expect(page.locator('html')).toHaveAttribute('data-ready', 'true');
-});
-
-test.afterEach(() => {
-  expect(seen.errors).toEqual([]);
-});
+onEnginePage();
 
 const onCpu = () => test.info().project.name === 'no-webgpu';
 
