@@ -12,6 +12,7 @@ mod math;
 mod matmul;
 mod rows;
 mod sample;
+mod table;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,8 +21,9 @@ use self::attend::{Attend, attend};
 pub use self::cache::Caches;
 use self::cache::store;
 use self::layout::{lay_out, output_of, vectors_of};
-use self::matmul::{Table, matmul};
+use self::matmul::matmul;
 use self::rows::{Rows, norm, pick, rotate};
+use self::table::Table;
 use super::{Cause, Format, Matrix, Report};
 use crate::error::{Error, Result};
 use crate::graph::{

@@ -3,7 +3,7 @@
 use wide::f32x4;
 
 use super::cache::SiteCache;
-use super::math::{dot, exp};
+use super::math::{dots, exp};
 use super::rows::Rows;
 use crate::graph::Heads;
 use crate::mask::Bits;
@@ -89,14 +89,11 @@ pub fn attend(
                 let words = job.mask.row(variant, job.layer, head, row);
                 see(words, job.keys, &mut scratch.seen);
 
-                scratch.scores.clear();
-                for &key in &scratch.seen {
-                    let key = key as usize;
-                    let mut score = dot(query, &keys[key * head_width..][..head_width]) * scale;
-                    if let Some(bias) = bias {
-                        score += bias[distance(job.slots[row] as usize, key, bias.len())];
+                score(query, keys, scale, &scratch.seen, &mut scratch.scores);
+                if let Some(bias) = bias {
+                    for (score, &key) in scratch.scores.iter_mut().zip(&scratch.seen) {
+                        *score += bias[distance(job.slots[row] as usize, key as usize, bias.len())];
                     }
-                    scratch.scores.push(score);
                 }
                 softmax(&scratch.scores, &mut scratch.attention);
                 let attention = &bytemuck::cast_slice(&scratch.attention)[..scratch.seen.len()];
@@ -132,6 +129,21 @@ fn see(words: &[u32], keys: usize, seen: &mut Vec<u32>) {
     }
 }
 
+/// `scale * query keyᵀ` of every seen key; four at a time, since one sum alone waits for each of its additions.
+fn score(query: &[f32], keys: &[f32], scale: f32, seen: &[u32], scores: &mut Vec<f32>) {
+    let width = query.len();
+    let key = |key: u32| &keys[key as usize * width..][..width];
+    let (fours, rest) = seen.as_chunks::<4>();
+    scores.clear();
+    for four in fours {
+        scores.extend(dots(query, four.map(key)).map(|sum| sum * scale));
+    }
+    for one in rest {
+        let [sum] = dots(query, [key(*one)]);
+        scores.push(sum * scale);
+    }
+}
+
 /// The column of a bias `[2 * reach - 1]`: `key - row + reach - 1`, clamped to its ends.
 fn distance(row: usize, key: usize, width: usize) -> usize {
     let middle = (width - 1) / 2;
@@ -140,15 +152,21 @@ fn distance(row: usize, key: usize, width: usize) -> usize {
 
 /// Probabilities of scores; none of none.
 fn softmax(scores: &[f32], attention: &mut Vec<f32x4>) {
-    let largest = scores.iter().copied().fold(f32::MIN, f32::max);
     attention.clear();
-    let mut sums = f32x4::ZERO;
+    let mut largest = f32x4::splat(f32::MIN);
     for part in scores.chunks(4) {
         let mut four = [f32::NEG_INFINITY; 4];
         four[..part.len()].copy_from_slice(part);
-        let four = exp(f32x4::new(four) - largest);
-        sums += four;
+        let four = f32x4::new(four);
+        largest = largest.fast_max(four);
         attention.push(four);
+    }
+    let [a, b, c, d] = largest.to_array();
+    let largest = a.max(b).max(c.max(d));
+    let mut sums = f32x4::ZERO;
+    for four in attention.iter_mut() {
+        *four = exp(*four - largest);
+        sums += *four;
     }
     let [a, b, c, d] = sums.to_array();
     let sum = f32x4::splat((a + b) + (c + d));
@@ -160,18 +178,9 @@ fn softmax(scores: &[f32], attention: &mut Vec<f32x4>) {
 /// `out = gate * Σ attention[i] values[seen[i]]`, key after key.
 fn weigh(seen: &[u32], attention: &[f32], values: &[f32], gate: f32, out: &mut [f32]) {
     let width = out.len();
-    let (blocks, rest) = out.as_chunks_mut::<16>();
-    let start = blocks.len() * 16;
-    for (block, out) in blocks.iter_mut().enumerate() {
-        let mut sums = [f32x4::ZERO; 4];
-        for (key, weight) in seen.iter().zip(attention) {
-            let value = &values[*key as usize * width + block * 16..][..16];
-            for (sum, value) in sums.iter_mut().zip(value.as_chunks::<4>().0) {
-                *sum = f32x4::splat(*weight).mul_add(f32x4::new(*value), *sum);
-            }
-        }
-        *out = bytemuck::cast(sums.map(|sum| sum * gate));
-    }
+    let start = weigh_blocks::<8>(seen, attention, values, gate, 0, out);
+    let start = weigh_blocks::<1>(seen, attention, values, gate, start, out);
+    let rest = &mut out[start..];
     rest.fill(0.0);
     for (key, weight) in seen.iter().zip(attention) {
         let value = &values[*key as usize * width + start..][..rest.len()];
@@ -182,4 +191,32 @@ fn weigh(seen: &[u32], attention: &[f32], values: &[f32], gate: f32, out: &mut [
     for sum in rest {
         *sum *= gate;
     }
+}
+
+/// The columns from `start` on that fill whole blocks of `V` vectors; answers with the first that does not.
+#[inline(always)]
+fn weigh_blocks<const V: usize>(
+    seen: &[u32],
+    attention: &[f32],
+    values: &[f32],
+    gate: f32,
+    start: usize,
+    out: &mut [f32],
+) -> usize {
+    let width = out.len();
+    let mut column = start;
+    while column + 4 * V <= width {
+        let mut sums = [f32x4::ZERO; V];
+        for (key, weight) in seen.iter().zip(attention) {
+            let value = &values[*key as usize * width + column..][..4 * V];
+            for (sum, value) in sums.iter_mut().zip(value.as_chunks::<4>().0) {
+                *sum = f32x4::splat(*weight).mul_add(f32x4::new(*value), *sum);
+            }
+        }
+        for (out, sum) in out[column..].as_chunks_mut::<4>().0.iter_mut().zip(sums) {
+            *out = (sum * gate).to_array();
+        }
+        column += 4 * V;
+    }
+    column
 }

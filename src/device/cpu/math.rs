@@ -4,21 +4,44 @@ use wide::f32x4;
 
 use crate::graph::Activation;
 
-/// `Σ a_i b_i`: lane `i % 4` takes `i`, ascending; the rest after the last whole four comes last.
+/// `Σ a_i b_i` for each `b`: lane `i % 4` takes `i`, ascending; the rest after the last whole four comes last.
 #[inline(always)]
-pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub fn dots<const N: usize>(a: &[f32], b: [&[f32]; N]) -> [f32; N] {
     let (a, a_rest) = a.as_chunks::<4>();
-    let (b, b_rest) = b.as_chunks::<4>();
-    let mut sums = f32x4::ZERO;
-    for (a, b) in a.iter().zip(b) {
-        sums = f32x4::new(*a).mul_add(f32x4::new(*b), sums);
+    let parts = b.map(|b| &b.as_chunks::<4>().0[..a.len()]);
+    let mut sums = [f32x4::ZERO; N];
+    for (at, a) in a.iter().enumerate() {
+        for (sum, b) in sums.iter_mut().zip(parts) {
+            *sum = f32x4::new(*a).mul_add(f32x4::new(b[at]), *sum);
+        }
     }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    let [a, b, c, d] = sums.to_array();
-    (a + b) + (c + d) + rest
+    let totals = totals(sums);
+    std::array::from_fn(|n| {
+        let b_rest = &b[n][a.len() * 4..];
+        let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+        totals[n] + rest
+    })
 }
 
-/// `Σ f(x_i)`, in the order of [`dot`].
+/// [`total`] of each; four of them are added up side by side, in the same order.
+#[inline(always)]
+fn totals<const N: usize>(sums: [f32x4; N]) -> [f32; N] {
+    if N != 4 {
+        return sums.map(total);
+    }
+    let [a, b, c, d] = f32x4::transpose(std::array::from_fn(|n| sums[n]));
+    let four = ((a + b) + (c + d)).to_array();
+    std::array::from_fn(|n| four[n])
+}
+
+/// The sum of the lanes, by pairs.
+#[inline(always)]
+pub fn total(lanes: f32x4) -> f32 {
+    let [a, b, c, d] = lanes.to_array();
+    (a + b) + (c + d)
+}
+
+/// `Σ f(x_i)`, in the order of [`dots`].
 #[inline(always)]
 pub fn sum(x: &[f32], f: impl Fn(f32x4) -> f32x4) -> f32 {
     let (x, rest) = x.as_chunks::<4>();
@@ -30,8 +53,7 @@ pub fn sum(x: &[f32], f: impl Fn(f32x4) -> f32x4) -> f32 {
     for x in rest {
         last += f(f32x4::splat(*x)).to_array()[0];
     }
-    let [a, b, c, d] = sums.to_array();
-    (a + b) + (c + d) + last
+    total(sums) + last
 }
 
 /// Writes `f(x)` to `to`.
