@@ -4,7 +4,8 @@
  * @typedef {{ id: string, folder: string, architecture: string, bytes: number, parameters: number,
  *   languages?: { source: string, target: string }, files?: Record<string, { bytes: number, sha256?: string }>,
  *   licence?: string, credit?: string, examples?: string[], pairs?: Array<{ source: string, target: string }>,
- *   format?: 'int8', experimental?: boolean }} ModelEntry   format: how the single-file page keeps the weights
+ *   packed?: { folder: string, bytes: number, files?: Record<string, { bytes: number, sha256?: string }> }, experimental?: boolean }} ModelEntry
+ *   packed: the same numbers in half the bytes
  */
 
 import { isForeign } from './hub.js';
@@ -22,7 +23,8 @@ export function modelList() {
 /** @param {{ models?: any }} list @returns {ModelEntry[]} */
 function checked({ models }) {
   if (!Array.isArray(models)) throw new Error('the list of models is not a list');
-  return models.filter((model) => typeof model?.folder === 'string' && /^[\w.-]+$/.test(model.folder));
+  const isName = (folder) => typeof folder === 'string' && /^[\w.-]+$/.test(folder);
+  return models.filter((model) => isName(model?.folder)).map((model) => (isName(model.packed?.folder) ? model : { ...model, packed: undefined }));
 }
 
 /** The quartet a model belongs to: 'en-fr' of 'en-fr-causal'. */
@@ -53,11 +55,18 @@ export async function resolveModel({ model, architecture, family = '' }) {
   if (model) {
     if (isForeign(model)) return { source: model, entry: null };
     const source = new URL(model.endsWith('/') ? model : `${model}/`, document.baseURI).href;
-    if (!source.startsWith(MODELS)) return { source, entry: null };
-    const entry = (await modelList().catch(() => [])).find((one) => openModel(one.folder) === source) ?? null;
-    return { source, sizes: entry ? sizesOf(entry) : undefined, entry };
+    const isIt = ({ folder }) => openModel(folder) === source;
+    const own = source.startsWith(MODELS) ? await modelList().catch(() => []) : [];
+    const entry = own.find((one) => isIt(one) || one.packed && isIt(one.packed));
+    return entry ? opened(entry) : { source, entry: null };
   }
   const fitting = (await modelList()).filter((one) => one.architecture === architecture);
   const entry = fitting.find((one) => familyOf(one) === family) ?? fitting[0];
-  return entry ? { source: await openModel(entry.folder), sizes: sizesOf(entry), entry } : null;
+  return entry ? opened(entry) : null;
+}
+
+/** A listed model, as it is loaded: packed, where it is. @param {ModelEntry} entry */
+async function opened(entry) {
+  const stored = entry.packed ?? entry;
+  return { source: await openModel(stored.folder), sizes: sizesOf(stored), entry };
 }

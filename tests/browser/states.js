@@ -63,7 +63,7 @@ export const STATES = [
     await expect(machine(page, 'causal').locator('.status-detail')).toContainText('MB');
   } },
   { name: 'error', size: DESKTOP, bring: async (page, show) => {
-    await page.route('**/en-fr-prefix/model.safetensors', (route) => route.abort());
+    await page.route('**/en-fr-prefix*/model.safetensors', (route) => route.abort());
     await show(text(SENTENCE));
     await expect.poll(() => phase(machine(page, 'prefix'))).toBe('error');
     await expect.poll(() => phase(machine(page, 'causal'))).toBe('done');
@@ -144,7 +144,7 @@ export const STATES = [
   { name: 'phone', size: PHONE, bring: run(text(SENTENCE)) },
   { name: 'phone, all heads', similar: true, size: PHONE, bring: run(`head=all&on=prefix&${text(SENTENCE)}`) },
   { name: 'phone, error', similar: true, size: PHONE, bring: async (page, show) => {
-    await page.route('**/en-fr-causal/model.safetensors', (route) => route.abort());
+    await page.route('**/en-fr-causal*/model.safetensors', (route) => route.abort());
     await show(`on=causal&${text(SENTENCE)}`);
     await expect.poll(() => phase(machine(page, 'causal'))).toBe('error');
   } },

@@ -9,7 +9,6 @@ export default {
   'page.pairs': 'Two sentences for the encoder: do they translate each other?',
   'page.machines': 'Machines',
   'page.credits': 'Models and data',
-  'page.packed': 'In this file the weights are packed to 8 bits: numbers can differ a little from those of the served page.',
   'page.none': 'All machines are off. Switch one on above.',
   'page.lang': '中文',
   'page.lang.label': '中文: switch to Chinese',

@@ -9,7 +9,6 @@ export default {
   'page.pairs': '给编码器的两个句子：互为翻译吗？',
   'page.machines': '机器',
   'page.credits': '模型与数据',
-  'page.packed': '此文件中的权重压缩为 8 位，数值可能与网页版略有不同。',
   'page.none': '所有机器都已关闭，请在上方打开一台。',
   'page.lang': 'English',
   'page.lang.label': 'English：切换到英文',

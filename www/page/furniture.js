@@ -76,7 +76,6 @@ export function drawCredits(target, models, t) {
   setAttribute(credits, 'hidden', models.length === 0);
   setText(credits.firstElementChild, t('page.credits'));
   const lines = [...new Set(models.map(({ licence, credit }) => [licence, credit].filter(Boolean).join('. ')))].filter(Boolean);
-  if (models.some(({ format }) => format === 'int8')) lines.push(t('page.packed'));
   reuse(credits.lastElementChild, lines.length, () => make('p')).forEach((line, at) => setText(line, lines[at]));
 }
 

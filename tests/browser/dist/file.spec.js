@@ -51,7 +51,7 @@ test('its packed weights say what the served ones say', async ({ page }) => {
     await done(page);
     const packed = await firstSteps(page);
     expect(packed.map(({ chosen }) => chosen)).toEqual(served.map(({ chosen }) => chosen));
-    packed.forEach(({ probability }, at) => expect(Math.abs(probability - served[at].probability)).toBeLessThan(0.05));
+    packed.forEach(({ probability }, at) => expect(Math.abs(probability - served[at].probability)).toBeLessThan(1e-4));
   } finally {
     await host.close();
   }

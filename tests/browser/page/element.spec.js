@@ -118,7 +118,7 @@ test('a worker that dies is replaced when it is next needed', async ({ page }) =
 });
 
 test('a worker that dies in the middle of a run says so, and can be tried again', async ({ page }) => {
-  await page.route('**/en-fr-causal/model.safetensors', async (route) => {
+  await page.route('**/en-fr-causal*/model.safetensors', async (route) => {
     await page.waitForTimeout(500);
     await page.workers()[0].evaluate(() => postMessage({ fatal: { message: 'made up by a test' } })).catch(() => {});
     await route.abort().catch(() => {});

@@ -79,9 +79,6 @@ fn pack_models() -> Result<Models> {
         let bytes: u64 = sizes.values().filter_map(|size| size["bytes"].as_u64()).sum();
         model["bytes"] = bytes.into();
         model["files"] = sizes.into();
-        if packed.is_some() {
-            model["format"] = "int8".into();
-        }
     }
     Ok(Models { list: json!({ "models": models }), names: names.into(), blocks })
 }

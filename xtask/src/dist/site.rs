@@ -15,11 +15,10 @@ pub struct Site {
 }
 
 /// Files that only this machine needs: notes of builds, types, and what was compressed for its own server (a host
-/// compresses as it likes). And packed models: they are for the single file.
+/// compresses as it likes).
 fn is_left_out(path: &str) -> bool {
     matches!(path, "jsconfig.json" | "pkg/build.json")
         || [".d.ts", ".br", ".rs"].iter().any(|ending| path.ends_with(ending))
-        || path.starts_with("models/") && path.contains("-int8/")
 }
 
 /// Writes the site beside where it will stand and puts it there when it is whole.
@@ -28,8 +27,6 @@ pub fn write(folder: &Path) -> Result<Site> {
     collect(&project::path("www"), "", &mut files)?;
     collect(&project::path("examples"), "examples/", &mut files)?;
     files.retain(|path, _| !is_left_out(path));
-    let list = files.get_mut("models/models.json").context("www/models/ has no models.json")?;
-    *list = without_packed(list)?;
     files.insert("keep.js".into(), read(&project::path("offline/keep.js"))?);
     let index = files.get("index.html").context("www/ has no index.html")?;
     let index = replace(
@@ -38,7 +35,12 @@ pub fn write(folder: &Path) -> Result<Site> {
         "<script type=\"module\" src=\"keep.js\"></script>\n</head>",
     )?;
     files.insert("index.html".into(), index.into_bytes());
-    files.insert("service-worker.js".into(), service_worker(&files)?);
+    let list = files.get("models/models.json").context("www/models/ has no models.json")?;
+    let unread = unread(list)?;
+    let kept =
+        files.iter().filter(|(path, _)| !unread.iter().any(|folder| path.starts_with(folder)));
+    let worker = service_worker(kept)?;
+    files.insert("service-worker.js".into(), worker);
 
     let next = folder.with_extension("next");
     fs::remove_dir_all(&next).ok();
@@ -51,19 +53,18 @@ pub fn write(folder: &Path) -> Result<Site> {
     Ok(Site { files: files.len(), bytes: files.values().map(Vec::len).sum() })
 }
 
-/// The list of models, without the packed folders that are not here.
-fn without_packed(list: &[u8]) -> Result<Vec<u8>> {
-    let mut list: Value = serde_json::from_slice(list).context("models.json is not JSON")?;
-    for model in list["models"].as_array_mut().into_iter().flatten() {
-        model.as_object_mut().and_then(|entry| entry.remove("packed"));
-    }
-    Ok(serde_json::to_vec_pretty(&list)?)
+/// Folders that the page never reads, since it takes their packed twins; who asks for one needs the network.
+fn unread(list: &[u8]) -> Result<Vec<String>> {
+    let list: Value = serde_json::from_slice(list).context("models.json is not JSON")?;
+    let models = list["models"].as_array().context("models.json has no list of models")?;
+    let packed = models.iter().filter(|model| model.get("packed").is_some());
+    Ok(packed.filter_map(|model| Some(format!("models/{}/", model["folder"].as_str()?))).collect())
 }
 
-/// The service worker with its list: every file's hash, and a version that is the hash of them all.
-fn service_worker(files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>> {
+/// The service worker with its list: every kept file's hash, and a version that is the hash of them all.
+fn service_worker<'a>(files: impl Iterator<Item = (&'a String, &'a Vec<u8>)>) -> Result<Vec<u8>> {
     let list: BTreeMap<&str, String> =
-        files.iter().map(|(path, bytes)| (path.as_str(), hash(bytes))).collect();
+        files.map(|(path, bytes)| (path.as_str(), hash(bytes))).collect();
     let list = serde_json::to_string_pretty(&list)?;
     let source = read_text(&project::path("offline/service-worker.js"))?;
     let version = format!("'{}'", hash([source.as_str(), &list].concat().as_bytes()));
