@@ -7,7 +7,14 @@
  *
  * @typedef {{ loaded: number, total: number, file: string }} Progress   total 0 = not known
  * @typedef {{ fetch?: typeof fetch, wait?: (milliseconds: number, signal?: AbortSignal) => Promise<void>, token?: string,
- *   signal?: AbortSignal, onProgress?: (progress: Progress) => void }} Means   token: for the hub, sent nowhere else
+ *   signal?: AbortSignal, onProgress?: (progress: Progress) => void, keeper?: Keeper|null }} Means
+ *   token: for the hub, sent nowhere else; keeper: where pieces lie when this page is closed
+ * @typedef {object} Keeper   see kept.js
+ * @property {(commit: string|null) => Promise<void>} begin
+ * @property {(name: string) => Promise<{ length: number, tag: string|null, pieces: Blob[] }|null>} read
+ * @property {(name: string, piece: Blob, of: { length: number, tag: string|null }) => void} add
+ * @property {(name: string) => void} clear
+ * @property {() => Promise<void>} settled
  */
 
 import { isShard } from './files.js';
@@ -20,6 +27,8 @@ const say = translator('en');
 const PAUSES = [500, 2000, 5000];
 /** So many bytes are handed to the browser's store at once, which can lay them on disk. */
 const PIECE = 2 ** 24;
+/** Milliseconds after which less is handed over: what a slow download brought should not be lost with its page. */
+const LONGEST_LOOSE = 5000;
 
 /**
  * What went wrong with a download. Its sentence stands in the dictionaries under `open.error.` and `trouble`; like the
@@ -40,7 +49,7 @@ export class DownloadError extends Error {
 }
 
 /**
- * What has come of folders that broke off, by their address: the next try goes on from there.
+ * What has come of folders that broke off, by their address, where nothing keeps it: the next try goes on from there.
  * @type {Map<string, Map<string, Part>>}
  */
 const unfinished = new Map();
@@ -51,27 +60,35 @@ const unfinished = new Map();
  * @param {Means} [means]
  * @returns {Promise<{ files: File[], commit: string|null }>} commit: which one, where the hub said so
  */
-export async function downloadFolder(place, means = {}) {
+export async function downloadFolder(place, { keeper = null, ...means } = {}) {
   const parts = unfinished.get(place.base) ?? new Map();
   unfinished.delete(place.base);
   const stop = new AbortController();
   const signal = means.signal ? AbortSignal.any([means.signal, stop.signal]) : stop.signal;
   const token = place.hub ? means.token : undefined;
   const own = { ...means, signal, token, parts, tally: new Tally(means.onProgress) };
+  /** @type {Array<Promise<File[]>>} */
+  let under = [];
   try {
+    // Always asked for anew: it says which commit the rest is to be of.
     const config = await downloadFile(place.base, 'config.json', own);
     const { commit } = /** @type {Part} */ (parts.get('config.json'));
-    const { base } = pinned(place, commit);
-    const read = (name) => downloadFile(base, name, own);
+    const { base, hub } = pinned(place, commit);
+    await keeper?.begin(commit);
+    const read = (name) => downloadFile(base, name, { ...own, keeper, isPinned: commit !== null && hub?.revision === commit });
     const optional = (name) => read(name).catch((error) => {
       if (error.trouble === 'missing') return null;
       throw error;
     });
-    const [tokenizer, weights] = await Promise.all([readTokenizer(optional), readWeights(read, optional, own.tally)]);
+    under = [readTokenizer(optional), readWeights(read, optional, own.tally)];
+    const [tokenizer, weights] = await Promise.all(under);
     return { files: [config, ...tokenizer, ...weights], commit };
   } catch (error) {
     stop.abort(error);
-    if (!means.signal?.aborted) unfinished.set(place.base, parts);
+    if (!keeper && !means.signal?.aborted) unfinished.set(place.base, parts);
+    // What the others have is still to be handed over.
+    await Promise.allSettled(under);
+    await keeper?.settled();
     throw error;
   }
 }
@@ -120,11 +137,12 @@ export function shardsOf(json) {
  * One file whole.
  * @param {string} base
  * @param {string} name
- * @param {Means & { tally?: Tally, parts?: Map<string, Part> }} means
+ * @param {Means & { tally?: Tally, parts?: Map<string, Part>, isPinned?: boolean }} means   isPinned: the address has this very file for ever
  * @returns {Promise<File>}
  */
-export async function downloadFile(base, name, { fetch: ask = fetch, wait = pause, token, signal, tally = new Tally(), parts = new Map() } = {}) {
-  const part = parts.get(name) ?? new Part(name);
+export async function downloadFile(base, name, { fetch: ask = fetch, wait = pause, token, signal, tally = new Tally(), parts = new Map(), keeper = null, isPinned = false } = {}) {
+  const part = parts.get(name) ?? new Part(name, keeper);
+  if (keeper && !parts.has(name)) await part.restore(isPinned);
   parts.set(name, part);
   if (part.bytes) tally.arrived(name, part.bytes, part.length);
   for (let tries = 0; !part.whole; tries += 1) {
@@ -146,8 +164,11 @@ export async function downloadFile(base, name, { fetch: ask = fetch, wait = paus
 
 /** What has arrived of a file. */
 class Part {
-  constructor(name) {
+  /** @param {string} name @param {Keeper|null} [keeper] */
+  constructor(name, keeper = null) {
     this.name = name;
+    this.keeper = keeper;
+    this.settledAt = performance.now();
     this.bytes = 0;
     this.whole = false;
     /** Of the whole file; 0 = not told. */
@@ -163,20 +184,45 @@ class Part {
     this.looseBytes = 0;
   }
 
+  /**
+   * Takes up what was kept. Without a commit or a strong ETag nobody could tell whether the rest belongs to it.
+   * @param {boolean} isPinned
+   */
+  async restore(isPinned) {
+    const kept = await this.keeper?.read(this.name);
+    if (!kept) return;
+    const bytes = kept.pieces.reduce((sum, { size }) => sum + size, 0);
+    const isSure = isPinned || kept.tag !== null && !kept.tag.startsWith('W/');
+    if (!isSure || bytes === 0 || kept.length && bytes > kept.length) {
+      this.clear();
+      return;
+    }
+    Object.assign(this, { ...kept, bytes });
+    this.whole = isPinned && this.isComplete;
+  }
+
+  /** All bytes are here. Only their host can tell whether they are still its file's. */
+  get isComplete() { return this.length > 0 && this.bytes === this.length; }
+
   add(bytes) {
     this.loose.push(bytes);
     this.bytes += bytes.length;
     this.looseBytes += bytes.length;
-    if (this.looseBytes >= PIECE) this.settle();
+    if (this.looseBytes >= PIECE || performance.now() - this.settledAt >= LONGEST_LOOSE) this.settle();
   }
 
   settle() {
-    if (this.loose.length) this.pieces.push(new Blob(this.loose));
+    this.settledAt = performance.now();
+    if (!this.loose.length) return;
+    const piece = new Blob(this.loose);
+    this.pieces.push(piece);
+    this.keeper?.add(this.name, piece, this);
     this.loose = [];
     this.looseBytes = 0;
   }
 
   clear() {
+    this.keeper?.clear(this.name);
     Object.assign(this, { bytes: 0, length: 0, tag: null, pieces: [], loose: [], looseBytes: 0 });
   }
 
@@ -192,26 +238,36 @@ class Part {
 
 /** Asks for what is missing of `part` and adds it. */
 async function readOn(part, url, { ask, signal, tally, token }) {
-  const response = await answerOf(part, url, { ask, signal, token });
-  const { from, length, tag } = bodyOf(response, part.bytes);
-  const same = from === part.bytes && (!part.length || !length || part.length === length) && (part.tag === null || part.tag === tag);
+  // Of a file that is here as a whole, its last byte: the answer says whether it is still the same.
+  const asked = part.isComplete ? part.bytes - 1 : part.bytes;
+  const response = await answerOf(part, url, asked, { ask, signal, token });
+  const { from, length, tag } = bodyOf(response, asked);
+  const same = response.status !== BEYOND && from === asked && (!part.length || !length || part.length === length) && (part.tag === null || part.tag === tag);
   if (!same) {
     // Another file by now, or a host that sends nothing but whole files.
     tally.gone(part.name, part.bytes);
     part.clear();
-    if (from !== 0) {
+    if (from !== 0 || !response.ok) {
       await response.body?.cancel();
       throw part.brokenOff();
     }
+  }
+  if (part.isComplete) {
+    await response.body?.cancel();
+    part.whole = true;
+    return;
   }
   Object.assign(part, { length: length || part.length, tag, commit: part.commit ?? response.headers.get('x-repo-commit') });
   await readBody(part, response, { signal, tally });
 }
 
-async function answerOf(part, url, { ask, signal, token }) {
+/** What a host answers that has fewer bytes than were asked for: another file by now. */
+const BEYOND = 416;
+
+async function answerOf(part, url, from, { ask, signal, token }) {
   // From the first byte on, too: what is asked for by range is never compressed, so that its length is the file's.
   /** @type {Record<string, string>} */
-  const headers = { range: `bytes=${part.bytes}-` };
+  const headers = { range: `bytes=${from}-` };
   if (token) headers.authorization = `Bearer ${token}`;
   const { host } = new URL(url);
   const told = { file: part.name, host };
@@ -225,7 +281,7 @@ async function answerOf(part, url, { ask, signal, token }) {
   } finally {
     refused.end();
   }
-  if (response.ok) return response;
+  if (response.ok || response.status === BEYOND && from > 0) return response;
   await response.body?.cancel();
   throw new DownloadError(TROUBLES[response.status] ?? 'status', { ...told, status: response.status });
 }
@@ -271,6 +327,7 @@ async function readBody(part, response, { signal, tally }) {
     throw part.brokenOff();
   } finally {
     signal?.removeEventListener('abort', stop);
+    part.settle();
   }
   // A connection that was closed early may look like an end.
   if (part.length && part.bytes < part.length) throw part.brokenOff();

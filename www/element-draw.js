@@ -84,7 +84,7 @@ function drawAbout(target, { t, show, model, rule, architecture }) {
 function hintOf(frame) {
   const said = sightOf(frame);
   if (said) return frame.view.t('sight.token', said);
-  if (frame.verdict) return verdictOf(frame);
+  if (frame.verdict || frame.unseen) return [frame.verdict && verdictOf(frame), frame.unseen && frame.view.t(`unseen.${frame.unseen}`)].filter(Boolean).join(' ');
   return frame.canBlank ? frame.view.t('hint.blank') : '';
 }
 

@@ -3,6 +3,9 @@
 import { cleanText } from './state.js';
 import { checkTrace } from './trace.js';
 
+/** Masks that an element's rows may be given in place of their own. */
+export const MASKS = ['full', 'causal', 'prefix'];
+
 const number = (element, name, fallback, least, most) => {
   const text = element.getAttribute(name);
   const value = text === null || text.trim() === '' ? NaN : Number(text);
@@ -26,7 +29,7 @@ export function settingsOf(element) {
     blanks: blanks === null ? null : blanks.split(/[\s,.]+/).filter((word) => /^\d{1,3}$/.test(word)).map(Number),
     fill: element.getAttribute('fill') === 'confidence' ? 'confidence' : 'parallel',
     sampling,
-    rule: ['full', 'causal', 'prefix'].find((rule) => rule === element.getAttribute('mask')),
+    rule: MASKS.find((rule) => rule === element.getAttribute('mask')),
     language: /^\d{1,9}$/.test(element.getAttribute('language') ?? '') ? Number(element.getAttribute('language')) : undefined,
     maxNewTokens: Math.trunc(number(element, 'max', 40, 1, 512)),
     candidates: 10,

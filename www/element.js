@@ -191,7 +191,7 @@ export class UnmaskedDemo extends HTMLElement {
       if (!this.hasAttribute('text') && wish.entry?.examples?.[0]) this.text = wish.entry.examples[0];
       this.#ready();
       clearTimeout(this.#typing);
-      await this.#machine.run(settingsOf(this));
+      await this.#run();
     } catch (error) {
       if (turn !== this.#loads) return;
       this.#machine.fail(error);
@@ -205,7 +205,24 @@ export class UnmaskedDemo extends HTMLElement {
 
   #runSoon(wait) {
     clearTimeout(this.#typing);
-    this.#typing = setTimeout(() => { if (this.#machine.canRun) this.#machine.run(settingsOf(this)); }, wait);
+    this.#typing = setTimeout(() => { if (this.#machine.canRun) this.#run(); }, wait);
+  }
+
+  #run() {
+    const { layer, head } = this.#shown();
+    return this.#machine.run(settingsOf(this), { layer, head });
+  }
+
+  /** The layer and the head that are shown, counted from 0, and how many there are. @param {import('./timeline.js').Frame|null} [frame] */
+  #shown(frame = this.timeline?.frame(this.position) ?? null) {
+    const { description } = this;
+    const heads = description ? headsOf(description) : frame?.heads ?? 1;
+    const layers = Math.max(1, description?.layers.encoder ?? 0, description?.layers.decoder ?? 0, ...Object.values(frame?.layers ?? {}));
+    const layer = Math.min(layers, Number(this.getAttribute('layer')) || layers) - 1;
+    const asked = this.getAttribute('head');
+    /** @type {number|'all'} */
+    const head = asked === 'all' ? 'all' : Math.max(0, Math.min(heads, Number(asked) || 1) - 1);
+    return { layers, heads, layer, head };
   }
 
   #machineChanged() {
@@ -244,6 +261,7 @@ export class UnmaskedDemo extends HTMLElement {
   #draw() {
     const drawn = this.#drawn();
     const { frame } = drawn;
+    if (frame) this.#machine.look({ layer: frame.view.layer, head: frame.view.head });
     const look = this.#lookOf(drawn);
     if (look !== this.#look) {
       this.#look = look;
@@ -261,7 +279,7 @@ export class UnmaskedDemo extends HTMLElement {
   /** All that a drawing depends on: while it stays the same (steps arriving that are not shown yet), nothing is drawn. */
   #lookOf({ frame, machine, controls: { t, ...controls }, ...drawn }) {
     const { t: words, ...view } = frame?.view ?? {};
-    const shown = frame && [this.#generation, machine.forks, frame.position, frame.waiting, frame.settled, roomFor(frame.length, frame.ended), frame.cutText];
+    const shown = frame && [this.#generation, machine.forks, machine.looks, frame.unseen, frame.position, frame.waiting, frame.settled, roomFor(frame.length, frame.ended), frame.cutText];
     return JSON.stringify([machine.phase, machine.progress, machine.error?.message, machine.device, machine.notice, machine.blanked, machine.verdict, shown, view, controls,
       drawn.lang, drawn.rule, drawn.missing, drawn.wanted, drawn.architecture, [...drawn.show], drawn.enlargeable, drawn.enlarged]);
   }
@@ -274,15 +292,11 @@ export class UnmaskedDemo extends HTMLElement {
     const { timeline } = machine;
     const base = timeline?.frame(this.position) ?? null;
     const description = this.description;
-    const heads = description ? headsOf(description) : base?.heads ?? 1;
-    const layers = Math.max(1, description?.layers.encoder ?? 0, description?.layers.decoder ?? 0, ...Object.values(base?.layers ?? {}));
-    const layer = Math.min(layers, Number(this.getAttribute('layer')) || layers) - 1;
-    const asked = this.getAttribute('head');
-    const head = asked === 'all' ? 'all' : Math.max(0, Math.min(heads, Number(asked) || 1) - 1);
+    const { layers, heads, layer, head } = this.#shown(base);
     const view = { ...this.#view, layer, head, t };
     const frame = base && ['running', 'done'].includes(machine.phase) ? {
       ...base, heads, view, cutText: machine.cutText, canForce: machine.canRun,
-      canBlank: machine.fills, verdict: machine.verdict, most: this.hasAttribute('enlarged') ? 10 : 5,
+      canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: this.hasAttribute('enlarged') ? 10 : 5,
       specials: timeline?.signs.specials ?? new Set(),
     } : null;
     return {

@@ -10,12 +10,15 @@
 
 import { loadEngine } from './engine.js';
 import { Timeline } from './timeline.js';
+import { lacks, placed, readAgain, watchFor, watchesNothing } from './watch.js';
 import { defaultBlank, wordAt, wordsOf } from './words.js';
 
-const WATCH = { layers: 'all', heads: 'all', rows: 'all', what: ['attention'] };
 /** The least that a pass can be asked for, where only the answer of a head is wanted: of the first row, or of every one. */
 const VERDICT = { layers: [0], heads: [0], rows: [0], what: ['attention'] };
 const VERDICTS = { layers: [0], heads: [0], rows: 'all', what: ['attention', 'logits'] };
+
+/** Of signs that are put before a text, at the most. */
+const SIGNS = 4;
 
 export class Machine {
   #turn = 0;
@@ -23,6 +26,11 @@ export class Machine {
   #loadAbort = null;
   /** @type {AbortController|null} */
   #runAbort = null;
+  /** A run was asked for, and the timeline is still that of the one before. */
+  #starts = false;
+  #looks = false;
+  /** @type {import('./watch.js').Size} */
+  #size = { source: 0, target: 0 };
 
   /** @param {(machine: Machine) => void} changed called after every change */
   constructor(changed) {
@@ -44,6 +52,10 @@ export class Machine {
     this.forks = 0;
     /** @type {any} the Settings of the last run */
     this.settings = null;
+    /** Which layer and head are shown. @type {import('./watch.js').Shown} */
+    this.shown = { layer: 0, head: 0 };
+    /** Counts what a run was told later of its attention: the same position shows more. */
+    this.looks = 0;
     this.words = [];
     this.blanked = [];
     this.cutText = '';
@@ -58,6 +70,12 @@ export class Machine {
 
   get isEncoder() { return this.engine?.describe().architecture === 'encoder'; }
   get canRun() { return this.engine !== null; }
+  /** What of the shown attention is too much to be brought back: all heads of its layer, or even one; null = nothing. */
+  get unseen() {
+    if (!this.engine || !this.timeline || this.#starts || !watchesNothing(this.#watch())) return null;
+    const alone = this.#watch({ ...this.shown, head: 0 });
+    return this.shown.head === 'all' && !watchesNothing(alone) ? 'heads' : 'text';
+  }
   /** Whether it is an encoder that puts words in place of blanks: not every one has a head that does. */
   get fills() { return Boolean(this.isEncoder) && this.engine.describe().tasks.some(({ task }) => task === 'fill'); }
 
@@ -92,14 +110,17 @@ export class Machine {
     this.#enter('done');
   }
 
-  /** @param {Settings} settings */
-  async run(settings) {
+  /** @param {Settings} settings @param {import('./watch.js').Shown} [shown] */
+  async run(settings, shown = this.shown) {
     if (!this.engine) return;
     this.settings = settings;
+    this.shown = shown;
     if (this.notice !== 'lost') this.notice = null;
     const turn = this.#newTurn();
     this.verdict = null;
+    this.#starts = true;
     if (settings.text.trim() === '') {
+      this.#starts = false;
       this.timeline = null;
       this.#enter('empty');
       return;
@@ -108,10 +129,13 @@ export class Machine {
       const mask = await this.#maskOf(settings);
       if (turn !== this.#turn) return;
       settings = this.settings = { ...settings, mask };
+      await this.#measure(settings);
+      if (turn !== this.#turn) return;
       /** @type {any} */
-      const request = this.isEncoder ? await this.#fillRequest(settings) : generateRequest(settings);
+      const request = this.isEncoder ? await this.#fillRequest(settings) : generateRequest(settings, this.#watch());
       if (turn !== this.#turn) return;
       const begin = (header) => {
+        this.#starts = false;
         this.generation += 1;
         if (this.isEncoder) header.tokens.forEach((token, at) => Object.assign(token, placeOf((settings.pair ? firstSentence(this.parts.tokens) : this.parts.tokens)[at])));
         this.#findCut(settings, header, turn).catch(() => {});
@@ -126,18 +150,92 @@ export class Machine {
   }
 
   /**
+   * Another layer or head is shown: what the run did not ask for is asked for now.
+   * @param {import('./watch.js').Shown} shown
+   */
+  look(shown) {
+    if (shown.layer === this.shown.layer && shown.head === this.shown.head) return;
+    this.shown = shown;
+    this.#lookUp();
+  }
+
+  /** Asks for what is shown and not held, one thing after the other: of many choices in a row the last one counts. */
+  async #lookUp() {
+    if (this.#looks) return;
+    this.#looks = true;
+    try {
+      while (await this.#lookOnce());
+    } catch (error) {
+      this.fail(error);
+    } finally {
+      this.#looks = false;
+    }
+  }
+
+  /** @returns {Promise<boolean>} whether there may be more to ask for */
+  async #lookOnce() {
+    const { engine, timeline, shown, settings } = this;
+    if (!engine || !timeline || this.#starts || !['running', 'done'].includes(this.phase)) return false;
+    const description = engine.describe();
+    const watch = this.#watch();
+    if (watchesNothing(watch) || !lacks(timeline, description, shown)) return false;
+    const runs = !timeline.ended;
+    // Its steps come from few readings, each of which it would have to do once more: they are waited for.
+    if (runs && this.isEncoder) return false;
+    const turn = runs ? this.#newTurn() : this.#turn;
+    const { language, mask, gates } = settings;
+    for (const { request, take } of readAgain(timeline, settings)) {
+      const { forward } = await engine.forward({ ...request, language, mask, gates, watch });
+      if (turn !== this.#turn) return true;
+      take(placed(forward.attention, watch, description) ?? {});
+    }
+    this.looks += 1;
+    this.changed(this);
+    if (runs) this.#goOn(turn, timeline);
+    return shown !== this.shown;
+  }
+
+  /** A run that was stopped for a look goes on where it was. */
+  async #goOn(turn, timeline) {
+    try {
+      await this.#collect(turn, this.#restOf(timeline, timeline.length), () => timeline);
+      if (turn === this.#turn) await this.#judge(this.settings, turn);
+    } catch (error) {
+      if (turn === this.#turn) this.fail(error);
+    }
+  }
+
+  /** What is left of an answer after so many steps. */
+  #restOf(timeline, steps) {
+    const { settings } = this;
+    return { ...generateRequest(settings, this.#watch()), targetIds: timeline.answerIds(steps), maxNewTokens: Math.max(0, settings.maxNewTokens - steps) };
+  }
+
+  #watch(shown = this.shown) { return watchFor(this.engine.describe(), shown, this.#size); }
+
+  /** How large its matrices may become; exactly only where that decides what can be watched. @param {Settings} settings */
+  async #measure({ text, pair, maxNewTokens }) {
+    const { max_positions: most, architecture } = this.engine.describe();
+    this.#size = { source: most, target: most };
+    if (this.#watch().layers === 'all') return;
+    const { tokens } = await this.engine.tokenize(text, pair);
+    // Signs may be put before a source or an answer that its tokens do not tell of.
+    const [source, first] = [tokens.length + SIGNS, architecture === 'encoder-decoder' ? SIGNS : tokens.length + SIGNS];
+    this.#size = { source: Math.min(most, source), target: Math.min(most, first + maxNewTokens) };
+  }
+
+  /**
    * Chooses another candidate at step `at`; the run goes on from there.
    * @param {number} at @param {{ id: number, piece: string }} candidate
    */
   async force(at, candidate) {
-    const { timeline, settings } = this;
+    const { timeline } = this;
     if (!this.engine || !timeline || at >= timeline.length) return;
     const turn = this.#newTurn();
     const fork = timeline.fork(at, candidate);
     /** @type {any} */
     const request = this.isEncoder
-      ? { ...this.fillBase, ids: fork.filledIds(at + 1) }
-      : { ...generateRequest(settings), targetIds: fork.answerIds(at + 1), maxNewTokens: Math.max(0, settings.maxNewTokens - at - 1) };
+      ? { ...this.fillBase, ids: fork.filledIds(at + 1), watch: this.#watch() } : this.#restOf(fork, at + 1);
     const over = this.isEncoder ? !request.ids.includes(this.#maskId()) : this.#endsAnswer(candidate.id) || request.maxNewTokens === 0;
     this.timeline = fork;
     this.forks += 1;
@@ -164,6 +262,7 @@ export class Machine {
 
   release() {
     this.#newTurn();
+    this.#starts = false;
     this.#loadAbort?.abort();
     this.#loadAbort = null;
     this.engine?.free();
@@ -194,6 +293,7 @@ export class Machine {
 
   fail(error) {
     if (error?.name === 'AbortError') return;
+    this.#starts = false;
     this.error = error;
     this.phase = 'error';
     this.changed(this);
@@ -212,16 +312,16 @@ export class Machine {
     const run = this.engine.generate({ ...request, signal: abort.signal });
     const header = await run.header;
     if (turn !== this.#turn) return;
-    const timeline = begin(header);
+    const timeline = begin(this.#placed(header, request));
     this.timeline = timeline;
     this.device = { ...this.device, ...this.engine.device };
     this.#enter('running');
     try {
       for await (const step of run) {
         if (turn !== this.#turn) return;
-        timeline.push(step);
+        timeline.push(this.#placedIn(step, request));
         this.changed(this);
-        await shown(abort.signal);
+        await inSight(abort.signal);
       }
     } catch (error) {
       if (turn !== this.#turn || error?.name === 'AbortError') return;
@@ -230,16 +330,25 @@ export class Machine {
     if (turn !== this.#turn) return;
     timeline.end();
     this.#enter('done');
+    this.#lookUp();
   }
 
   /** A sentence without blanks is only read: one pass, no steps. */
   async #readOnly(turn, { text, pair, mask, gates, watch }, begin) {
     const trace = await this.engine.forward({ text, pair, mask, gates, watch });
     if (turn !== this.#turn) return;
-    const timeline = begin(trace);
+    const timeline = begin(this.#placed(trace, { watch }));
     this.timeline = timeline;
     timeline.end();
     this.#enter('done');
+    this.#lookUp();
+  }
+
+  /** A header, and a step, with the attention that was asked for at its own layers and heads. */
+  #placed(header, request) { return header.forward ? { ...header, forward: this.#placedIn(header.forward, request) } : header; }
+  #placedIn(part, { watch }) {
+    const attention = placed(part.attention, watch, this.engine.describe());
+    return attention === part.attention ? part : { ...part, attention };
   }
 
   #maskId() { return this.engine.describe().special?.mask ?? null; }
@@ -263,7 +372,7 @@ export class Machine {
     const mask = this.#maskId();
     this.fillBase = {
       fill: settings.fill, candidates: settings.candidates, sampling: settings.sampling,
-      mask: settings.mask, gates: settings.gates, watch: WATCH, sourceLength: parts.source_length,
+      mask: settings.mask, gates: settings.gates, watch: this.#watch(), sourceLength: parts.source_length,
       maxNewTokens: settings.maxNewTokens,
     };
     this.parts = parts;
@@ -315,7 +424,7 @@ export class Machine {
 }
 
 /** Nobody looks at a tab in the background: its runs wait, and cost nothing. */
-function shown(signal) {
+function inSight(signal) {
   if (!document.hidden || signal.aborted) return undefined;
   return /** @type {Promise<void>} */ (new Promise((resolve) => {
     const look = () => {
@@ -338,7 +447,7 @@ function firstSentence(tokens) {
 /** Where a token stands in the sentence: a request by ids alone has lost that. */
 const placeOf = ({ start, end }) => ({ start, end });
 
-/** @param {Settings} settings */
-function generateRequest({ text, pair, sampling, language, mask, gates, maxNewTokens, candidates }) {
-  return { text, pair, sampling, language, mask, gates, maxNewTokens, candidates, watch: WATCH };
+/** @param {Settings} settings @param {import('./watch.js').Watch} watch */
+function generateRequest({ text, pair, sampling, language, mask, gates, maxNewTokens, candidates }, watch) {
+  return { text, pair, sampling, language, mask, gates, maxNewTokens, candidates, watch };
 }

@@ -22,6 +22,8 @@ const READABLE = 'etag, x-repo-commit, content-range';
  * @property {string} [token] asked for; 401 without it
  * @property {boolean} [closed] 403 whatever is asked
  * @property {number} [breaks] so many answers of the weights break off in the middle
+ * @property {number} [stops] answers of the weights break off at this byte, however often they are asked for
+ * @property {string} [commit] which one its main revision is
  * @property {boolean} [changes] the weights have another ETag after the first break
  * @property {number} [told] bytes that the weights are said to have beyond what they have
  * @property {boolean} [slow] the weights come in small pieces, with pauses
@@ -54,9 +56,9 @@ export async function startHub(models, { secure = false } = {}) {
     if (!model) { refuse(401); return; }
     if (model.closed) { refuse(403); return; }
     if (model.token && request.headers.authorization !== `Bearer ${model.token}`) { refuse(401); return; }
-    if (resolve !== 'resolve' || !['main', 'v1', COMMIT].includes(revision) || bodyOf(model, file) === null) { refuse(404); return; }
+    if (resolve !== 'resolve' || !['main', 'v1', commitOf(model)].includes(revision) || bodyOf(model, file) === null) { refuse(404); return; }
     if (file.endsWith('.safetensors')) {
-      response.writeHead(302, { location: `${addressOf(store, secure)}${owner}/${name}/${file}`, 'access-control-allow-origin': '*', 'access-control-expose-headers': READABLE, 'x-repo-commit': COMMIT }).end();
+      response.writeHead(302, { location: `${addressOf(store, secure)}${owner}/${name}/${file}`, 'access-control-allow-origin': '*', 'access-control-expose-headers': READABLE, 'x-repo-commit': commitOf(model) }).end();
       return;
     }
     send(model, `${owner}/${name}`, file, request, response);
@@ -71,12 +73,18 @@ export async function startHub(models, { secure = false } = {}) {
     const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? NaN);
     const total = body.length + (weights ? model.told ?? 0 : 0);
     const rest = body.subarray(Number.isNaN(from) ? 0 : from);
-    const headers = { etag: tag, 'x-repo-commit': COMMIT, 'content-type': 'application/octet-stream', 'access-control-allow-origin': '*' };
+    const headers = { etag: tag, 'x-repo-commit': commitOf(model), 'content-type': 'application/octet-stream', 'access-control-allow-origin': '*' };
     if (!model.mute) headers['access-control-expose-headers'] = READABLE;
     if (!Number.isNaN(from)) headers['content-range'] = `bytes ${from}-${total - 1}/${total}`;
     // In chunks where the length is a lie: else the connection itself would find it out.
     if (!(weights && model.told)) headers['content-length'] = rest.length;
     response.writeHead(Number.isNaN(from) ? 200 : 206, headers);
+    if (weights && model.stops !== undefined) {
+      response.write(rest.subarray(0, Math.max(0, model.stops - (from || 0))));
+      response.flushHeaders();
+      setTimeout(() => response.destroy(), 100);
+      return;
+    }
     if (left > 0) {
       broken.set(id, (broken.get(id) ?? 0) + 1);
       response.write(rest.subarray(0, Math.ceil(rest.length / 2)), () => setTimeout(() => response.destroy(), 100));
@@ -94,6 +102,8 @@ export async function startHub(models, { secure = false } = {}) {
 }
 
 const addressOf = (server, secure) => `http${secure ? 's' : ''}://127.0.0.1:${server.address().port}/`;
+
+const commitOf = ({ commit = COMMIT }) => commit;
 
 /** `range` alone needs no leave. */
 function preflight(request, response) {

@@ -30,7 +30,7 @@ const openModels = (names, settings = '') => async (page, show) => {
   await show(`${settings}${text('w5 w7 w9 w4 w6')}`, '/open.html');
   for (const name of names) {
     await page.locator('[data-choose="folder"]').setInputFiles(fileURLToPath(new URL(`../golden/families/${name}`, import.meta.url)));
-    await expect(page.locator('#open .told')).toContainText(`${name} is open`);
+    await expect(page.locator('#open .told')).toContainText(`from the folder “${name}”.`);
   }
   await done(page);
 };

@@ -23,6 +23,15 @@ test('a run may be shown from its end', () => {
   assert.equal(attributesOf('?step=end').attributes.start, 'end');
 });
 
+test('a mask is one of three, and a language a number', () => {
+  const read = (query) => { const { mask, language } = attributesOf(query).attributes; return [mask, language]; };
+  assert.deepEqual(read('?mask=prefix&language=250008'), ['prefix', 250008]);
+  assert.deepEqual(read('?mask=full&language=0'), ['full', 0]);
+  for (const query of ['', '?mask=&language=', '?mask=prefix:3&language=-1', '?mask=<b>&language=1e3', '?mask=Full&language=1234567890', '?mask=constructor&language=fr_XX']) {
+    assert.deepEqual(read(query), [null, null], query);
+  }
+});
+
 test('what a query must not say is left out', () => {
   const { attributes } = attributesOf('?architecture=evil&model=https://elsewhere.example/&trace=//elsewhere.example/x.json&view=<b>&controls=onclick&device=tpu&lang=../x&layer=-1');
   assert.equal(attributes.architecture, 'causal');

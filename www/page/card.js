@@ -76,7 +76,7 @@ export class Card {
     setText(source, this.name);
     setText(short, `${t(`machine.${description.architecture}`)} · ${shortOf(description, t)}`);
     setText(back, t('open.back'));
-    setAttributes(back, { 'data-architecture': description.architecture, 'aria-label': t('open.back.label', { name: this.name }) });
+    setAttributes(back, { 'data-architecture': description.architecture, 'aria-label': t('open.back.label', { name: description.name }) });
     setAttributes(node, { 'aria-label': t('card.label', { name: description.name }), 'data-architecture': description.architecture });
     setText(moreSummary, t('card.more'));
     const lines = factsOf(description, this.licence, t);

@@ -3,11 +3,11 @@
  * machine of its architecture until it is put back, and its card says what it is and what it can be asked for.
  */
 
-import { downloadFolder } from '../download.js';
+import { DownloadError, downloadFolder } from '../download.js';
 import { loadEngine } from '../engine.js';
 import { chosen, dropped, modelOf } from '../folder.js';
 import { pinned, placeOf } from '../hub.js';
-import { bytesOf, deleteKept, keep, listKept, readKept } from '../kept.js';
+import { Keeper, bytesOf, deleteKept, listKept, readKept } from '../kept.js';
 import { CARD, licenceOf, readCard } from '../licence.js';
 import { make, reuse, setAttribute, setAttributes, setText, targetOf } from '../views/dom.js';
 import { Card } from './card.js';
@@ -20,12 +20,19 @@ import { Card } from './card.js';
  * @property {() => void} asked
  * @property {(drawn: () => void) => void} onLanguage
  *
+ * @typedef {(t: (key: string, values?: object) => string) => string} Say
+ *
  * @typedef {object} Opened   a model as the page needs it
  * @property {string} family   as people call it
  * @property {File[]} files
  * @property {(text: string|null) => object} attributes   of its element; `text`: what everybody reads
  * @property {(words: number[]) => void} blanked   words were blanked by hand
  */
+
+/** Why a person ended what was under way; what merely makes room for the next thing says nothing. */
+const CANCELLED = new DOMException('cancelled', 'AbortError');
+/** After these nothing of a download is worth its room. */
+const IN_VAIN = ['missing', 'length', 'index'];
 
 const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
 
@@ -37,7 +44,7 @@ export class Opener {
   #abort = null;
   /** @type {{ phase: 'idle'|'loading'|'preparing', name: string, loaded: number, total: number }} */
   #work = { phase: 'idle', name: '', loaded: 0, total: 0 };
-  /** What is said below the field: a key with its values, or an error. @type {{ key?: string, values?: object, error?: any }|null} */
+  /** What is said below the field, in the language of the moment. @type {{ say?: Say, wrong?: Say }|null} */
   #told = null;
   /** What stands beside the page's own machines. @type {Map<string, Card>} by architecture */
   #opened = new Map();
@@ -60,7 +67,7 @@ export class Opener {
       event.preventDefault();
       this.#openAddress(address.value);
     });
-    cancel.addEventListener('click', () => this.#abort?.abort());
+    cancel.addEventListener('click', () => this.#abort?.abort(CANCELLED));
     chooseFiles.addEventListener('click', () => files.click());
     chooseFolder.addEventListener('click', () => folder.click());
     for (const input of [files, folder]) {
@@ -92,39 +99,53 @@ export class Opener {
       mark(false);
       if (!carriesFiles(event) || !event.dataTransfer) return;
       event.preventDefault();
-      dropped(event.dataTransfer).then((found) => this.#openFound(found), (error) => this.#tell({ error }));
+      dropped(event.dataTransfer).then((found) => this.#openFound(found), (error) => this.#tell({ wrong: wrongOf(error) }));
     });
   }
 
   #openAddress(text) {
     return this.#do(async (signal) => {
       const place = placeOf(text);
-      this.#parts.address.value = place.source;
-      const kept = await readKept(place.source);
+      const { source } = place;
+      this.#parts.address.value = source;
+      const kept = await readKept(source);
       signal.throwIfAborted();
-      this.#work = { phase: 'loading', name: place.source, loaded: 0, total: 0 };
+      this.#work = { phase: 'loading', name: source, loaded: 0, total: 0 };
       this.#draw();
-      if (kept) return this.#enter(place.source, kept, signal);
-      const token = this.#parts.token.value.trim() || undefined;
-      const { files, commit } = await downloadFolder(place, {
-        signal, token,
-        onProgress: ({ loaded, total }) => { Object.assign(this.#work, { loaded, total }); this.#drawWork(); },
-      });
-      const card = await readCard(pinned(place, commit), { token, signal });
-      if (card) files.push(card);
-      const name = await this.#enter(place.source, files, signal);
-      // What the engine refused is not worth its room.
-      if (!await keep(place.source, commit, files)) this.#told = { key: 'open.room', values: { name } };
-      await this.#list();
-      return name;
+      const from = () => source;
+      if (kept) return this.#enter(source, kept, signal, from);
+      const keeper = await Keeper.open(source).catch(() => null);
+      try {
+        const files = await this.#download(place, keeper, signal);
+        await this.#enter(source, files, signal, from);
+        if (keeper === null || !await keeper.finish(files)) this.#told = { say: (t) => t('open.room', { name: source }) };
+      } catch (error) {
+        // What broke off goes on another time. What the engine refused is not worth its room.
+        const ended = signal.aborted ? signal.reason === CANCELLED : !(error instanceof DownloadError) || IN_VAIN.includes(error.trouble);
+        if (ended) await keeper?.discard();
+        throw error;
+      } finally {
+        await this.#list();
+      }
     });
+  }
+
+  /** A model's files with its card, where it has one. */
+  async #download(place, keeper, signal) {
+    const token = this.#parts.token.value.trim() || undefined;
+    const { files, commit } = await downloadFolder(place, {
+      signal, token, keeper,
+      onProgress: ({ loaded, total }) => { Object.assign(this.#work, { loaded, total }); this.#drawWork(); },
+    });
+    const card = await readCard(pinned(place, commit), { token, signal });
+    return card ? [...files, card] : files;
   }
 
   #openFound(found) {
     return this.#do(async (signal) => {
       const { name, files } = modelOf(found);
-      if (!files.length) return this.#tell({ key: 'open.error.folder' });
-      return this.#enter(name || this.#page.t('open.files.name'), files, signal);
+      if (!files.length) return this.#tell({ wrong: (t) => t('open.error.folder') });
+      return this.#enter(name || this.#page.t('open.files.name'), files, signal, (t) => (name ? t('open.folder.name', { name }) : t('open.files.name')));
     });
   }
 
@@ -137,7 +158,7 @@ export class Opener {
     try {
       await work(abort.signal);
     } catch (error) {
-      if (this.#abort === abort) this.#told = abort.signal.aborted ? { key: 'open.cancelled' } : { error };
+      if (this.#abort === abort) this.#told = abort.signal.aborted ? { say: (t) => t('open.cancelled') } : { wrong: wrongOf(error) };
     }
     if (this.#abort !== abort) return;
     this.#abort = null;
@@ -145,8 +166,11 @@ export class Opener {
     this.#draw();
   }
 
-  /** The engine says what the files are; the machine of that architecture shows them. */
-  async #enter(name, all, signal) {
+  /**
+   * The engine says what the files are; the machine of that architecture shows them.
+   * @param {string} name @param {File[]} all @param {AbortSignal} signal @param {Say} from   where they come from, within a sentence
+   */
+  async #enter(name, all, signal, from) {
     this.#work = { ...this.#work, phase: 'preparing', name };
     this.#draw();
     const licence = await licenceOf(all);
@@ -166,8 +190,7 @@ export class Opener {
     for (const other of this.#opened.values()) other.fold();
     this.#opened.set(architecture, card);
     this.#parts.opened.append(card.node);
-    this.#told = { key: 'open.done', values: { name, machine: this.#page.t(`machine.${architecture}`) } };
-    return name;
+    this.#told = { say: (t) => t('open.done', { machine: t(`machine.${architecture}`), from: from(t) }) };
   }
 
   #close(architecture) {
@@ -180,7 +203,7 @@ export class Opener {
 
   async #delete(source) {
     await deleteKept(source);
-    this.#tell({ key: 'open.deleted', values: { name: source } });
+    this.#tell({ say: (t) => t('open.deleted', { name: source }) });
     await this.#list();
     this.#parts.address.focus();
   }
@@ -230,12 +253,8 @@ export class Opener {
   #drawTold() {
     const { t } = this.#page;
     const { told, wrong } = this.#parts;
-    const { key = '', values = {}, error = null } = this.#told ?? {};
-    const isWrong = error !== null || key === 'open.error.folder';
-    const text = !error ? key && t(key, values)
-      : error.trouble ? t(`open.error.${error.trouble}`, error.values) : t('open.error', { message: error.message });
-    setText(told, isWrong ? '' : text);
-    setText(wrong, isWrong ? text : '');
+    setText(told, this.#told?.say?.(t) ?? '');
+    setText(wrong, this.#told?.wrong?.(t) ?? '');
   }
 
   #drawKept() {
@@ -251,12 +270,19 @@ export class Opener {
       const kept = this.#kept[at];
       const [name, size, remove] = item.children;
       setText(name, kept.source);
-      setAttributes(name, { 'data-source': kept.source, title: t('open.kept.open', { name: kept.source }) });
-      setText(size, [`${megabytes(bytesOf(kept))} MB`, kept.commit?.slice(0, 7), kept.date.slice(0, 10)].filter(Boolean).join(' · '));
+      setAttributes(name, { 'data-source': kept.source, title: t(kept.whole ? 'open.kept.open' : 'open.kept.continue', { name: kept.source }) });
+      setAttribute(item, 'data-unfinished', !kept.whole);
+      const bytes = megabytes(bytesOf(kept));
+      setText(size, [kept.whole ? `${bytes} MB` : t('open.kept.unfinished', { size: bytes }), kept.commit?.slice(0, 7), kept.date.slice(0, 10)].filter(Boolean).join(' · '));
       setText(remove, t('open.delete'));
       setAttributes(remove, { 'data-source': kept.source, 'aria-label': t('open.delete.label', { name: kept.source }) });
     });
   }
+}
+
+/** What went wrong, as a sentence. @returns {Say} */
+function wrongOf(error) {
+  return (t) => (error.trouble ? t(`open.error.${error.trouble}`, error.values) : t('open.error', { message: error.message }));
 }
 
 /** The panel's nodes, by name. @param {HTMLElement} panel @returns {Record<string, any>} */

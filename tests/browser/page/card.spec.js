@@ -20,7 +20,7 @@ async function openModel(page, name, state = `lang=en&device=cpu&${TEXT}`) {
     await expect(page.locator('html')).toHaveAttribute('data-ready', 'true');
   }
   await panel(page).locator('[data-choose="folder"]').setInputFiles(`${FAMILIES}${name}`);
-  await expect(panel(page).locator('.told')).toContainText(`${name} is open`);
+  await expect(panel(page).locator('.told')).toContainText(`from the folder “${name}”.`);
   await done(page);
 }
 

@@ -50,7 +50,7 @@ for (const [name, architecture] of Object.entries(FAMILY_OF)) {
     const { model_type: family } = JSON.parse(readFileSync(`${FAMILIES}${name}/config.json`, 'utf8'));
     await show(page);
     await ask(page, `hub:owner/${name}`);
-    await expect(told(page)).toContainText(`hub:owner/${name} is open`);
+    await expect(told(page)).toContainText(`from hub:owner/${name}.`);
     await done(page);
     const demo = opened(page, architecture);
     const { description, tokens } = await demo.evaluate((element) => ({ description: element.description, tokens: element.timeline.header.tokens.length }));
@@ -72,7 +72,7 @@ test('a second opening of the same revision downloads nothing, and what is kept 
   await expect(line).toContainText('hub:owner/gpt2');
   await expect(line).toContainText(COMMIT.slice(0, 7));
   await line.locator('[data-action="open"]').click();
-  await expect(told(page)).toContainText('is open');
+  await expect(told(page)).toContainText('Open: ');
   await done(page);
   expect(hub.asked).toHaveLength(asked);
 
@@ -96,7 +96,7 @@ test('what is kept and no longer matches its hash is downloaded again', async ({
   });
   await page.reload();
   await ask(page, 'hub:owner/gpt2');
-  await expect(told(page)).toContainText('is open');
+  await expect(told(page)).toContainText('Open: ');
   expect(hub.asked.length).toBeGreaterThan(asked);
 });
 
@@ -104,7 +104,7 @@ test('a download that breaks off goes on where it stopped', async ({ page }) => 
   models['owner/gpt2'].breaks = 2;
   await show(page);
   await ask(page, 'hub:owner/gpt2@v1');
-  await expect(told(page)).toContainText('hub:owner/gpt2@v1 is open');
+  await expect(told(page)).toContainText('from hub:owner/gpt2@v1.');
   const ranges = hub.asked.filter(({ host }) => host === 'store').map(({ range }) => Number(/\d+/.exec(range)[0]));
   expect(ranges).toHaveLength(3);
   expect(ranges[0]).toBe(0);
@@ -127,7 +127,7 @@ test('a slow download shows its bytes and can be cancelled', async ({ page }) =>
   expect(hub.asked).toHaveLength(asked);
   models['owner/gpt2'].slow = false;
   await ask(page, 'hub:owner/gpt2');
-  await expect(told(page)).toContainText('is open');
+  await expect(told(page)).toContainText('Open: ');
 });
 
 test('each refusal says what to do, and the page goes on', async ({ page }) => {
@@ -153,7 +153,7 @@ test('each refusal says what to do, and the page goes on', async ({ page }) => {
   await panel(page).locator('.token summary').click();
   await panel(page).locator('.token input').fill('secret');
   await ask(page, 'hub:owner/private');
-  await expect(told(page)).toContainText('is open');
+  await expect(told(page)).toContainText('Open: ');
   expect(hub.asked.filter(({ host, authorization }) => host === 'store' && authorization)).toEqual([]);
   // In memory only.
   expect(page.url()).not.toContain('secret');
@@ -164,9 +164,9 @@ test('each refusal says what to do, and the page goes on', async ({ page }) => {
 test('files, a folder, and what is dropped open as well; other files are not read', async ({ page }) => {
   await show(page);
   await panel(page).locator('[data-choose="files"]').setInputFiles(['config.json', 'tokenizer.json', 'model.safetensors', 'golden.json'].map((name) => `${FAMILIES}gpt2/${name}`));
-  await expect(told(page)).toContainText('your files is open: Causal decoder');
+  await expect(told(page)).toContainText('Open: Causal decoder, from your files.');
   await panel(page).locator('[data-choose="folder"]').setInputFiles(`${FAMILIES}bert`);
-  await expect(told(page)).toContainText('bert is open: Encoder-only');
+  await expect(told(page)).toContainText('Open: Encoder-only, from the folder “bert”.');
   await expect(panel(page).locator('.card')).toHaveCount(2);
 
   const files = ['config.json', 'tokenizer.json', 'model.safetensors'].map((name) => [name, readFileSync(`${FAMILIES}t5/${name}`).toString('base64')]);
@@ -178,7 +178,7 @@ test('files, a folder, and what is dropped open as well; other files are not rea
   await page.dispatchEvent('#machines', 'dragover', { dataTransfer: data });
   await expect(page.locator('html')).toHaveAttribute('data-drop', '');
   await page.dispatchEvent('#machines', 'drop', { dataTransfer: data });
-  await expect(told(page)).toContainText('your files is open: Encoder–decoder');
+  await expect(told(page)).toContainText('Open: Encoder–decoder, from your files.');
   await expect(page.locator('html')).not.toHaveAttribute('data-drop');
   await done(page);
 
@@ -200,7 +200,7 @@ test('open.html asks for what it is told to and nothing else; index.html asks no
   await done(page);
   expect(foreign(seen.requests, origin)).toEqual([]);
   await ask(page, 'hub:owner/gpt2');
-  await expect(told(page)).toContainText('is open');
+  await expect(told(page)).toContainText('Open: ');
   await done(page);
   const asked = new Set(foreign(seen.requests, origin));
   const folder = `${hub.url}owner/gpt2/resolve/`;
