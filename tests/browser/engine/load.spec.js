@@ -4,10 +4,9 @@ import { expect, test } from '@playwright/test';
 import { gpt2, writeModel } from '../../bench/random.mjs';
 import { distance } from '../golden.js';
 import { startWorker } from '../worker.js';
-import { onEnginePage } from './page.js';
+import { chooseFiles, onEnginePage } from './page.js';
 
 const MB = 2 ** 20;
-const FILES = ['config.json', 'tokenizer.json', 'model.safetensors'];
 /** 90 MB, of which the vocabulary has 60. */
 const MODEL = gpt2({ vocabulary: 30_000, width: 512, heads: 8, layers: 2, positions: 64 });
 const LARGEST = 4 * 30_000 * 512;
@@ -15,16 +14,6 @@ const LARGEST = 4 * 30_000 * 512;
 onEnginePage();
 
 const onCpu = () => test.info().project.name === 'no-webgpu';
-
-/** Files in the page as a person chooses them: on disk until they are read. */
-async function choose(page, folder) {
-  await page.evaluate(() => {
-    const input = document.createElement('input');
-    Object.assign(input, { type: 'file', multiple: true, id: 'files' });
-    document.body.append(input);
-  });
-  await page.locator('#files').setInputFiles(FILES.map((name) => `${folder}/${name}`));
-}
 
 const load = (page, device) => page.evaluate(async (device) => {
   const files = [.../** @type {HTMLInputElement} */ (document.querySelector('#files')).files ?? []];
@@ -40,7 +29,7 @@ test('a large checkpoint takes no more of the memory than its weights and a few 
   const folder = info.outputPath('model');
   writeModel(folder, MODEL);
   const { size } = statSync(`${folder}/model.safetensors`);
-  await choose(page, folder);
+  await chooseFiles(page, folder);
   const { before, after, bytes, progress, device } = await load(page, onCpu() ? 'cpu' : 'webgpu');
   expect(device.backend).toBe(onCpu() ? 'cpu' : 'gpu');
   // Issue 5 allows the largest tensor and 64 MB in all; what lies on the CPU comes on top.
@@ -62,7 +51,7 @@ test('a large checkpoint takes no more of the memory than its weights and a few 
 test('files that change while they are read end in one message', async ({ page }, info) => {
   const folder = info.outputPath('model');
   writeModel(folder, gpt2({ vocabulary: 300, width: 64, heads: 2, layers: 1, positions: 16 }));
-  await choose(page, folder);
+  await chooseFiles(page, folder);
   writeModel(folder, gpt2({ vocabulary: 200, width: 64, heads: 2, layers: 1, positions: 16 }));
   const error = await load(page, 'cpu').catch(({ message }) => message);
   expect(error).toMatch(/expected \d+ bytes from 0 on, got/);
@@ -89,7 +78,7 @@ test('a run of another engine goes on while one loads, and a load can be cancell
 test('a vocabulary larger than a binding lies in two buffers, and its logits are the same @gpu-only', async ({ page }, info) => {
   const folder = info.outputPath('model');
   writeModel(folder, gpt2({ vocabulary: 30_000, width: 64, heads: 2, layers: 1, positions: 16 }));
-  await choose(page, folder);
+  await chooseFiles(page, folder);
   const worker = await startWorker(page);
   // No browser offers less than 128 MB: the engine is told so in its stead.
   await worker.evaluate(() => {

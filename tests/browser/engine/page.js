@@ -2,6 +2,19 @@
 import { expect, test } from '@playwright/test';
 import { watch } from '../watch.js';
 
+const FILES = ['config.json', 'tokenizer.json', 'model.safetensors'];
+
+/** A model folder's files in the page as a person chooses them, on disk until they are read: `#files`. */
+export async function chooseFiles(page, folder) {
+  await page.evaluate(() => {
+    document.querySelector('#files')?.remove();
+    const input = document.createElement('input');
+    Object.assign(input, { type: 'file', multiple: true, id: 'files' });
+    document.body.append(input);
+  });
+  await page.locator('#files').setInputFiles(FILES.map((name) => `${folder}/${name}`));
+}
+
 /** Call once at the top of a file. @returns {() => { requests: string[], errors: string[] }} what the running test's page did */
 export function onEnginePage() {
   /** @type {{ requests: string[], errors: string[] }|undefined} */

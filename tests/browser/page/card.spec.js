@@ -146,6 +146,59 @@ test('a T5 gets its prefix, a GLM its blank', async ({ page }) => {
   await done(page);
 });
 
+/** How each family spells a language, and where the token of the one that is chosen goes. */
+const LANGUAGES = {
+  mbart: { spelled: ['fr_XX', 'zh_CN'], codes: ['fr_XX', 'zh_CN'], place: 'target' },
+  marian: { spelled: ['>>fra<<', '>>cmn<<'], codes: ['cmn', 'fra'], place: 'tokens' },
+};
+
+for (const [name, { spelled, codes, place }] of Object.entries(LANGUAGES)) {
+  test(`${name} answers in the language that is chosen`, async ({ page }) => {
+    await page.goto(`/open.html#lang=en&device=cpu&on=none&${TEXT}`);
+    await expect(page.locator('html')).toHaveAttribute('data-ready', 'true');
+    // Its small vocabulary has words only: two of them are languages from here on.
+    const tokenizer = readFileSync(`${FAMILIES}${name}/tokenizer.json`, 'utf8').replace('"w46"', JSON.stringify(spelled[0])).replace('"w47"', JSON.stringify(spelled[1]));
+    const files = ['config.json', 'model.safetensors'].map((file) => ({ name: file, mimeType: 'application/octet-stream', buffer: readFileSync(`${FAMILIES}${name}/${file}`) }));
+    await panel(page).locator('[data-choose="files"]').setInputFiles([...files, { name: 'tokenizer.json', mimeType: 'application/json', buffer: Buffer.from(tokenizer) }]);
+    const demo = opened(page, 'encoder-decoder');
+    await expect(demo).toHaveCount(1);
+    await done(page);
+    const language = field(page, 'encoder-decoder', 'language');
+    await expect(language.locator('option')).toHaveText(['as its files say', ...codes]);
+    const read = () => demo.evaluate((element) => {
+      const { tokens, target } = element.timeline.header;
+      return { tokens: tokens.map(({ id }) => id), target: target.map(({ id }) => id), answer: element.timeline.steps.map(({ chosen }) => chosen) };
+    });
+    const own = await read();
+    await expect(demo).not.toHaveAttribute('language');
+    const ids = { [spelled[0]]: 46, [spelled[1]]: 47 };
+    for (const code of codes) {
+      const id = ids[spelled.find((one) => one.includes(code)) ?? ''];
+      await language.selectOption({ label: code });
+      await expect(demo).toHaveAttribute('language', String(id));
+      await expect.poll(async () => (await read())[place]).toContain(id);
+      await done(page);
+      const chosen = await read();
+      expect(chosen.tokens).toEqual(place === 'tokens' ? [id, ...own.tokens] : own.tokens);
+      expect(chosen.target).toEqual(place === 'target' ? [...own.target, id] : own.target);
+      // What it writes is what the engine writes where these very tokens are given.
+      const given = await demo.evaluate(async (element, { tokens, target }) => {
+        const { loadEngine } = await import('/engine.js');
+        const engine = await loadEngine(element.files, { device: 'cpu' });
+        const steps = [];
+        for await (const step of engine.generate({ ids: tokens, targetIds: target, maxNewTokens: element.timeline.length, watch: { what: [] } })) steps.push(step.chosen);
+        engine.free();
+        return steps;
+      }, chosen);
+      expect(chosen.answer).toEqual(given);
+    }
+    await language.selectOption({ label: 'as its files say' });
+    await expect.poll(read).toEqual(own);
+    await page.locator('#lang').click();
+    await expect(card(page, 'encoder-decoder').locator('.chooser', { has: language })).toContainText('译');
+  });
+}
+
 test('a model from elsewhere and its counterpart stand side by side, under one clock', async ({ page }) => {
   await openModel(page, 'gpt2');
   await expect(page.locator('unmasked-demo')).toHaveCount(2);

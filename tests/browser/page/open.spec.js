@@ -1,4 +1,5 @@
 /** Models from elsewhere, on open.html: from a server that plays the hub, and from files. */
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import AxeBuilder from '@axe-core/playwright';
@@ -91,7 +92,7 @@ test('what is kept and no longer matches its hash is downloaded again', async ({
   const asked = hub.asked.length;
   await page.evaluate(async () => {
     const cache = await caches.open('unmasked models');
-    const key = (await cache.keys()).find(({ url }) => url.endsWith('model.safetensors'));
+    const key = (await cache.keys()).find(({ url }) => url.endsWith('model.safetensors/0'));
     await cache.put(key, new Response('rotten'));
   });
   await page.reload();
@@ -112,6 +113,69 @@ test('a download that breaks off goes on where it stopped', async ({ page }) => 
   expect(ranges[2]).toBeGreaterThan(ranges[1]);
 });
 
+test('a half-finished download survives a reload: only what is missing is asked for', async ({ page }) => {
+  models['owner/gpt2'].stops = 1000;
+  await show(page);
+  await ask(page, 'hub:owner/gpt2');
+  await expect(wrong(page)).toContainText('broke off after 1000 of');
+  await page.reload();
+  const line = panel(page).locator('.kept li');
+  await panel(page).locator('.keeping summary').click();
+  await expect(line).toContainText('MB so far, unfinished');
+  await expect(line).toContainText(COMMIT.slice(0, 7));
+  delete models['owner/gpt2'].stops;
+  hub.asked.length = 0;
+  await line.locator('[data-action="open"]').click();
+  await expect(told(page)).toContainText('from hub:owner/gpt2.');
+  const asked = hub.asked.map(({ host, path, range }) => `${host} ${path.split('/').at(-1)} ${range}`);
+  expect(asked).toEqual(['hub config.json bytes=0-', 'hub model.safetensors.index.json bytes=0-', 'hub model.safetensors bytes=1000-', 'store model.safetensors bytes=1000-', 'hub README.md bytes=0-65535']);
+  await done(page);
+  await expect(line).not.toContainText('unfinished');
+  await expect(line).toHaveCount(1);
+
+  // What it is made of is the file, byte for byte.
+  const same = await page.evaluate(async () => {
+    const { readKept } = await import('/kept.js');
+    const file = (await readKept('hub:owner/gpt2')).find(({ name }) => name === 'model.safetensors');
+    const hash = await crypto.subtle.digest('SHA-256', await file.arrayBuffer());
+    return [...new Uint8Array(hash)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  });
+  expect(same).toBe(createHash('sha256').update(readFileSync(`${FAMILIES}gpt2/model.safetensors`)).digest('hex'));
+});
+
+test('a model that changed meanwhile begins anew, and what is unfinished can be deleted', async ({ page }) => {
+  models['owner/gpt2'].stops = 1000;
+  await show(page);
+  await ask(page, 'hub:owner/gpt2');
+  await expect(wrong(page)).toContainText('broke off');
+  await page.reload();
+  models['owner/gpt2'] = { family: 'gpt2-bf16', commit: COMMIT.replace(/^0/, 'f'), stops: 500 };
+  hub.asked.length = 0;
+  await ask(page, 'hub:owner/gpt2');
+  await expect(wrong(page)).toContainText('broke off after 500 of');
+  expect(hub.asked.filter(({ host }) => host === 'store')[0].range).toBe('bytes=0-');
+  await panel(page).locator('.keeping summary').click();
+  await panel(page).locator('.kept li [data-action="delete"]').click();
+  await expect(panel(page).locator('.keeping')).toBeHidden();
+  expect(await page.evaluate(async () => (await (await caches.open('unmasked models')).keys()).length)).toBe(0);
+});
+
+test('a folder that is dropped opens', async ({ page }) => {
+  await show(page);
+  // As the browser itself does it: the folder comes as one entry, to be walked.
+  const client = await page.context().newCDPSession(page);
+  const data = { items: [], files: [`${FAMILIES}bert`], dragOperationsMask: 1 };
+  for (const type of /** @type {const} */ (['dragEnter', 'dragOver', 'drop'])) {
+    await client.send('Input.dispatchDragEvent', { type, x: 400, y: 500, data });
+    if (type === 'dragOver') await expect(page.locator('html')).toHaveAttribute('data-drop', '');
+  }
+  await expect(told(page)).toHaveText('Open: Encoder-only, from the folder “bert”.');
+  await expect(page.locator('html')).not.toHaveAttribute('data-drop');
+  await done(page);
+  await page.locator('#lang').click();
+  await expect(told(page)).toHaveText('已打开：仅编码器，来自文件夹“bert”。');
+});
+
 test('a slow download shows its bytes and can be cancelled', async ({ page }) => {
   models['owner/gpt2'].slow = true;
   await show(page);
@@ -125,6 +189,7 @@ test('a slow download shows its bytes and can be cancelled', async ({ page }) =>
   const asked = hub.asked.length;
   await page.waitForTimeout(1_000);
   expect(hub.asked).toHaveLength(asked);
+  expect(await page.evaluate(async () => (await (await caches.open('unmasked models')).keys()).length)).toBe(0);
   models['owner/gpt2'].slow = false;
   await ask(page, 'hub:owner/gpt2');
   await expect(told(page)).toContainText('Open: ');
