@@ -45,6 +45,9 @@ struct Arguments {
     /// Watch attention of all layers and heads, as the page does
     #[arg(long)]
     watch: bool,
+    /// Tell with every sample what the load took: time, and memory (of the first model; give one)
+    #[arg(long)]
+    loads: bool,
     /// Time each dispatch of this kernel instead (a name in shaders/, or `all`)
     #[arg(long)]
     shader: Option<String>,
@@ -74,7 +77,9 @@ async fn run(arguments: &Arguments) -> Result<()> {
         println!("{record}");
     };
     for folder in &arguments.model {
+        let start = Instant::now();
         let engine = Engine::load(files(folder)?, device.clone()).await?;
+        let load_ms = start.elapsed().as_secs_f64() * 1e3;
         let name = folder.file_name().unwrap_or_default().to_string_lossy().to_string();
         if let Some(shader) = &arguments.shader {
             for record in kernels(arguments, &engine, shader).await? {
@@ -87,6 +92,12 @@ async fn run(arguments: &Arguments) -> Result<()> {
         for repeat in 0..=arguments.repeats {
             let mut record = sample(arguments, &engine, &mut session).await?;
             record["case"] = json!("model");
+            if arguments.loads {
+                record["case"] = json!("checkpoint");
+                record["load_ms"] = json!(load_ms);
+                record["gpu_bytes"] = json!(Some(device.usage().bytes).filter(|bytes| *bytes > 0));
+                record["memory_bytes"] = json!(most_memory());
+            }
             record["model"] = json!(match arguments.prompt {
                 Some(prompt) => format!("{name}, {prompt} ids"),
                 None => name.clone(),
@@ -110,6 +121,13 @@ async fn run(arguments: &Arguments) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The most memory that this process ever held, where the system says so.
+fn most_memory() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024)
 }
 
 /// A request that starts anew: nothing of the run before is still held.

@@ -87,6 +87,7 @@ async function models() {
       }));
     }
   }
+  for (const model of plan.checkpoints) await checkpoint(model);
   if (!plan.random) return;
   // The WebGPU peer takes seconds a token on a software adapter: fewer samples, fewer tokens.
   const places = [...OURS, ...PEERS].map((place) => (place[0] === 'transformers.js WebGPU' ? [...place, Math.min(2, plan.repeats)] : place));
@@ -101,6 +102,22 @@ async function models() {
       }),
     }));
   }
+}
+
+/** A checkpoint of a real size: each sample in a page of its own, since memory that was taken once is not given back. */
+async function checkpoint(model) {
+  note(model);
+  const ids = prompt(plan.prompt, 30_000);
+  await inTurn(OURS, plan.repeats, async (_, device) => {
+    const page = await open('/__bench__/ours.html');
+    try {
+      const source = `/__bench_models__/${model}/`;
+      const load = await call(page, 'load', { model: source, device });
+      return { case: 'checkpoint', model, ...load, ...await call(page, 'sample', { model: source, device, ids, tokens: plan.tokens }), ...await call(page, 'memory') };
+    } finally {
+      await page.context().close();
+    }
+  });
 }
 
 async function matmuls() {

@@ -26,6 +26,9 @@ pub struct Options {
     /// The random checkpoints of the peers' table, without the peers (needs the same Python)
     #[arg(long)]
     random: bool,
+    /// Random checkpoints of GPT-2's and T5-small's size too: their loads, their memory and their speed (needs Node.js; 740 MB)
+    #[arg(long)]
+    checkpoints: bool,
     /// Build nothing that takes long: natively with the tests' profile, and www/pkg as it is
     #[arg(long)]
     dev: bool,
@@ -77,6 +80,10 @@ const SHIPPED: [&str; 4] =
     ["en-fr-encoder", "en-fr-causal", "en-fr-prefix", "en-fr-encoder-decoder"];
 /// Prompts of the random checkpoints, as in the peers' table.
 const RANDOM: [(&str, usize); 4] = [("gpt2", 32), ("gpt2", 128), ("bert", 64), ("t5", 32)];
+/// Checkpoints of real sizes: a folder, and its shape's name in tests/bench/random.mjs.
+const CHECKPOINTS: [(&str, &str); 2] = [("gpt2-124m", "gpt2"), ("t5-small-60m", "t5-small")];
+/// Ids of the prompts that they get.
+const CHECKPOINT_PROMPT: usize = 32;
 /// `[rows, inner, out]` and how many products a peer's ONNX file makes: those of tests/bench/models.py.
 const SHAPES: [([usize; 3], usize); 5] = [
     ([64, 256, 1024], 8),
@@ -100,6 +107,9 @@ pub fn bench(options: &Options) -> Result<()> {
     let random = options.peers || options.random;
     if random {
         checkpoints(&options.python)?;
+    }
+    if options.checkpoints {
+        full_size()?;
     }
     if options.peers {
         install_peers()?;
@@ -175,6 +185,13 @@ fn native(
             collect(command.args(["--prompt", &length.to_string()]), records)?;
         }
     }
+    if options.checkpoints {
+        for (model, _) in CHECKPOINTS {
+            let mut command = base()?;
+            command.arg("--loads").arg("--model").arg(format!("{MODELS}/{model}"));
+            collect(command.args(["--prompt", &CHECKPOINT_PROMPT.to_string()]), records)?;
+        }
+    }
     Ok(())
 }
 
@@ -213,6 +230,24 @@ fn checkpoints(python: &Path) -> Result<()> {
          `pip install -r tests/bench/requirements.txt`, or name another with --python",
     )?;
     fs::write(made, text).context("could not write into target/bench/models")
+}
+
+/// Writes the checkpoints of real sizes, which are the same every time.
+fn full_size() -> Result<()> {
+    let script = project::path("tests/bench/random.mjs");
+    let text = fs::read(&script).context("could not read tests/bench/random.mjs")?;
+    let node = which::which("node").context("checkpoints of real sizes need Node.js")?;
+    for (model, shape) in CHECKPOINTS {
+        let folder = project::path(MODELS).join(model);
+        let made = folder.with_extension("made-by");
+        if fs::read(&made).is_ok_and(|before| before == text) {
+            continue;
+        }
+        println!("Writing a random checkpoint into {MODELS}/{model}");
+        project::run(project::command(&node).arg(&script).arg(&folder).arg(shape))?;
+        fs::write(made, &text).context("could not write into target/bench/models")?;
+    }
+    Ok(())
 }
 
 /// The peers' packages, by the lock file; none of their scripts runs.
@@ -256,7 +291,8 @@ fn browser(
     let plan = json!({
         "url": server.url, "chromium": chromium, "repeats": repeats, "tokens": 32, "shipped": shipped,
         "text": TEXT, "peers": options.peers, "random": random, "shapes": shapes, "parts": parts,
-        "formats": formats(options), "software": !has_graphics_card(),
+        "formats": formats(options), "software": !has_graphics_card(), "prompt": CHECKPOINT_PROMPT,
+        "checkpoints": CHECKPOINTS.map(|(model, _)| model).iter().filter(|_| options.checkpoints).collect::<Vec<_>>(),
     });
     let mut command = project::command(node);
     collect(command.arg("tests/bench/bench.mjs").arg(plan.to_string()), records)

@@ -1,5 +1,5 @@
 /** The engine as a page uses it, through its worker, with stamps around every step. */
-import { loadEngine } from '/engine.js';
+import { loadEngine, usage } from '/engine.js';
 import { openProgram } from '/program.js';
 
 /** Nothing is watched: how a page runs that only wants the text. */
@@ -12,6 +12,19 @@ async function engineOf(model, device) {
   const key = `${model} ${device}`;
   if (!engines.has(key)) engines.set(key, await loadEngine(model, { device }));
   return engines.get(key);
+}
+
+/** How long a model takes from its address to an engine that can be asked. */
+async function load({ model, device }) {
+  const start = performance.now();
+  await engineOf(model, device);
+  return { load_ms: performance.now() - start };
+}
+
+/** What the engines hold: of the page's memory, which never shrinks, and on the GPU. */
+async function memory() {
+  const { wasm_bytes, bytes } = await usage();
+  return { memory_bytes: wasm_bytes, gpu_bytes: bytes || null };
 }
 
 async function steps(engine, request) {
@@ -72,5 +85,5 @@ async function matmul({ shape, format, device }) {
   return { gflops: await matmuls.get(key).measure() };
 }
 
-window.bench = { sample, matmul, free: () => { for (const made of matmuls.values()) made.free(); matmuls.clear(); } };
+window.bench = { load, memory, sample, matmul, free: () => { for (const made of matmuls.values()) made.free(); matmuls.clear(); } };
 document.documentElement.dataset.ready = 'true';

@@ -46,6 +46,26 @@ pub fn all(records: &[Record]) -> String {
         ],
     );
     add(
+        "Checkpoints of real sizes: the load, the first token and those after it, and the most memory",
+        groups(&of("checkpoint"), &["model", "place"])
+            .into_iter()
+            .map(|(mut row, group)| {
+                let scaled = |name: &str, by: f64| -> Vec<f64> {
+                    numbers(&group, name).into_iter().map(|number| number / by).collect()
+                };
+                row.push(spread(&scaled("load_ms", 1e3)));
+                row.push(spread(&numbers(&group, "first_ms")));
+                row.push(spread(&numbers(&group, "tokens_per_s")));
+                for memory in ["memory_bytes", "gpu_bytes"] {
+                    row.push(spread(&scaled(memory, 1e6)));
+                }
+                row.push(format!("{}", group.len()));
+                row
+            })
+            .collect(),
+        &["model", "place", "load, s", "first, ms", "tokens/s", "memory, MB", "GPU, MB", "samples"],
+    );
+    add(
         "Matmul, GFLOP/s",
         groups(&of("matmul"), &["shape", "format", "place"])
             .into_iter()
@@ -90,7 +110,7 @@ pub fn all(records: &[Record]) -> String {
     );
     add(
         "The same ids everywhere?",
-        same_ids(&of("model")),
+        same_ids(&[of("model"), of("checkpoint")].concat()),
         &["model", "places", "ids that all agree on", "of"],
     );
     text
@@ -210,6 +230,25 @@ mod tests {
         assert_eq!(spread(&[3.0, 1.0, 2.0]), "2 (1-3)");
         assert_eq!(spread(&[1.25, 1.75]), "1.50 (1.25-1.75)");
         assert_eq!(spread(&[]), "");
+    }
+
+    #[test]
+    fn a_checkpoint_tells_of_its_load_and_memory() {
+        let mut one = record(
+            "a",
+            json!({
+                "model": "gpt2-124m", "load_ms": 5200.0, "first_ms": 90.0, "tokens_per_s": 8.0,
+                "memory_bytes": 567_000_000, "gpu_bytes": null, "ids": [1, 2],
+            }),
+        );
+        one.case = "checkpoint".into();
+        let text = all(&[one]);
+        let line = text.lines().find(|line| line.starts_with("gpt2-124m  a")).unwrap();
+        assert_eq!(
+            line.split_whitespace().collect::<Vec<_>>(),
+            ["gpt2-124m", "a", "5.20", "90", "8", "567", "1"],
+            "{text}"
+        );
     }
 
     #[test]
