@@ -1,4 +1,4 @@
-// out = activation(a), activation(a) + b or activation(a) * b, cell by cell.
+// out = activation(a), activation(a) + factor * b or activation(a) * b, cell by cell.
 //
 // One invocation a cell of out, padding included (it becomes 0).
 
@@ -18,7 +18,8 @@ struct Params {
     b_start: u32,
     picked: u32, // 1: a row for each picked row
     activation: u32, // 0: none, 1: relu, 2: gelu, 3: gelu by tanh, 4: quick gelu, 5: silu, 6: tanh, 7: sigmoid
-    pair: u32, // 0: nothing, 1: + b, 2: * b
+    pair: u32, // 0: nothing, 1: + factor * b, 2: * b
+    factor: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -97,7 +98,7 @@ fn main(
         value = activate(a[row * params.a_stride + params.a_start + column], params.activation);
         let at = row * params.b_stride + params.b_start + column;
         if params.pair == 1u {
-            value += b[at];
+            value += params.factor * b[at];
         } else if params.pair == 2u {
             value *= b[at];
         }

@@ -46,6 +46,7 @@ struct Params {
     multiply_start: u32,
     add_stride: u32,
     add_start: u32,
+    add_scale: f32,
     store_width: u32, // kv_heads * head_width
     store_keys: u32, // the first output that is a key
     store_values: u32, // the first that is a value
@@ -230,7 +231,7 @@ fn finish(row: u32, output: u32, sum: f32) {
         result *= multiply[row * params.multiply_stride + params.multiply_start + to];
     }
     if ADD == 1u {
-        result += add[row * params.add_stride + params.add_start + to];
+        result += params.add_scale * add[row * params.add_stride + params.add_start + to];
     }
     out[row * params.stride + to] = result;
 

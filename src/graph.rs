@@ -212,8 +212,8 @@ pub enum Op {
     Matmul { x: Value, weight: Weight, bias: Option<Weight>, scale: f32, out: Value },
     /// `out = activation(x)`.
     Activate { x: Value, activation: Activation, out: Value },
-    /// `out = a + b`.
-    Add { a: Value, b: Value, out: Value },
+    /// `out = scale * a + b`.
+    Add { a: Value, b: Value, scale: f32, out: Value },
     /// `out = a * b`, cell by cell.
     Multiply { a: Value, b: Value, out: Value },
     /// Rotary positions on every head; frequencies `[1, dims / 2]`.

@@ -175,27 +175,27 @@ impl Recorder<'_> {
             Order::Pre => {
                 let normed = self.norm(x, &attention_norm, 1)?;
                 let attended = self.self_attention(normed, layer, &at)?;
-                let mut x = self.graph.add(x, attended)?;
+                let mut x = self.residual(x, attended)?;
                 if has_cross {
                     let normed = self.norm(x, &cross_norm, 1)?;
                     let attended = self.cross_attention(normed, layer, &at)?;
-                    x = self.graph.add(x, attended)?;
+                    x = self.residual(x, attended)?;
                 }
                 let normed = self.norm(x, &feed_forward_norm, 1)?;
                 let fed = self.feed_forward(normed, &at)?;
-                self.graph.add(x, fed)?
+                self.residual(x, fed)?
             }
             Order::Post => {
                 let attended = self.self_attention(x, layer, &at)?;
-                let sum = self.graph.add(x, attended)?;
+                let sum = self.residual(x, attended)?;
                 let mut x = self.norm(sum, &attention_norm, 1)?;
                 if has_cross {
                     let attended = self.cross_attention(x, layer, &at)?;
-                    let sum = self.graph.add(x, attended)?;
+                    let sum = self.residual(x, attended)?;
                     x = self.norm(sum, &cross_norm, 1)?;
                 }
                 let fed = self.feed_forward(x, &at)?;
-                let sum = self.graph.add(x, fed)?;
+                let sum = self.residual(x, fed)?;
                 self.norm(sum, &feed_forward_norm, 1)?
             }
             Order::Parallel => {
@@ -203,12 +203,17 @@ impl Recorder<'_> {
                 let attended = self.self_attention(normed, layer, &at)?;
                 let normed = self.norm(x, &feed_forward_norm, 1)?;
                 let fed = self.feed_forward(normed, &at)?;
-                let x = self.graph.add(x, attended)?;
+                let x = self.residual(x, attended)?;
                 self.graph.add(x, fed)?
             }
         };
         self.graph.label(What::Hidden, self.site, layer + 1, x);
         Ok(x)
+    }
+
+    /// x + what a sub-layer made of it, both [row, width].
+    fn residual(&mut self, x: Value, made: Value) -> Result<Value> {
+        self.graph.add_scaled(x, made, self.stack.residual_scale)
     }
 
     /// x: [row, width] -> [row, width], every row over the keys that its mask shows.

@@ -173,6 +173,8 @@ pub struct Stack {
     pub norm: Norm,
     /// Where the norms stand.
     pub order: Order,
+    /// Factor of x where a sub-layer is added to it: `residual_scale * x + f(x)` (DeepNorm: more than 1).
+    pub residual_scale: f32,
     /// Whether a norm follows the last block.
     pub final_norm: bool,
     /// Whether a norm follows the embedding.
@@ -260,6 +262,8 @@ pub struct Template {
     pub start: Vec<u32>,
     /// Tokens that stand for what the answer is to fill, where a model has several (GLM).
     pub blanks: Vec<u32>,
+    /// The blank that is filled where there are others, too; else it is the first (ChatGLM: `[gMASK]`).
+    pub main_blank: Option<u32>,
     /// Tokens that end an answer, beside the end of sequence.
     pub ends: Vec<u32>,
     /// Where the token of the language to answer in stands, where a model has such tokens.
@@ -362,6 +366,7 @@ impl Stack {
             positions: Positions::Sinusoidal,
             norm: Norm { kind: NormKind::Layer, epsilon: 1e-5, offset: 0.0, bias: true },
             order: Order::Pre,
+            residual_scale: 1.0,
             final_norm: false,
             embedding_norm: false,
             biases: Biases { query_key_value: true, attention_output: true, feed_forward: true },

@@ -228,8 +228,27 @@ fn arithmetic() -> Vec<Case> {
             let view = bench.graph.columns(b, 30, 29).unwrap();
             let sum = bench.graph.add(a, view).unwrap();
             let twice = bench.graph.add(sum, sum).unwrap();
+            let mixed = bench.graph.add_scaled(twice, a, -1.75).unwrap();
             bench.watch(sum);
             bench.watch(twice);
+            bench.watch(mixed);
+            bench.check(device);
+        }),
+        case("add_scaled_into_a_matmul", |device| {
+            let mut bench = Bench::new(13, 3, 2);
+            let x = bench.input(18);
+            let mut linear = |bench: &mut Bench, x: Value| {
+                let weight = bench.weight(18, 18, Format::F32);
+                bench.graph.matmul(x, weight, None, 1.0).unwrap()
+            };
+            let left = linear(&mut bench, x);
+            let right = linear(&mut bench, x);
+            // Only what is added as it is can be made by the matmul that ends in the sum.
+            let sum = bench.graph.add_scaled(left, right, 7.5).unwrap();
+            let scaled = linear(&mut bench, sum);
+            let scaled = bench.graph.add_scaled(scaled, x, 0.25).unwrap();
+            bench.watch(sum);
+            bench.watch(scaled);
             bench.check(device);
         }),
         case("multiply", |device| {

@@ -57,6 +57,7 @@ fn stack(numbers: &mut Numbers, width: usize) -> Stack {
         head_width,
         scale: (head_width as f32).sqrt().recip(),
         scale_by_depth: numbers.below(4) == 0,
+        residual_scale: pick(numbers, &[1.0, 1.0, 2.5]),
         query_key_norm: kind == NormKind::Rms && numbers.below(3) == 0,
         feed_forward_width: width + numbers.below(20),
         activation: pick(

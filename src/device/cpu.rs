@@ -277,7 +277,9 @@ impl Prepared {
                 &mut scratch.matmul,
             ),
             Op::Activate { x, activation, .. } => self.activate(*x, *activation, play, &mut out),
-            Op::Add { a, b, .. } => self.zip(*a, *b, play, &mut out, |a, b| a + b),
+            Op::Add { a, b, scale, .. } => {
+                self.zip(*a, *b, play, &mut out, |a, b| scale * a + b);
+            }
             Op::Multiply { a, b, .. } => self.zip(*a, *b, play, &mut out, |a, b| a * b),
             Op::Rotate { x, head_width, rotation, frequencies, .. } => rotate(
                 self.rows(*x, play),

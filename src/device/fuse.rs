@@ -45,7 +45,7 @@ pub struct Stored {
 }
 
 /// A matmul and what is folded into it:
-/// `out = activation(scale * norm(x[picked]) weightᵀ + bias) * multiply + add`.
+/// `out = activation(scale * norm(x[picked]) weightᵀ + bias) * multiply + add_scale * add`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Linear {
     /// Input.
@@ -66,6 +66,8 @@ pub struct Linear {
     pub multiply: Option<Value>,
     /// Is added to it.
     pub add: Option<Value>,
+    /// Factor of what is added.
+    pub add_scale: f32,
     /// Where its columns go besides.
     pub store: Option<Stored>,
     /// Output.
@@ -73,12 +75,19 @@ pub struct Linear {
 }
 
 /// What a [`Step::Combine`] does with its second operand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pair {
-    /// `a + b`.
-    Add,
+    /// `a + factor * b`.
+    Add(f32),
     /// `a * b`.
     Multiply,
+}
+
+impl Pair {
+    /// Whether the two operands can change places.
+    fn is_symmetric(self) -> bool {
+        matches!(self, Pair::Multiply | Pair::Add(1.0))
+    }
 }
 
 /// One dispatch. Its operands are those of the ops it runs.
@@ -197,14 +206,15 @@ fn plain(op: &Op) -> Step {
             activation: None,
             multiply: None,
             add: None,
+            add_scale: 1.0,
             store: None,
             out,
         }),
         Op::Activate { x, activation, out } => {
             Step::Combine { a: x, activation: Some(activation), with: None, out }
         }
-        Op::Add { a, b, out } => {
-            Step::Combine { a, activation: None, with: Some((Pair::Add, b)), out }
+        Op::Add { a, b, scale, out } => {
+            Step::Combine { a: b, activation: None, with: Some((Pair::Add(scale), a)), out }
         }
         Op::Multiply { a, b, out } => {
             Step::Combine { a, activation: None, with: Some((Pair::Multiply, b)), out }
@@ -273,7 +283,11 @@ impl List<'_> {
             };
             let other = match with {
                 Some((pair, b)) if a == out && b != out => Some((pair, b)),
-                Some((pair, b)) if b == out && a != out && activation.is_none() => Some((pair, a)),
+                Some((pair, b))
+                    if b == out && a != out && activation.is_none() && pair.is_symmetric() =>
+                {
+                    Some((pair, a))
+                }
                 Some(_) => continue,
                 None => None,
             };
@@ -288,7 +302,10 @@ impl List<'_> {
                     match other {
                         Some((Pair::Multiply, _)) if linear.multiply.is_some() => continue,
                         Some((Pair::Multiply, b)) => linear.multiply = Some(b),
-                        Some((Pair::Add, b)) => linear.add = Some(b),
+                        Some((Pair::Add(scale), b)) => {
+                            linear.add = Some(b);
+                            linear.add_scale = scale;
+                        }
                         None => {}
                     }
                     linear.out = last;
@@ -463,6 +480,25 @@ mod tests {
         let many = fuse(&model.graph, Rows::Many);
         assert_eq!(many.len(), 2 * 7 + 5);
         assert!(many.iter().all(|step| !matches!(step, Step::Linear(l) if l.norm.is_some())));
+    }
+
+    #[test]
+    fn a_scaled_sum_goes_into_the_matmul_that_it_adds_as_it_is() {
+        let mut model = Model::new();
+        let x = model.embed();
+        let made = model.linear(x, 8);
+        model.graph.add_scaled(x, made, 2.5).unwrap();
+        let steps = fuse(&model.graph, Rows::Few);
+        let Step::Linear(last) = &steps[1] else { panic!("{:?}", steps[1]) };
+        assert_eq!((steps.len(), last.add, last.add_scale), (2, Some(x), 2.5));
+
+        let mut model = Model::new();
+        let x = model.embed();
+        let made = model.linear(x, 8);
+        model.graph.add_scaled(made, x, 2.5).unwrap();
+        let steps = fuse(&model.graph, Rows::Few);
+        assert!(matches!(steps[1], Step::Linear(ref l) if l.add.is_none()), "{steps:#?}");
+        assert_eq!(steps.len(), 3);
     }
 
     #[test]

@@ -129,7 +129,7 @@ static PICK: Kernel = kernel!(
 );
 static COMBINE: Kernel = kernel!(
     "combine", cache: false,
-    params: ["width", "stride", "a_stride", "a_start", "b_stride", "b_start", "picked", "activation", "pair"],
+    params: ["width", "stride", "a_stride", "a_start", "b_stride", "b_start", "picked", "activation", "pair", "factor"],
     a: Read, b: Read, out: Write
 );
 static NORM: Kernel = kernel!(
@@ -158,7 +158,7 @@ static MATMUL_ROW: Kernel = kernel!(
     params: [
         "inputs", "outputs", "first", "end", "picks", "x_stride", "x_start", "stride", "scale", "bias",
         "norm_weight", "norm_bias", "epsilon", "offset",
-        "multiply_stride", "multiply_start", "add_stride", "add_start", "store_width",
+        "multiply_stride", "multiply_start", "add_stride", "add_start", "add_scale", "store_width",
         "store_keys", "store_values",
     ],
     x: Read, weight: Read, vectors: Read, multiply: Read, add: Read, out: Write
@@ -167,7 +167,7 @@ static MATMUL_ROWS: Kernel = kernel!(
     "matmul_rows", cache: true,
     params: [
         "inputs", "outputs", "first", "end", "picks", "x_stride", "x_start", "stride", "scale", "bias",
-        "multiply_stride", "multiply_start", "add_stride", "add_start", "store_width",
+        "multiply_stride", "multiply_start", "add_stride", "add_start", "add_scale", "store_width",
         "store_keys", "store_values",
     ],
     x: Read, weight: Read, vectors: Read, multiply: Read, add: Read, out: Write

@@ -204,6 +204,7 @@ fn spec(json: &Json) -> Result<Spec> {
                 },
             },
             order: Order::Pre,
+            residual_scale: 1.0,
             final_norm: true,
             embedding_norm: false,
             biases: Biases { query_key_value: true, attention_output: true, feed_forward: true },

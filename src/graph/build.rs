@@ -127,8 +127,13 @@ impl Graph {
 
     /// See [`Op::Add`].
     pub fn add(&mut self, a: Value, b: Value) -> Result<Value> {
+        self.add_scaled(a, b, 1.0)
+    }
+
+    /// See [`Op::Add`].
+    pub fn add_scaled(&mut self, a: Value, b: Value, scale: f32) -> Result<Value> {
         let out = self.push_pair("sum", a, b)?;
-        self.ops.push(Op::Add { a, b, out });
+        self.ops.push(Op::Add { a, b, scale, out });
         Ok(out)
     }
 

@@ -211,7 +211,9 @@ impl<'a> Reference<'a> {
                 };
                 (*out, self.rows(values, *x).into_iter().map(bend).collect())
             }
-            Op::Add { a, b, out } => (*out, self.zip(values, *a, *b, |a, b| a + b)),
+            Op::Add { a, b, scale, out } => {
+                (*out, self.zip(values, *a, *b, |a, b| f64::from(*scale) * a + b))
+            }
             Op::Multiply { a, b, out } => (*out, self.zip(values, *a, *b, |a, b| a * b)),
             Op::Rotate { x, heads, head_width, rotation, frequencies, out } => {
                 let mut all = Vec::new();

@@ -301,25 +301,27 @@ fn combine(
 ) -> Launch {
     let (width, stride) = context.shape(out);
     let (first, second) = (context.place(a), context.place_or_none(with.map(|(_, b)| b)));
-    let pair = match with {
-        None => 0,
-        Some((Pair::Add, _)) => 1,
-        Some((Pair::Multiply, _)) => 2,
+    let (pair, factor) = match with {
+        None => (0, 0.0),
+        Some((Pair::Add(factor), _)) => (1, factor),
+        Some((Pair::Multiply, _)) => (2, 0.0),
     };
+    let mut params = words(&[
+        width,
+        stride,
+        first.stride,
+        first.start,
+        second.stride,
+        second.start,
+        context.picked(out),
+        number(activation),
+        pair,
+    ]);
+    params.push(factor.to_bits());
     Launch {
         kernel: &COMBINE,
         overrides: vec![],
-        params: words(&[
-            width,
-            stride,
-            first.stride,
-            first.start,
-            second.stride,
-            second.start,
-            context.picked(out),
-            number(activation),
-            pair,
-        ]),
+        params,
         operands: vec![
             Operand::Value(a),
             with.map_or(Operand::Nothing, |(_, b)| Operand::Value(b)),
@@ -384,6 +386,7 @@ fn matmul(context: &Context<'_>, linear: &Linear, part: usize) -> Launch {
     };
     overrides.push(("LANES", lanes as f64));
     params.extend(words(&[multiply.stride, multiply.start, add.stride, add.start]));
+    params.push(linear.add_scale.to_bits());
     match linear.store {
         Some(store) => {
             let width = context
