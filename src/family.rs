@@ -7,6 +7,7 @@ mod albert;
 mod bart;
 mod bert;
 mod chatglm;
+mod chatglm_first;
 mod distilbert;
 mod electra;
 mod gemma;

@@ -397,8 +397,10 @@ pub fn resolve(spec: &Spec, tokenizer: &Tokenizer, request: &Request) -> Result<
         let mut input = self_input(Site::Decoder, ids, Vec::new(), &request.gates.decoder)?;
         if spec.decoder.positions.streams() > 1 {
             let source = &input.ids[..source_length];
-            let is_blank = |id: &u32| spec.template.blanks.contains(id);
-            let place = source.iter().position(is_blank).unwrap_or(source.len().saturating_sub(1));
+            let main = |id: &u32| spec.template.main_blank == Some(*id);
+            let any = |id: &u32| spec.template.blanks.contains(id);
+            let place = source.iter().position(main).or_else(|| source.iter().position(any));
+            let place = place.unwrap_or(source.len().saturating_sub(1));
             input.blank = Some(Blank { source: source.len(), place });
         }
         if is_encoder_decoder {

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::names::{Row, find};
 use super::settings::{Settings, wrong};
-use super::{Family, Has};
+use super::{Family, Has, chatglm_first};
 use crate::error::Result;
 use crate::graph::{Activation, NormKind, Pairing};
 use crate::spec::{
@@ -14,7 +14,7 @@ use crate::spec::{
 };
 use crate::weights::Stored;
 
-/// `model_type: "chatglm"`, of the second version on.
+/// `model_type: "chatglm"`; the first version has a file of its own.
 pub const FAMILY: Family = Family { model_types: &[("chatglm", "ChatGLM2")], spec, stored };
 
 const NAMES: &[Row] = &[
@@ -44,6 +44,9 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
 ];
 
 fn spec(json: &Json) -> Result<Spec> {
+    if chatglm_first::is(json) {
+        return chatglm_first::spec(json);
+    }
     let settings = Settings::new(json)?;
     settings.class(&["ChatGLMForConditionalGeneration", "ChatGLMModel"])?;
     settings.only("is_encoder_decoder", false)?;
@@ -110,6 +113,9 @@ fn spec(json: &Json) -> Result<Spec> {
 
 /// Queries, keys and values are rows of one tensor, gate and up of another.
 fn stored(spec: &Spec, name: &str, has: Has<'_>) -> Stored {
+    if chatglm_first::is_spec(spec) {
+        return chatglm_first::stored(spec, name, has);
+    }
     let Stack { feed_forward_width: inner, .. } = spec.decoder;
     let (queries, keys) = (spec.decoder.query_width(), spec.decoder.kv_width());
     let all = queries + 2 * keys;

@@ -4,8 +4,10 @@ others, run from where they lie:
     python tests/golden/outside.py palm DIR      # the package `palm_pytorch` of lucidrains/PaLM-pytorch
     python tests/golden/outside.py chatglm DIR   # modeling_chatglm.py and configuration_chatglm.py of ChatGLM2
     python tests/golden/outside.py glm DIR       # modeling_glm.py and configuration_glm.py of GLM
+    python tests/golden/outside.py chatglm_first DIR  # the same two files and quantization.py of ChatGLM-6B
 
-DIR holds the folder that is imported (`palm_pytorch/`, `chatglm2/`, or for GLM the files themselves). Their commits are in `COMMITS`.
+DIR holds the folder that is imported (`palm_pytorch/`, `chatglm2/`, `chatglm6b/`, or for GLM the files themselves). Their
+commits are in `COMMITS`.
 """
 
 import hashlib
@@ -21,6 +23,7 @@ from safetensors.torch import save_file
 COMMITS = {
     "palm": "lucidrains/PaLM-pytorch 7164d13d5a831647edb5838544017f387130f987",
     "glm": "THUDM/glm, copy of yuekaizhang/InstructGLM 70a502b6831b09e4e863fb1a3d54deebafac46ba",
+    "chatglm_first": "THUDM/chatglm-6b, copy of greensheng/chatglm-6b 8b7d33596d18c5e83e2da052d05ca4db02e60620",
     "chatglm": "THUDM/chatglm2-6b, copy of syjjhl/chatglm2-6b 8fd7fba285f7171d3ae7ea3b35c53b6340501ed1",
 }
 
@@ -88,7 +91,7 @@ def build(name, family, model, settings, run, prefix, dtype="f32", rename=lambda
         if blank is not None:
             # One of the source's tokens is the blank; the answer starts with its own token.
             ids[len(ids) // 2] = blank
-            target = [tokens["<|startofpiece|>"], *target]
+            target = [next(tokens[name] for name in ("<|startofpiece|>", "<sop>") if name in tokens), *target]
             run.source = ids
         opened = {"source": count, None: 0}.get(prefix, prefix)
         so_far = ids + target
@@ -160,6 +163,41 @@ def glm():
         build(name, "glm", model, settings, run, "source", dtype, lambda key: f"glm.{key}", tokens, blank)
 
 
+def chatglm_first():
+    configuration = importlib.import_module("chatglm6b.configuration_chatglm")
+    module = importlib.import_module("chatglm6b.modeling_chatglm")
+    tokens = {"<unk>": 0, "<sop>": 1, "<eop>": 2, "[MASK]": 3, "[gMASK]": 4}
+
+    def run(model, ids, cells):
+        # The model makes its mask and positions itself, from the tokens; the mask is GLM's.
+        assert torch.equal(model.get_masks(ids, None)[0, 0], ~cells)
+        return model(ids, use_cache=False, return_dict=True).logits[0]
+
+    for name, blank, dtype, tied in (("chatglm", 4, "f32", False), ("chatglm-mask", 3, "f16", True)):
+        shape = dict(
+            num_layers=3,
+            vocab_size=47,
+            hidden_size=36,
+            num_attention_heads=3,
+            inner_hidden_size=41,
+            max_sequence_length=40,
+            position_encoding_2d=True,
+            bos_token_id=1,
+            eos_token_id=2,
+            mask_token_id=3,
+            gmask_token_id=4,
+            pad_token_id=0,
+        )
+        config = configuration.ChatGLMConfig(**shape)
+        model = module.ChatGLMForConditionalGeneration(config, empty_init=False).float()
+        if tied:
+            # As `from_pretrained` ties them where the config does not say.
+            model.lm_head.weight = model.transformer.word_embeddings.weight
+        settings = {"model_type": "chatglm", "architectures": ["ChatGLMModel"], **shape}
+        settings |= {} if tied else {"tie_word_embeddings": False}
+        build(name, "chatglm_first", model, settings, run, "source", dtype, tokens=tokens, blank=blank)
+
+
 def chatglm():
     configuration = importlib.import_module("chatglm2.configuration_chatglm")
     module = importlib.import_module("chatglm2.modeling_chatglm")
@@ -198,4 +236,4 @@ def chatglm():
 
 if __name__ == "__main__":
     sys.path.insert(0, sys.argv[2])
-    {"palm": palm, "chatglm": chatglm, "glm": glm}[sys.argv[1]]()
+    {"palm": palm, "chatglm_first": chatglm_first, "chatglm": chatglm, "glm": glm}[sys.argv[1]]()
