@@ -90,10 +90,20 @@ pub fn tokenizer(bytes: &[u8]) {
 pub fn older_tokenizer(bytes: &[u8]) {
     const VOCABULARY: usize = 4_096;
     let Some((which, content)) = bytes.split_first() else { return };
-    let name = ["vocab.txt", "vocab.json", "merges.txt", "spiece.model", "tokenizer_config.json"]
-        [*which as usize % 5];
+    const NAMES: [&str; 8] = [
+        "vocab.txt",
+        "vocab.json",
+        "merges.txt",
+        "spiece.model",
+        "tokenizer_config.json",
+        "tokenizer.model",
+        "ice_text.model",
+        "source.spm",
+    ];
+    let name = NAMES[*which as usize % NAMES.len()];
     let files = |have: &str| match have {
         have if have == name => Some(content),
+        "vocab.json" if name == "source.spm" => Some(&br#"{"</s>":1,"a":2,"<unk>":0}"#[..]),
         "vocab.json" if name == "merges.txt" => Some(&br#"{"a":0,"b":1,"ab":2}"#[..]),
         "merges.txt" if name == "vocab.json" => Some(&b"a b"[..]),
         "vocab.txt" if name == "tokenizer_config.json" => Some(&b"[UNK]\n[CLS]\n[SEP]\na\n##b"[..]),

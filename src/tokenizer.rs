@@ -1,32 +1,41 @@
 //! Text to ids and back, and the pieces that a person reads.
 
 mod older;
+mod pieces;
+mod protobuf;
 mod trust;
 
 use std::collections::BTreeSet;
 
-use tokenizers::{ModelWrapper, Tokenizer as Inner};
+use tokenizers::{Decoder as _, ModelWrapper, Tokenizer as Inner};
 
 use crate::error::{Error, Kind, Result, one_line};
 use crate::spec::{Architecture, LanguagePlace, Slot, Spec, SpecialTokens, Template};
 use crate::trace::Token;
 
+use older::Numbers;
+
 pub use older::Files;
 
 /// The files of a model folder that a tokenizer is made from.
-pub const FILES: [&str; 6] = [
+pub const FILES: [&str; 9] = [
     "tokenizer.json",
     "tokenizer_config.json",
     "vocab.txt",
     "vocab.json",
     "merges.txt",
     "spiece.model",
+    "tokenizer.model",
+    "ice_text.model",
+    "source.spm",
 ];
 
 /// A `tokenizer.json`, opened.
 #[derive(Debug)]
 pub struct Tokenizer {
     inner: Inner,
+    /// Where the model numbers its pieces otherwise than `inner`.
+    numbers: Option<Numbers>,
     special: SpecialTokens,
     /// Special tokens that the tokenizer itself names.
     also_special: BTreeSet<u32>,
@@ -65,8 +74,8 @@ impl Tokenizer {
         if let Some(json) = files("tokenizer.json") {
             return Tokenizer::open(json, vocabulary, special);
         }
-        match older::tokenizer_json(files)? {
-            Some(json) => Tokenizer::open(&json, vocabulary, special),
+        match older::tokenizer(files)? {
+            Some(older) => Tokenizer::build(&older.json, older.numbers, vocabulary, special),
             None => {
                 let expected = format!("{} in the model folder", older::NAMES);
                 Err(Error::new(Kind::Tokenizer, "tokenizer", expected, "none of them"))
@@ -76,6 +85,15 @@ impl Tokenizer {
 
     /// Reads a `tokenizer.json` and holds it against the model's vocabulary.
     pub fn open(json: &[u8], vocabulary: usize, special: SpecialTokens) -> Result<Tokenizer> {
+        Tokenizer::build(json, None, vocabulary, special)
+    }
+
+    fn build(
+        json: &[u8],
+        numbers: Option<Numbers>,
+        vocabulary: usize,
+        special: SpecialTokens,
+    ) -> Result<Tokenizer> {
         let refuse = |expected: &str, got: String| {
             Error::new(Kind::Tokenizer, "`tokenizer.json`", expected, got)
         };
@@ -85,29 +103,37 @@ impl Tokenizer {
         // Cutting is the template's business, and nothing here is padded.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| refuse("a tokenizer", error.to_string()))?;
-        let size = inner.get_vocab_size(true);
+        let number = |id: u32| number(&numbers, id);
+        let size = match &numbers {
+            Some(numbers) => numbers.names.len(),
+            None => inner.get_vocab_size(true),
+        };
         if size > vocabulary {
             let expected = format!("at most the model's {vocabulary} ids");
             return Err(refuse(&expected, format!("{size} tokens")));
         }
         let vocab = inner.get_vocab(true);
-        if let Some((token, id)) = vocab.iter().find(|(_, id)| **id as usize >= vocabulary) {
+        let all = vocab.iter().map(|(token, id)| (token, number(*id)));
+        if let Some((token, id)) = all.into_iter().find(|(_, id)| *id as usize >= vocabulary) {
             let expected = format!("ids below the model's {vocabulary}");
             return Err(refuse(&expected, format!("`{}` with {id}", token.escape_debug())));
         }
         let also_special = inner
             .get_added_tokens_decoder()
             .into_iter()
-            .filter_map(|(id, token)| token.special.then_some(id))
+            .filter_map(|(id, token)| token.special.then_some(number(id)))
             .collect();
         let spelling = spelling(&inner);
-        Ok(Tokenizer { inner, special, also_special, spelling })
+        Ok(Tokenizer { inner, numbers, special, also_special, spelling })
     }
 
     /// Fills in what a config did not say and the tokenizer knows: special ids by their usual names,
     /// and the template, as the tokenizer itself would put special tokens around a text and a pair.
     pub fn complete(&mut self, spec: &mut Spec) -> Result<()> {
-        let named = |names: &[&str]| names.iter().find_map(|name| self.inner.token_to_id(name));
+        let named = |names: &[&str]| {
+            let id = names.iter().find_map(|name| self.inner.token_to_id(name));
+            id.map(|id| number(&self.numbers, id))
+        };
         let s = &mut spec.special;
         s.mask = s.mask.or_else(|| named(&["[MASK]", "<mask>"]));
         if spec.architecture == Architecture::Encoder {
@@ -115,7 +141,8 @@ impl Tokenizer {
             s.sep = s.sep.or_else(|| named(&["[SEP]", "</s>"]));
         }
         s.pad = s.pad.or_else(|| named(&["[PAD]", "<pad>"]));
-        if spec.decoder.layers > 0 && spec.decoder.positions.streams() > 1 {
+        let is_glm = spec.decoder.layers > 0 && spec.decoder.positions.streams() > 1;
+        if is_glm && spec.template.blanks.is_empty() {
             let blanks = ["[MASK]", "[sMASK]", "[gMASK]"];
             spec.template.blanks = blanks.iter().filter_map(|name| named(&[name])).collect();
             spec.template.start = named(&["<|startofpiece|>", "<sop>"]).into_iter().collect();
@@ -158,8 +185,10 @@ impl Tokenizer {
             }
         };
         let vocabulary = self.inner.get_vocab(true);
-        let mut all: Vec<(u32, String)> =
-            vocabulary.iter().filter_map(|(token, id)| Some((*id, code(token)?))).collect();
+        let mut all: Vec<(u32, String)> = vocabulary
+            .iter()
+            .filter_map(|(token, id)| Some((number(&self.numbers, *id), code(token)?)))
+            .collect();
         all.sort_by(|(_, a), (_, b)| a.cmp(b));
         all
     }
@@ -177,7 +206,7 @@ impl Tokenizer {
         let mut slots: Vec<Slot> = Vec::new();
         for (id, sequence) in encoded.get_ids().iter().zip(encoded.get_sequence_ids()) {
             let slot = match sequence {
-                None => Slot::Token(*id),
+                None => Slot::Token(number(&self.numbers, *id)),
                 Some(0) => Slot::Source,
                 Some(_) => Slot::Target,
             };
@@ -197,7 +226,9 @@ impl Tokenizer {
             Error::new(Kind::Tokenizer, "text", "text that the tokenizer reads", error.to_string())
         })?;
         let mut tokens = Vec::with_capacity(encoding.len());
-        for (&id, &(start, end)) in encoding.get_ids().iter().zip(encoding.get_offsets()) {
+        let pieces = encoding.get_ids().iter().zip(encoding.get_tokens());
+        for ((&id, spelling), &(start, end)) in pieces.zip(encoding.get_offsets()) {
+            let id = self.numbered(id, spelling);
             let utf16 = |at: usize| text.get(..at).map(|head| head.encode_utf16().count());
             let mut token = Token { start: utf16(start), end: utf16(end), ..self.token(id) };
             if matches!(self.spelling, Spelling::Attached(_)) {
@@ -270,22 +301,56 @@ impl Tokenizer {
     /// How a token is shown.
     pub fn token(&self, id: u32) -> Token {
         let special = self.is_special(id);
-        let raw = self.inner.id_to_token(id).unwrap_or_else(|| format!("<{id}>"));
+        let raw = self.raw(id).unwrap_or_else(|| format!("<{id}>"));
         let (piece, space) = if special { (raw, false) } else { self.spelling.piece(raw) };
         Token { id, piece, space, special, start: None, end: None }
     }
 
     /// Ids as text, special tokens left out.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.inner.decode(ids, true).map_err(|error| {
+        let text = match &self.numbers {
+            None => self.inner.decode(ids, true),
+            Some(_) => {
+                let shown = ids.iter().filter(|id| !self.also_special.contains(id));
+                let pieces = shown.filter_map(|id| self.raw(*id)).collect::<Vec<String>>();
+                match self.inner.get_decoder() {
+                    Some(decoder) => decoder.decode(pieces),
+                    None => Ok(pieces.join(" ")),
+                }
+            }
+        };
+        text.map_err(|error| {
             Error::new(Kind::Tokenizer, "ids", "ids that the tokenizer knows", error.to_string())
         })
+    }
+
+    /// The model's number of a piece of a text.
+    fn numbered(&self, id: u32, spelling: &str) -> u32 {
+        let listed = self.numbers.as_ref().filter(|numbers| numbers.unknown == Some(id));
+        let listed = listed.and_then(|numbers| numbers.spelled.get(spelling).copied());
+        listed.unwrap_or_else(|| number(&self.numbers, id))
+    }
+
+    /// A token as the tokenizer writes it.
+    fn raw(&self, id: u32) -> Option<String> {
+        match &self.numbers {
+            Some(numbers) => numbers.names.get(id as usize).cloned(),
+            None => self.inner.id_to_token(id),
+        }
     }
 
     fn is_special(&self, id: u32) -> bool {
         let s = &self.special;
         [s.pad, s.bos, s.sep, s.eos, s.mask, s.cls].contains(&Some(id))
             || self.also_special.contains(&id)
+    }
+}
+
+/// The model's number of a piece.
+fn number(numbers: &Option<Numbers>, id: u32) -> u32 {
+    match numbers {
+        Some(numbers) => numbers.ids.get(id as usize).copied().unwrap_or(id),
+        None => id,
     }
 }
 

@@ -99,7 +99,10 @@ async function readTokenizer(optional) {
   if (!found[0]) {
     found.push(await optional('tokenizer_config.json'), await optional('vocab.txt'));
     if (!found.at(-1)) found.push(await optional('vocab.json'), await optional('merges.txt'));
-    if (!found.at(-1)) found.push(await optional('spiece.model'));
+    // One after the other: a checkpoint has one of these.
+    for (const name of ['spiece.model', 'tokenizer.model', 'ice_text.model', 'source.spm']) {
+      if (!found.at(-1)) found.push(await optional(name));
+    }
   }
   return found.filter((file) => file !== null);
 }

@@ -1,23 +1,46 @@
 //! A `tokenizer.json` made from the files that older checkpoints have in its place: `vocab.txt`,
-//! `vocab.json` with `merges.txt`, or `spiece.model`. Settings come from `tokenizer_config.json`.
+//! `vocab.json` with `merges.txt`, or models of SentencePiece under the names that each family gives
+//! them. Settings come from `tokenizer_config.json`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value as Json, json};
 
+use super::pieces::{Model, Parts, Piece, Use, replace};
 use crate::error::{Error, Kind, Result};
 
 /// The files of a model folder, by name.
 pub type Files<'a> = &'a dyn Fn(&str) -> Option<&'a [u8]>;
 
 /// The names of the files that are looked for, for a message that says what is missing.
-pub const NAMES: &str =
-    "`tokenizer.json`, `vocab.txt`, `vocab.json` with `merges.txt`, or `spiece.model`";
+pub const NAMES: &str = "`tokenizer.json`, `vocab.txt`, `vocab.json` with `merges.txt` or `source.spm`, \
+     `spiece.model`, `tokenizer.model` or `ice_text.model`";
 
-/// A `tokenizer.json`, or `None` where none of the older files is there.
-pub fn tokenizer_json(files: Files<'_>) -> Result<Option<Vec<u8>>> {
+/// A tokenizer made from older files.
+#[derive(Debug)]
+pub struct Older {
+    /// The `tokenizer.json`.
+    pub json: Vec<u8>,
+    /// Where the model numbers its pieces otherwise.
+    pub numbers: Option<Numbers>,
+}
+
+/// A model's own numbers of a tokenizer's pieces.
+#[derive(Debug)]
+pub struct Numbers {
+    /// Of each piece, by its number in the `tokenizer.json`.
+    pub ids: Vec<u32>,
+    /// The name of each number.
+    pub names: Vec<String>,
+    /// The piece of the `tokenizer.json` that stands for what it cannot spell, where the model may have
+    /// a number for that spelling (Marian: as a piece of its answers).
+    pub unknown: Option<u32>,
+    /// The numbers of spellings.
+    pub spelled: HashMap<String, u32>,
+}
+
+/// A tokenizer, or `None` where none of the older files is there.
+pub fn tokenizer(files: Files<'_>) -> Result<Option<Older>> {
     let settings = match files("tokenizer_config.json") {
         Some(bytes) => parse("tokenizer_config.json", bytes)?,
         None => Json::Null,
@@ -29,10 +52,16 @@ pub fn tokenizer_json(files: Files<'_>) -> Result<Option<Vec<u8>>> {
         byte_pairs(&vocabulary, text("merges.txt", merges)?, &settings)?
     } else if let Some(model) = files("spiece.model") {
         sentence_pieces(model, &settings)?
+    } else if let Some(model) = files("tokenizer.model") {
+        tokenizer_model(model, &settings)?
+    } else if let Some(model) = files("ice_text.model") {
+        return ice_text(model, &settings).map(Some);
+    } else if let (Some(model), Some(list)) = (files("source.spm"), files("vocab.json")) {
+        return marian(model, &parse("vocab.json", list)?).map(Some);
     } else {
         return Ok(None);
     };
-    Ok(Some(json.to_string().into_bytes()))
+    Ok(Some(Older { json: json.to_string().into_bytes(), numbers: None }))
 }
 
 /// BERT's: words, then the longest pieces that the vocabulary has.
@@ -40,7 +69,6 @@ fn word_pieces(vocabulary: &str, settings: &Json) -> Json {
     // A line is a piece; its number is the id.
     let lines = vocabulary.lines().map(|line| line.trim_end_matches('\r'));
     let ids: BTreeMap<&str, usize> = lines.enumerate().map(|(id, piece)| (piece, id)).collect();
-    let is_on = |name: &str, default: bool| settings[name].as_bool().unwrap_or(default);
     let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
     let post = match (ids.get("[CLS]"), ids.get("[SEP]")) {
         (Some(cls), Some(sep)) => {
@@ -54,9 +82,9 @@ fn word_pieces(vocabulary: &str, settings: &Json) -> Json {
         "normalizer": {
             "type": "BertNormalizer",
             "clean_text": true,
-            "handle_chinese_chars": is_on("tokenize_chinese_chars", true),
+            "handle_chinese_chars": is_on(settings, "tokenize_chinese_chars", true),
             "strip_accents": settings["strip_accents"].as_bool(),
-            "lowercase": is_on("do_lower_case", true),
+            "lowercase": is_on(settings, "do_lower_case", true),
         },
         "pre_tokenizer": { "type": "BertPreTokenizer" },
         "post_processor": post,
@@ -124,137 +152,141 @@ fn byte_pairs(vocabulary: &Json, merges: &str, settings: &Json) -> Result<Json> 
     }))
 }
 
-/// T5's: the pieces that make a text most probable. The file is a protocol buffer; what is read of it
-/// are its pieces, the kind of its model and the table by which it normalises.
+/// T5's and ALBERT's pieces, with what their families add.
 fn sentence_pieces(model: &[u8], settings: &Json) -> Result<Json> {
-    let bad = || broken("spiece.model", "a SentencePiece model", "something else");
-    let mut pieces: Vec<(String, f64)> = Vec::new();
-    let (mut unknown, mut charsmap, mut squeezes) = (None, None, true);
-    let (mut special, mut kind): (Vec<(String, usize)>, u64) = (Vec::new(), 1);
-    for field in fields(model) {
-        match field.ok_or_else(bad)? {
-            (1, Field::Bytes(piece)) => {
-                let (mut text, mut score, mut kind) = (String::new(), 0.0, 1);
-                for field in fields(piece) {
-                    match field.ok_or_else(bad)? {
-                        (1, Field::Bytes(bytes)) => {
-                            text = String::from_utf8(bytes.to_vec()).map_err(|_| bad())?;
-                        }
-                        (2, Field::Fixed(bits)) => score = f64::from(f32::from_bits(bits)),
-                        (3, Field::Number(number)) => kind = number,
-                        _ => {}
-                    }
-                }
-                match kind {
-                    2 => unknown = Some(pieces.len()),
-                    3 => special.push((text.clone(), pieces.len())),
-                    _ => {}
-                }
-                pieces.push((text, score));
-            }
-            (2, Field::Bytes(trainer)) => {
-                for field in fields(trainer) {
-                    if let (3, Field::Number(number)) = field.ok_or_else(bad)? {
-                        kind = number;
-                    }
-                }
-            }
-            (3, Field::Bytes(normalizer)) => {
-                for field in fields(normalizer) {
-                    match field.ok_or_else(bad)? {
-                        (2, Field::Bytes(bytes)) => charsmap = Some(STANDARD.encode(bytes)),
-                        (4, Field::Number(number)) => squeezes = number != 0,
-                        _ => {}
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    if kind != 1 {
-        let got = format!("kind {kind}");
-        return Err(broken("spiece.model", "a unigram model", &got));
-    }
+    const NAME: &str = "spiece.model";
+    let mut model = Model::read(NAME, model)?;
     // T5's blanks follow the pieces, the last one first.
-    let is_t5 = pieces.get(1).is_some_and(|(piece, _)| piece == "</s>");
+    let is_t5 = model.pieces.get(1).is_some_and(|piece| piece.text == "</s>");
     let extra = settings["extra_ids"].as_u64().unwrap_or(if is_t5 { 100 } else { 0 });
     for number in (0..extra.min(1000)).rev() {
-        let name = format!("<extra_id_{number}>");
-        special.push((name.clone(), pieces.len()));
-        pieces.push((name, 0.0));
+        model.push(format!("<extra_id_{number}>"), Use::Control);
     }
-    if let Some(unknown) = unknown {
-        special.push((pieces[unknown].0.clone(), unknown));
-    }
-    let id = |name: &str| pieces.iter().position(|(piece, _)| piece == name);
-    let mut normalizers = Vec::new();
-    if id("[CLS]").is_some() {
+    let is_albert = model.id("[CLS]").is_some();
+    let mut before = Vec::new();
+    if is_albert {
         // ALBERT's text is folded before its model sees it.
-        normalizers
-            .push(json!({ "type": "Replace", "pattern": { "String": "``" }, "content": "\"" }));
-        normalizers
-            .push(json!({ "type": "Replace", "pattern": { "String": "''" }, "content": "\"" }));
-        if !settings["keep_accents"].as_bool().unwrap_or(false) {
-            normalizers.push(json!({ "type": "NFKD" }));
-            normalizers.push(json!({ "type": "StripAccents" }));
+        before.push(replace(json!({ "String": "``" }), "\""));
+        before.push(replace(json!({ "String": "''" }), "\""));
+        if !is_on(settings, "keep_accents", false) {
+            before.push(json!({ "type": "NFKD" }));
+            before.push(json!({ "type": "StripAccents" }));
         }
-        if settings["do_lower_case"].as_bool().unwrap_or(true) {
-            normalizers.push(json!({ "type": "Lowercase" }));
+        if is_on(settings, "do_lower_case", true) {
+            before.push(json!({ "type": "Lowercase" }));
         }
     }
-    if let Some(charsmap) = charsmap.filter(|charsmap| !charsmap.is_empty()) {
-        normalizers.push(json!({ "type": "Precompiled", "precompiled_charsmap": charsmap }));
-    }
-    if squeezes {
-        normalizers
-            .push(json!({ "type": "Replace", "pattern": { "Regex": " {2,}" }, "content": " " }));
-    }
-    let token = |name: &str| {
-        id(name).map(|id| json!({ name: { "id": name, "ids": [id], "tokens": [name] } }))
+    let (first, last): (&[&str], _) = match is_albert && model.id("[SEP]").is_some() {
+        true => (&["[CLS]"], "[SEP]"),
+        false => (&[], "</s>"),
     };
-    let at = |name: &str| json!({ "SpecialToken": { "id": name, "type_id": 0 } });
-    let of = |name: &str| json!({ "Sequence": { "id": name, "type_id": 0 } });
-    let post = match (token("[CLS]"), token("[SEP]"), token("</s>")) {
-        (Some(mut cls), Some(sep), _) => {
-            merge(&mut cls, sep);
-            json!({
-                "type": "TemplateProcessing",
-                "single": [at("[CLS]"), of("A"), at("[SEP]")],
-                "pair": [at("[CLS]"), of("A"), at("[SEP]"), of("B"), at("[SEP]")],
-                "special_tokens": cls,
-            })
-        }
-        (_, _, Some(end)) => json!({
-            "type": "TemplateProcessing",
-            "single": [of("A"), at("</s>")],
-            "pair": [of("A"), at("</s>"), of("B"), at("</s>")],
-            "special_tokens": end,
-        }),
-        _ => Json::Null,
-    };
-    let spaces = json!({ "type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true });
-    Ok(json!({
-        "version": "1.0",
-        "added_tokens": added(special.iter().map(|(name, id)| (name.as_str(), *id))),
-        "normalizer": { "type": "Sequence", "normalizers": normalizers },
-        "pre_tokenizer": {
-            "type": "Sequence",
-            "pretokenizers": [{ "type": "WhitespaceSplit" }, spaces],
-        },
-        "post_processor": post,
-        "decoder": spaces,
-        "model": { "type": "Unigram", "unk_id": unknown, "vocab": pieces, "byte_fallback": false },
-    }))
+    model.json(NAME, Parts { before, first, last: &[last], by_words: true, ..Parts::default() })
 }
 
-fn merge(into: &mut Json, from: Json) {
-    if let (Json::Object(into), Json::Object(from)) = (into, from) {
-        into.extend(from);
+/// LLaMA's, Gemma's, and what ChatGLM2 and 3 put around the like.
+fn tokenizer_model(model: &[u8], settings: &Json) -> Result<Json> {
+    const NAME: &str = "tokenizer.model";
+    let mut model = Model::read(NAME, model)?;
+    if settings["tokenizer_class"] == "ChatGLMTokenizer" {
+        if !model.joins_pairs() {
+            return Err(broken(NAME, "ChatGLM's model of pairs", "a unigram model"));
+        }
+        // No text can spell these: pairs do not make them. (Only the third has the last four.)
+        let names = ["[MASK]", "[gMASK]", "[sMASK]", "sop", "eop"];
+        let roles = ["<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"];
+        for name in names.iter().chain(&roles) {
+            model.push(*name, Use::Byte);
+        }
+        return model.json(NAME, Parts { first: &["[gMASK]", "sop"], ..Parts::default() });
     }
+    let (bos, eos) = (model.bos.clone(), model.eos.clone());
+    let with = |on: bool, token| if on { vec![token] } else { vec![] };
+    let first = with(is_on(settings, "add_bos_token", true), bos.as_str());
+    let last = with(is_on(settings, "add_eos_token", false), eos.as_str());
+    model.json(NAME, Parts { first: &first, last: &last, ..Parts::default() })
+}
+
+/// The first ChatGLM's: runs of spaces, tabs and line ends are pieces of their own.
+fn ice_text(model: &[u8], settings: &Json) -> Result<Older> {
+    const NAME: &str = "ice_text.model";
+    let model = Model::read(NAME, model)?;
+    let own = ["[gMASK]", "<sop>"];
+    if let Some(missing) = own.iter().find(|name| model.id(name).is_none()) {
+        let expected = "its special tokens, as the file has them since April 2023";
+        return Err(broken(NAME, expected, &format!("no `{missing}`")));
+    }
+    if is_on(settings, "remove_space", false) {
+        return Err(broken("tokenizer_config.json", "`remove_space` false", "true"));
+    }
+    let spaces = (2..=80).rev().map(|count| (" ".repeat(count), format!("<|blank_{count}|>")));
+    let ends = [("\n".to_string(), "<n>".to_string()), ("\t".to_string(), "<|tab|>".to_string())];
+    let all: Vec<(String, String)> = ends.into_iter().chain(spaces).collect();
+    let mut before = match is_on(settings, "do_lower_case", false) {
+        true => vec![json!({ "type": "Lowercase" })],
+        false => vec![],
+    };
+    before.extend(all.iter().map(|(text, piece)| replace(json!({ "String": text }), piece)));
+    let after = all.iter().map(|(text, piece)| replace(json!({ "String": piece }), text)).collect();
+    // The template is the family's, which knows these ids from its config.
+    let json = model.json(NAME, Parts { before, after, last: &own, ..Parts::default() })?;
+    // Images come first; files since May 2023 leave them out.
+    let images = settings["num_image_tokens"].as_u64().unwrap_or(20_000).min(1 << 20) as u32;
+    let numbers = (images > 0).then(|| {
+        let pieces = model.pieces.iter().map(|piece| piece.text.clone());
+        Numbers {
+            ids: (images..images + model.pieces.len() as u32).collect(),
+            names: (0..images).map(|image| format!("<image_{image}>")).chain(pieces).collect(),
+            unknown: None,
+            spelled: HashMap::new(),
+        }
+    });
+    Ok(Older { json: json.to_string().into_bytes(), numbers })
+}
+
+/// Marian's: a model cuts the source into pieces, a list numbers them with those of the answer.
+fn marian(model: &[u8], list: &Json) -> Result<Older> {
+    const LIST: &str = "vocab.json";
+    let mut model = Model::read("source.spm", model)?;
+    let known = list.as_object().ok_or_else(|| broken(LIST, "an object of pieces", "another"))?;
+    let mut names = vec![None; known.len()];
+    for (name, id) in known {
+        let place = id.as_u64().and_then(|id| names.get_mut(usize::try_from(id).ok()?));
+        match place {
+            Some(place) if place.is_none() => *place = Some(name.clone()),
+            _ => return Err(broken(LIST, "each number below their count, once", &id.to_string())),
+        }
+    }
+    let names: Vec<String> = names.into_iter().flatten().collect();
+    // Tokens that no text spells, and those of the languages.
+    let is_own = |name: &&String| {
+        ["</s>", "<unk>", "<pad>"].contains(&name.as_str())
+            || (name.starts_with(">>") && name.ends_with("<<"))
+    };
+    for name in names.iter().filter(is_own) {
+        if model.id(name).is_none() {
+            model.push(name, Use::Control);
+        }
+    }
+    let id = |name: &str| known.get(name).and_then(Json::as_u64).map(|id| id as u32);
+    let unknown = id("<unk>").ok_or_else(|| broken(LIST, "a piece `<unk>`", "none"))?;
+    let number = |piece: &Piece| match piece.usage {
+        Use::Unknown => unknown,
+        _ => id(&piece.text).unwrap_or(unknown),
+    };
+    let ids = model.pieces.iter().map(number).collect();
+    let cannot = model.pieces.iter().position(|piece| piece.usage == Use::Unknown);
+    let spelled = (0..).zip(&names).map(|(id, name)| (name.clone(), id)).collect();
+    let json = model.json("source.spm", Parts { last: &["</s>"], ..Parts::default() })?;
+    let numbers = Numbers { ids, names, unknown: cannot.map(|id| id as u32), spelled };
+    Ok(Older { json: json.to_string().into_bytes(), numbers: Some(numbers) })
+}
+
+fn is_on(settings: &Json, name: &str, default: bool) -> bool {
+    settings[name].as_bool().unwrap_or(default)
 }
 
 /// Special tokens as a `tokenizer.json` lists them.
-fn added<'a>(tokens: impl Iterator<Item = (&'a str, usize)>) -> Json {
+pub(super) fn added<'a>(tokens: impl Iterator<Item = (&'a str, usize)>) -> Json {
     tokens
         .map(|(content, id)| {
             json!({
@@ -278,58 +310,6 @@ fn text<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str> {
     std::str::from_utf8(bytes).map_err(|error| broken(name, "text in UTF-8", &error.to_string()))
 }
 
-fn broken(name: &str, expected: &str, got: &str) -> Error {
+pub(super) fn broken(name: &str, expected: &str, got: &str) -> Error {
     Error::new(Kind::Tokenizer, format!("`{name}`"), expected, got)
-}
-
-/// A field of a protocol buffer.
-enum Field<'a> {
-    Number(u64),
-    Fixed(u32),
-    Bytes(&'a [u8]),
-    /// Eight bytes that nothing here reads.
-    Long,
-}
-
-/// The fields of a message, with their numbers; `None` once where it breaks off.
-fn fields(mut bytes: &[u8]) -> impl Iterator<Item = Option<(u64, Field<'_>)>> {
-    let mut broken = false;
-    std::iter::from_fn(move || {
-        if broken || bytes.is_empty() {
-            return None;
-        }
-        let next = field(&mut bytes);
-        broken = next.is_none();
-        Some(next)
-    })
-}
-
-fn field<'a>(bytes: &mut &'a [u8]) -> Option<(u64, Field<'a>)> {
-    let tag = varint(bytes)?;
-    let field = match tag & 7 {
-        0 => Field::Number(varint(bytes)?),
-        1 => {
-            bytes.split_off(..8)?;
-            Field::Long
-        }
-        2 => {
-            let length = usize::try_from(varint(bytes)?).ok()?;
-            Field::Bytes(bytes.split_off(..length)?)
-        }
-        5 => Field::Fixed(u32::from_le_bytes(bytes.split_off(..4)?.try_into().ok()?)),
-        _ => return None,
-    };
-    Some((tag >> 3, field))
-}
-
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0u64;
-    for shift in (0..64).step_by(7) {
-        let byte = *bytes.split_off_first()?;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
 }

@@ -11,6 +11,14 @@ use super::{Files, root};
 #[derive(Deserialize)]
 struct TokenizerGolden {
     cases: Vec<TokenizerCase>,
+    /// An answer in pieces that its source's model does not have (Marian).
+    answer: Option<Answer>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    ids: Vec<u32>,
+    decoded: String,
 }
 
 #[derive(Deserialize)]
@@ -18,6 +26,7 @@ struct TokenizerCase {
     text: String,
     pair: Option<String>,
     ids: Vec<u32>,
+    decoded: Option<String>,
 }
 
 fn older_files(name: &str) -> (Files, TokenizerGolden) {
@@ -44,8 +53,21 @@ fn older(name: &str) -> (Tokenizer, Spec, TokenizerGolden) {
     (tokenizer, spec, golden)
 }
 
-const OLDER: [&str; 5] =
-    ["word-pieces", "word-pieces-cased", "byte-pairs", "byte-pairs-around", "sentence-pieces"];
+const OLDER: [&str; 13] = [
+    "word-pieces",
+    "word-pieces-cased",
+    "byte-pairs",
+    "byte-pairs-around",
+    "sentence-pieces",
+    "sentence-pairs",
+    "sentence-pairs-bare",
+    "sentence-pairs-squeezed",
+    "sentence-pairs-symbols",
+    "chatglm",
+    "chatglm-images",
+    "chatglm2",
+    "marian",
+];
 
 pub fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = Vec::new();
@@ -57,6 +79,19 @@ pub fn cases() -> Vec<Case> {
                 let input = tokenizer.input(&spec.template, &case.text, pair, 1000).unwrap();
                 let ids: Vec<u32> = input.tokens.iter().map(|token| token.id).collect();
                 assert_eq!(ids, case.ids, "{}", case.text);
+                // Where nothing was unknown: that is a sign of the reference's own in a text.
+                let decoded = case.decoded.filter(|decoded| !decoded.contains('⁇'));
+                if let Some(decoded) = decoded {
+                    assert_eq!(tokenizer.decode(&ids).unwrap(), decoded, "{}", case.text);
+                }
+            }
+            if let Some(Answer { ids, decoded }) = golden.answer {
+                assert_eq!(tokenizer.decode(&ids).unwrap(), decoded);
+                let pieces = ids.iter().map(|id| tokenizer.token(*id));
+                let shown = pieces
+                    .filter(|token| !token.special)
+                    .map(|token| format!("{}{}", if token.space { " " } else { "" }, token.piece));
+                assert_eq!(shown.collect::<String>().trim_start(), decoded);
             }
         }));
     }
@@ -68,16 +103,22 @@ pub fn cases() -> Vec<Case> {
         tokens.iter().map(show).collect()
     };
     cases.push(support::cpu_case("tokenizers::pieces_read_as_the_text", move |_| {
-        for name in ["word-pieces-cased", "byte-pairs", "sentence-pieces"] {
+        for name in ["word-pieces-cased", "byte-pairs", "sentence-pieces", "sentence-pairs"] {
             let text = "The mask hides a word, isn't it? unmasking";
             assert_eq!(read(name, text).trim_start(), text, "{name}");
         }
     }));
     cases.push(support::cpu_case("tokenizers::bytes_of_a_split_character", |_| {
-        let (tokenizer, _, _) = older("byte-pairs");
-        let pieces: Vec<String> =
-            tokenizer.encode("🎭").unwrap().into_iter().map(|token| token.piece).collect();
-        assert_eq!(pieces, ["<0xF0>", "<0x9F>", "<0x8E>", "<0xAD>"]);
+        for (name, before) in [("byte-pairs", ""), ("sentence-pairs", " ")] {
+            let (tokenizer, _, _) = older(name);
+            let shown = tokenizer
+                .encode("🎭")
+                .unwrap()
+                .into_iter()
+                .map(|token| format!("{}{}", if token.space { " " } else { "" }, token.piece));
+            let expected = format!("{before}<0xF0><0x9F><0x8E><0xAD>");
+            assert_eq!(shown.collect::<String>(), expected, "{name}");
+        }
     }));
     cases.push(support::cpu_case("tokenizers::attached_pieces_have_no_space", |_| {
         let (tokenizer, _, _) = older("word-pieces");
@@ -110,6 +151,40 @@ pub fn cases() -> Vec<Case> {
                     "{name}"
                 );
             }
+        }
+    }));
+    cases.push(support::cpu_case("tokenizers::hostile_sentence_pieces", |_| {
+        // A file of one piece, and what follows its text in it.
+        let one = |rest: &[u8]| [&[0x0a, 3 + rest.len() as u8, 0x0a, 1, b'a'], rest].concat();
+        let pairs = b"\x12\x02\x18\x02";
+        let long = [b"\x0a\x84\x10\x0a\x81\x10".as_slice(), &[b'a'; 2049], pairs].concat();
+        let files: [(&str, Vec<u8>, &str); 8] = [
+            ("tokenizer.model", b"\x0a\x05ab".to_vec(), "a SentencePiece model"),
+            ("tokenizer.model", one(b"\x15\x00\x00\xc0\x7f"), "scores that are numbers"),
+            ("tokenizer.model", one(b"\x18\x05"), "all in use"),
+            ("tokenizer.model", one(b"\x18\x63"), "all in use"),
+            ("tokenizer.model", b"\x12\x02\x18\x03".to_vec(), "kind 3"),
+            ("tokenizer.model", long, "at most 256 bytes"),
+            ("ice_text.model", one(b""), "`[gMASK]`"),
+            ("source.spm", one(b""), "`<unk>`"),
+        ];
+        for (name, content, expected) in files {
+            let find = |have: &str| match have {
+                "vocab.json" => Some(&br#"{"a":0}"#[..]),
+                have => (have == name).then_some(content.as_slice()),
+            };
+            let refused = Tokenizer::of_folder(&find, 1000, Default::default());
+            let text = refused.expect_err(expected).to_string();
+            assert!(text.contains(expected) && text.len() < 300, "{name}: {text}");
+        }
+        for list in ["[]", r#"{"<unk>":1}"#, r#"{"<unk>":0,"a":0}"#, r#"{"<unk>":-1}"#] {
+            let content = one(b"");
+            let find = |have: &str| match have {
+                "vocab.json" => Some(list.as_bytes()),
+                have => (have == "source.spm").then_some(content.as_slice()),
+            };
+            let text = Tokenizer::of_folder(&find, 1000, Default::default()).expect_err(list);
+            assert!(text.to_string().contains("vocab.json"), "{text}");
         }
     }));
     cases
