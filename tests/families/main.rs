@@ -13,6 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use unmasked::device::Device;
 use unmasked::engine::Engine;
 use unmasked::family;
@@ -244,6 +245,34 @@ fn well_known() -> Case {
     })
 }
 
+/// What a golden file says was proven is what lies beside it: each names the hashes of its files.
+fn hashes() -> Case {
+    #[derive(Deserialize)]
+    struct Named {
+        files: BTreeMap<String, String>,
+    }
+    support::cpu_case("golden_files_are_those_of_their_hashes", |_| {
+        let folders = ["families", "tokenizers"].map(|kind| root().with_file_name(kind));
+        let mut checked = 0;
+        for folder in folders.iter().flat_map(|kind| fs::read_dir(kind).expect("a folder")) {
+            let folder = folder.unwrap().path();
+            let mut there: BTreeMap<String, String> = files(&folder)
+                .iter()
+                .map(|(name, bytes)| {
+                    let hash = Sha256::digest(bytes);
+                    (name.clone(), hash.iter().map(|byte| format!("{byte:02x}")).collect())
+                })
+                .collect();
+            there.remove("golden.json").expect("golden.json");
+            let golden = fs::read(folder.join("golden.json")).unwrap();
+            let named: Named = serde_json::from_slice(&golden).expect("hashes");
+            assert_eq!(there, named.files, "{}", folder.display());
+            checked += 1;
+        }
+        assert!(checked > 50, "{checked} folders");
+    })
+}
+
 fn main() {
     let mut names: Vec<String> = fs::read_dir(root())
         .expect("golden/families")
@@ -258,5 +287,6 @@ fn main() {
     cases.extend(hostile::cases());
     cases.extend(tokenizers::cases());
     cases.push(well_known());
+    cases.push(hashes());
     support::main(cases);
 }
