@@ -160,6 +160,12 @@ impl Tokenizer {
         if spec.template.source.is_empty() {
             spec.template.source = self.around(None)?;
         }
+        // What stands around a text is special, even where no text could spell it (ChatGLM2).
+        let around = spec.template.source.iter().filter_map(|slot| match slot {
+            Slot::Token(id) => Some(*id),
+            _ => None,
+        });
+        self.also_special.extend(around);
         if spec.template.pair.is_empty() && spec.architecture == Architecture::Encoder {
             let pair = self.around(Some("b"))?;
             // Without a separator the two would be one text.

@@ -8,7 +8,7 @@ use support::{Bench, Case, Format, Numbers, case, cpu_case, is_cpu, random_bits}
 use unmasked::device::{Device, Matrix};
 use unmasked::graph::{
     Activation, CacheInfo, Capacity, Draw, Heads, Index, Label, Lookup, NormKind, Pairing,
-    Rotation, Site, Tap, What,
+    Rotation, Site, Tap, Value, What,
 };
 
 fn main() {
@@ -237,7 +237,7 @@ fn arithmetic() -> Vec<Case> {
         case("add_scaled_into_a_matmul", |device| {
             let mut bench = Bench::new(13, 3, 2);
             let x = bench.input(18);
-            let mut linear = |bench: &mut Bench, x: Value| {
+            let linear = |bench: &mut Bench, x: Value| {
                 let weight = bench.weight(18, 18, Format::F32);
                 bench.graph.matmul(x, weight, None, 1.0).unwrap()
             };

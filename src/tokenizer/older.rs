@@ -2,7 +2,7 @@
 //! `vocab.json` with `merges.txt`, or models of SentencePiece under the names that each family gives
 //! them. Settings come from `tokenizer_config.json`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Value as Json, json};
 
@@ -262,10 +262,9 @@ fn marian(model: &[u8], list: &Json) -> Result<Older> {
         ["</s>", "<unk>", "<pad>"].contains(&name.as_str())
             || (name.starts_with(">>") && name.ends_with("<<"))
     };
-    for name in names.iter().filter(is_own) {
-        if model.id(name).is_none() {
-            model.push(name, Use::Control);
-        }
+    let cut: HashSet<String> = model.pieces.iter().map(|piece| piece.text.clone()).collect();
+    for name in names.iter().filter(is_own).filter(|name| !cut.contains(*name)) {
+        model.push(name, Use::Control);
     }
     let id = |name: &str| known.get(name).and_then(Json::as_u64).map(|id| id as u32);
     let unknown = id("<unk>").ok_or_else(|| broken(LIST, "a piece `<unk>`", "none"))?;
