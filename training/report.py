@@ -136,7 +136,8 @@ def packed_part(measured: dict, packed: dict) -> str:
         rows.append([name, unit, *(" / ".join(map(str, found)) for found in (whole, less)), " / ".join(f"{b - a:+.2f}" for a, b in zip(whole, less)), f"`{small['model_sha256'][:12]}`"])
     if not rows:
         return ""
-    return "### Packed int8\n\n" + table(["model", "", "f16", "int8", "difference", "weights"], rows)
+    how = "A model was rounded once, and both of its folders hold the same numbers, bit by bit (`pack.py`); each was measured by itself.\n\n"
+    return "### Packed int8\n\n" + how + table(["model", "", "f16", "int8", "difference", "weights"], rows)
 
 
 def length_part(measured: dict) -> str:
