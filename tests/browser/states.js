@@ -47,6 +47,27 @@ const openModel = (settings = '') => async (page, show) => {
   await expect(page.locator('#open .wrong')).not.toBeEmpty();
 };
 
+/** What a browser keeps: a model that is whole, and a long name that broke off. */
+const KEPT = [
+  { source: 'hub:owner/gpt2', bytes: 548_000_000, whole: true },
+  { source: 'hub:an-owner-with-a-name/a-model-whose-name-says-all-of-it-v2@refs/pr/12', bytes: 67_108_864, whole: false },
+].map(({ source, bytes, whole }) => ({
+  source, whole, commit: '0123456789abcdef0123456789abcdef01234567', date: '2026-11-25T12:00:00.000Z',
+  files: [{ name: 'model.safetensors', length: 548_000_000, tag: null, pieces: [{ bytes, hash: '' }] }],
+}));
+
+const keptModels = (settings = '') => async (page, show) => {
+  await show(settings, '/open.html');
+  await page.evaluate(async (kept) => {
+    const cache = await caches.open('unmasked models');
+    for (const list of kept) await cache.put(`https://kept.invalid/${encodeURIComponent(list.source)}/kept.json`, Response.json(list));
+  }, KEPT);
+  await page.reload();
+  await done(page);
+  await page.locator('#open .keeping summary').click();
+  await expect(page.locator('#open .kept li')).toHaveCount(KEPT.length);
+};
+
 /**
  * `similar`: worth a picture, but made of the same parts as another state.
  * @type {Array<{ name: string, similar?: boolean, size: { width: number, height: number }, bring: (page: import('@playwright/test').Page, show: (hash?: string, path?: string) => Promise<void>) => Promise<void> }>}
@@ -124,6 +145,7 @@ export const STATES = [
     await page.locator('#help').click();
   } },
   { name: 'opening a model', size: DESKTOP, bring: openModel() },
+  { name: 'models that are kept', size: DESKTOP, bring: keptModels('on=causal&') },
   { name: 'a BERT and a LLaMA beside the quartet', size: DESKTOP, bring: openModels(['bert-pretraining', 'llama']) },
   { name: 'a BERT compares, under a mask of another', size: DESKTOP, bring: async (page, show) => {
     await openModels(['bert-pretraining'])(page, show);
@@ -141,6 +163,7 @@ export const STATES = [
   } },
   { name: 'phone, a GLM', size: PHONE, bring: openModels(['glm-blank'], 'on=none&') },
   { name: 'phone, opening a model', similar: true, size: PHONE, bring: openModel('on=none&') },
+  { name: 'phone, models that are kept', similar: true, size: PHONE, bring: keptModels('lang=zh&on=causal&') },
   { name: 'phone', size: PHONE, bring: run(text(SENTENCE)) },
   { name: 'phone, all heads', similar: true, size: PHONE, bring: run(`head=all&on=prefix&${text(SENTENCE)}`) },
   { name: 'phone, error', similar: true, size: PHONE, bring: async (page, show) => {
