@@ -14,6 +14,8 @@ import { createHash } from 'node:crypto';
 const FAMILIES = fileURLToPath(new URL('../golden/families/', import.meta.url));
 export const COMMIT = '0123456789abcdef0123456789abcdef01234567';
 const READABLE = 'etag, x-repo-commit, content-range';
+/** Milliseconds. A browser throws away what a page has not yet read of an answer that breaks off. */
+const BEFORE_A_BREAK = 500;
 
 /**
  * What a model's files do.
@@ -82,12 +84,12 @@ export async function startHub(models, { secure = false } = {}) {
     if (weights && model.stops !== undefined) {
       response.write(rest.subarray(0, Math.max(0, model.stops - (from || 0))));
       response.flushHeaders();
-      setTimeout(() => response.destroy(), 100);
+      setTimeout(() => response.destroy(), BEFORE_A_BREAK);
       return;
     }
     if (left > 0) {
       broken.set(id, (broken.get(id) ?? 0) + 1);
-      response.write(rest.subarray(0, Math.ceil(rest.length / 2)), () => setTimeout(() => response.destroy(), 100));
+      response.write(rest.subarray(0, Math.ceil(rest.length / 2)), () => setTimeout(() => response.destroy(), BEFORE_A_BREAK));
       return;
     }
     if (weights && model.slow) { drip(rest, response); return; }
