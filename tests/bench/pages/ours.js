@@ -1,5 +1,6 @@
 /** The engine as a page uses it, through its worker, with stamps around every step. */
 import { loadEngine, usage } from '/engine.js';
+import { compileProgram } from '/place.js';
 import { openProgram } from '/program.js';
 
 /** Nothing is watched: how a page runs that only wants the text. */
@@ -76,7 +77,7 @@ let program;
 
 async function matmul({ shape, format, device }) {
   const key = `${shape} ${format} ${device}`;
-  const { MatmulSpeed } = await (program ??= openProgram());
+  const { MatmulSpeed } = await (program ??= compileProgram().then(openProgram));
   if (!matmuls.has(key)) {
     const made = await MatmulSpeed.ready(shape, format, { device });
     await made.measure();
