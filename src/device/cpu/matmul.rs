@@ -58,30 +58,35 @@ fn lay_out(x: Rows<'_>, inner: usize, vectors: usize, to: &mut Vec<f32x4>) {
     if vectors == 0 {
         return;
     }
-    let four = |values: &[f32]| {
-        let mut four = [0.0; 4];
-        four[..values.len()].copy_from_slice(values);
-        f32x4::new(four)
-    };
-    let filled = inner.div_ceil(4);
     let whole = x.count - x.count % ROWS;
     let (together, rest) = to.split_at_mut(whole * vectors);
     for (block, to) in together.chunks_exact_mut(ROWS * vectors).enumerate() {
         let (to, _) = to.as_chunks_mut::<ROWS>();
         for r in 0..ROWS {
-            let row = x.row(block * ROWS + r).chunks(4);
-            for (to, values) in to.iter_mut().zip(row) {
-                to[r] = four(values);
+            let (fours, last) = x.row(block * ROWS + r).as_chunks::<4>();
+            for (to, four) in to.iter_mut().zip(fours) {
+                to[r] = f32x4::new(*four);
+            }
+            for to in &mut to[fours.len()..] {
+                to[r] = f32x4::ZERO;
+            }
+            if !last.is_empty() {
+                to[fours.len()][r] = padded(last);
             }
         }
-        to[filled..].fill([f32x4::ZERO; ROWS]);
     }
     for (row, to) in rest.chunks_exact_mut(vectors).enumerate() {
-        for (to, values) in to.iter_mut().zip(x.row(whole + row).chunks(4)) {
-            *to = four(values);
-        }
-        to[filled..].fill(f32x4::ZERO);
+        let row = x.row(whole + row);
+        let to: &mut [f32] = bytemuck::cast_slice_mut(to);
+        to[..inner].copy_from_slice(row);
+        to[inner..].fill(0.0);
     }
+}
+
+fn padded(values: &[f32]) -> f32x4 {
+    let mut four = [0.0; 4];
+    four[..values.len()].copy_from_slice(values);
+    f32x4::new(four)
 }
 
 /// A product, or a thread's part of one.
@@ -241,8 +246,9 @@ impl Job<'_> {
         scales: Option<&[f32]>,
         out: &mut [f32],
     ) {
-        let (x, _) = self.x[row * self.vectors..][..self.vectors].as_chunks();
-        self.put(row, output, [sums_of_one::<C, O>(x, weights)], scales, out);
+        let (x, _) = self.x.as_chunks();
+        let sums = sums_of_few::<C, 1, O>(x, row, weights, self.chunks());
+        self.put(row, output, sums, scales, out);
     }
 
     #[inline(always)]
@@ -281,17 +287,26 @@ fn sums<const R: usize, const O: usize>(x: &[[f32x4; R]], weights: [&[f32x4]; O]
     sums.map(|sums| sums.map(total))
 }
 
-/// One row times `O` outputs, whose weights are widened on the way.
+/// As [`sums`], of rows that lie one behind the other, with weights that are widened on the way.
 #[inline(never)]
-fn sums_of_one<C: Chunk, const O: usize>(x: &[Wide], weights: &[C]) -> [f32; O] {
-    let weights: [&[C]; O] = std::array::from_fn(|o| &weights[o * x.len()..][..x.len()]);
-    let mut sums = [f32x4::ZERO; O];
-    for (chunk, x) in x.iter().enumerate() {
-        for (sum, weights) in sums.iter_mut().zip(&weights) {
-            for (weight, x) in weights[chunk].widen().into_iter().zip(x) {
-                *sum = weight.mul_add(*x, *sum);
+fn sums_of_few<C: Chunk, const R: usize, const O: usize>(
+    x: &[Wide],
+    row: usize,
+    weights: &[C],
+    chunks: usize,
+) -> [[f32; O]; R] {
+    let x: [&[Wide]; R] = std::array::from_fn(|r| &x[(row + r) * chunks..][..chunks]);
+    let weights: [&[C]; O] = std::array::from_fn(|o| &weights[o * chunks..][..chunks]);
+    let mut sums = [[f32x4::ZERO; O]; R];
+    for chunk in 0..chunks {
+        for (o, weights) in weights.iter().enumerate() {
+            let wide = weights[chunk].widen();
+            for (part, weights) in wide.into_iter().enumerate() {
+                for (r, x) in x.iter().enumerate() {
+                    sums[r][o] = weights.mul_add(x[chunk][part], sums[r][o]);
+                }
             }
         }
     }
-    sums.map(total)
+    sums.map(|sums| sums.map(total))
 }
