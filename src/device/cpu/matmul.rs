@@ -287,7 +287,8 @@ fn sums<const R: usize, const O: usize>(x: &[[f32x4; R]], weights: [&[f32x4]; O]
     sums.map(|sums| sums.map(total))
 }
 
-/// As [`sums`], of rows that lie one behind the other, with weights that are widened on the way.
+/// As [`sums`], of rows that lie one behind the other, with weights that are widened on the way. `R` is 1; written for
+/// one row alone, in either of two ways, it was compiled into something a tenth to a third slower in WebAssembly.
 #[inline(never)]
 fn sums_of_few<C: Chunk, const R: usize, const O: usize>(
     x: &[Wide],
