@@ -80,12 +80,15 @@ The runs went in stretches; `decay` is the share of the budget, from its end, ov
 def stretches(name: str, lines: list[dict]) -> str:
     """From how many tokens to how many a run went under one budget, and what was noted on the way."""
     parts, start = [], None
+    last = [line["settings"] for line in lines if line["kind"] == "start"][-1]
     for line in lines:
         if line["kind"] == "start":
             start = line
         elif line["kind"] == "stop" and start and line["tokens"] > start["tokens"]:
             taken = ", from the weights of another quartet" if start.get("initial") and not start["tokens"] else ""
-            parts.append(f"{start['tokens']:,} to {line['tokens']:,} (`decay` {start['settings']['decay']}{taken})")
+            # The table above has the settings of the last stretch.
+            other = "".join(f", `{k}` {v}" for k, v in start["settings"].items() if k != "decay" and v != last.get(k))
+            parts.append(f"{start['tokens']:,} to {line['tokens']:,} (`decay` {start['settings']['decay']}{other}{taken})")
         elif line["kind"] == "note":
             parts.append(f"note: {line['text']}")
     return f"- {name}: {'; '.join(parts)}."
