@@ -87,7 +87,7 @@ def stretches(name: str, lines: list[dict]) -> str:
         elif line["kind"] == "stop" and start and line["tokens"] > start["tokens"]:
             taken = ", from the weights of another quartet" if start.get("initial") and not start["tokens"] else ""
             # The table above has the settings of the last stretch.
-            other = "".join(f", `{k}` {v}" for k, v in start["settings"].items() if k != "decay" and v != last.get(k))
+            other = "".join(f", `{k}` {v}" for k, v in start["settings"].items() if k != "decay" and v != last.get(k) and (k != "pair_weight" or name == "encoder"))
             parts.append(f"{start['tokens']:,} to {line['tokens']:,} (`decay` {start['settings']['decay']}{other}{taken})")
         elif line["kind"] == "note":
             parts.append(f"note: {line['text']}")
