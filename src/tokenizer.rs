@@ -1,5 +1,6 @@
 //! Text to ids and back, and the pieces that a person reads.
 
+mod file;
 mod older;
 mod pieces;
 mod protobuf;

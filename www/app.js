@@ -6,6 +6,7 @@
 import './warm.js';
 import './define.js';
 import { Clock } from './clock.js';
+import { drawLater } from './frames.js';
 import { chooseLanguage, translator } from './i18n/index.js';
 import { familyOf, headsOf, modelList } from './models.js';
 import { joinPieces, showPiece } from './pieces.js';
@@ -40,7 +41,6 @@ let models = [];
 let families = [];
 let enlarged = null;
 let writing = 0;
-let drawing = 0;
 let said = state.step;
 /** @type {Map<string, import('./element.js').UnmaskedDemo>} machines that are on, by their place */
 const demos = new Map();
@@ -168,7 +168,7 @@ function blanked(place, blanks) {
 }
 
 function drawSoon() {
-  drawing ||= requestAnimationFrame(() => { drawing = 0; draw(); });
+  drawLater(draw);
 }
 
 function draw() {

@@ -11,6 +11,7 @@
 import { Clock } from './clock.js';
 import { Machine } from './machine.js';
 import { buildSkeleton, styleSheets, wire } from './element-parts.js';
+import { drawLater, drawNever } from './frames.js';
 import { chooseLanguage, translator } from './i18n/index.js';
 import { drawMachine } from './element-draw.js';
 import { pointedBy, spotFor } from './element-point.js';
@@ -43,7 +44,6 @@ export class UnmaskedDemo extends HTMLElement {
   /** @type {Array<IntersectionObserver|ResizeObserver>} */
   #observers = [];
   #wanted = false;
-  #frame = 0;
   #typing = 0;
   #loads = 0;
   #generation = 0;
@@ -126,8 +126,7 @@ export class UnmaskedDemo extends HTMLElement {
       if (this.isConnected) return;
       this.#clock.stop();
       clearTimeout(this.#typing);
-      cancelAnimationFrame(this.#frame);
-      this.#frame = 0;
+      drawNever(this.#draw);
       this.#loads += 1;
       this.#machine.release();
       this.#wanted = false;
@@ -251,14 +250,10 @@ export class UnmaskedDemo extends HTMLElement {
 
   /** One drawing a frame, whatever changed since the last. */
   #later() {
-    if (this.#frame || !this.#parts) return;
-    this.#frame = requestAnimationFrame(() => {
-      this.#frame = 0;
-      this.#draw();
-    });
+    if (this.#parts) drawLater(this.#draw);
   }
 
-  #draw() {
+  #draw = () => {
     const drawn = this.#drawn();
     const { frame } = drawn;
     if (frame) this.#machine.look({ layer: frame.view.layer, head: frame.view.head });
@@ -274,7 +269,7 @@ export class UnmaskedDemo extends HTMLElement {
       this.#tell('unmasked-step', { position: frame.position, available: this.available, ended: frame.ended, step: this.timeline?.steps[frame.position] ?? null });
     }
     this.#tell('unmasked-change', {});
-  }
+  };
 
   /** All that a drawing depends on: while it stays the same (steps arriving that are not shown yet), nothing is drawn. */
   #lookOf({ frame, machine, controls: { t, ...controls }, ...drawn }) {

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Value as Json, json};
 
-use super::pieces::{Model, Parts, Piece, Use, replace};
-use crate::error::{Error, Kind, Result};
+use super::file::{broken, parse, text};
+use super::pieces::{Model, Parts, Piece, Use, added, replace};
+use crate::error::Result;
 
 /// The files of a model folder, by name.
 pub type Files<'a> = &'a dyn Fn(&str) -> Option<&'a [u8]>;
@@ -282,33 +283,4 @@ fn marian(model: &[u8], list: &Json) -> Result<Older> {
 
 fn is_on(settings: &Json, name: &str, default: bool) -> bool {
     settings[name].as_bool().unwrap_or(default)
-}
-
-/// Special tokens as a `tokenizer.json` lists them.
-pub(super) fn added<'a>(tokens: impl Iterator<Item = (&'a str, usize)>) -> Json {
-    tokens
-        .map(|(content, id)| {
-            json!({
-                "id": id,
-                "content": content,
-                "single_word": false,
-                "lstrip": false,
-                "rstrip": false,
-                "normalized": false,
-                "special": true,
-            })
-        })
-        .collect()
-}
-
-fn parse(name: &str, bytes: &[u8]) -> Result<Json> {
-    serde_json::from_slice(bytes).map_err(|error| broken(name, "JSON", &error.to_string()))
-}
-
-fn text<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str> {
-    std::str::from_utf8(bytes).map_err(|error| broken(name, "text in UTF-8", &error.to_string()))
-}
-
-pub(super) fn broken(name: &str, expected: &str, got: &str) -> Error {
-    Error::new(Kind::Tokenizer, format!("`{name}`"), expected, got)
 }

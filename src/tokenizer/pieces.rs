@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value as Json, json};
 
-use super::older::{added, broken};
+use super::file::broken;
 use super::protobuf::{Field, fields};
 use crate::error::Result;
 
@@ -358,4 +358,21 @@ fn read_piece(name: &str, piece: &[u8]) -> Result<Piece> {
         return Err(broken(name, "scores that are numbers", &score.to_string()));
     }
     Ok(Piece { text, score, usage })
+}
+
+/// Special tokens as a `tokenizer.json` lists them.
+pub(super) fn added<'a>(tokens: impl Iterator<Item = (&'a str, usize)>) -> Json {
+    tokens
+        .map(|(content, id)| {
+            json!({
+                "id": id,
+                "content": content,
+                "single_word": false,
+                "lstrip": false,
+                "rstrip": false,
+                "normalized": false,
+                "special": true,
+            })
+        })
+        .collect()
 }

@@ -29,8 +29,14 @@ export async function done(page) {
   expect(phases).toEqual(phases.map(() => 'done'));
 }
 
-/** Waits until what has changed is drawn: machines draw once a frame. */
-export const drawn = (page) => page.evaluate(() => new Promise((resolve) => { requestAnimationFrame(() => requestAnimationFrame(resolve)); }));
+/**
+ * Waits until what has changed is drawn. A frame draws one machine at least, or the page around them, and what is drawn
+ * may ask for one more.
+ */
+export const drawn = (page) => page.evaluate(async () => {
+  const frames = 2 * (document.querySelectorAll('unmasked-demo').length + 1);
+  for (let frame = 0; frame < frames; frame += 1) await new Promise((resolve) => { requestAnimationFrame(resolve); });
+});
 
 /** The chips of a machine as they stand on the page. */
 export const chips = (element) => element.locator('.chip .piece').allTextContents();

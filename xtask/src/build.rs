@@ -1,6 +1,9 @@
 //! Sources -> `www/pkg/`: cargo, then wasm-bindgen, then wasm-opt where there is one.
 
-use crate::{project, tools};
+use crate::{
+    project,
+    tools::{self, TARGET},
+};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -9,9 +12,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Instant;
-
-/// What the browser's engine is compiled for.
-pub const TARGET: &str = "wasm32-unknown-unknown";
 
 const NAME: &str = "unmasked";
 const WASM: &str = "unmasked_bg.wasm";

@@ -1,10 +1,13 @@
 //! Programs that are not ours: where they are, and how they get here.
 
-use crate::{build::TARGET, project};
+use crate::project;
 use anyhow::{Context, Result, bail};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+
+/// What the browser's engine is compiled for.
+pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Adds rustc's wasm target where it is missing.
 pub fn wasm_target() -> Result<()> {

@@ -1,0 +1,20 @@
+//! A file of a tokenizer: read as what it should be, or an error that names it.
+
+use serde_json::Value as Json;
+
+use crate::error::{Error, Kind, Result};
+
+/// The file as JSON.
+pub fn parse(name: &str, bytes: &[u8]) -> Result<Json> {
+    serde_json::from_slice(bytes).map_err(|error| broken(name, "JSON", &error.to_string()))
+}
+
+/// The file as text.
+pub fn text<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str> {
+    std::str::from_utf8(bytes).map_err(|error| broken(name, "text in UTF-8", &error.to_string()))
+}
+
+/// What a file of a tokenizer should hold, and holds.
+pub fn broken(name: &str, expected: &str, got: &str) -> Error {
+    Error::new(Kind::Tokenizer, format!("`{name}`"), expected, got)
+}
