@@ -1,7 +1,8 @@
 //! One function a step: what it runs, and how its outcome is counted.
 
 use super::counts::Tally;
-use crate::build::{Profile, TARGET};
+use crate::build::Profile;
+use crate::tools::TARGET;
 use crate::{build, project, serve, tools};
 use anyhow::{Context, Result, bail};
 use std::fs;
