@@ -186,10 +186,15 @@ class Shared {
       ? { url: new URL(this.source, document.baseURI).href } : { files: this.source };
     const options = { device: this.wanted, windowHasGpu: 'gpu' in navigator && Boolean(navigator.gpu), gpuGivenUp: this.#fallen };
     const life = currentLife();
-    const loaded = await call('load', { engine: id, ...where, sizes: this.sizes, options, again }, {
-      signal, onProgress,
-    });
-    Object.assign(this, { id, device: loaded.device, description: loaded.description, epoch: this.epoch + 1 });
+    try {
+      const loaded = await call('load', { engine: id, ...where, sizes: this.sizes, options, again }, { signal, onProgress });
+      signal.throwIfAborted();
+      Object.assign(this, { id, device: loaded.device, description: loaded.description, epoch: this.epoch + 1 });
+    } catch (error) {
+      // What was given up may be there all the same, its answer on the way.
+      if (signal.aborted && life === currentLife()) call('free', { engine: id }).catch(() => {});
+      throw error;
+    }
     this.#life = life;
     this.#lost = false;
     if (again) this.#tell({ event: 'recovered', ...this.device });
@@ -199,8 +204,8 @@ class Shared {
     this.handles -= 1;
     if (this.handles > 0) return;
     if (shared.get(this.key) === this) shared.delete(this.key);
-    if (this.#loading) this.#abort?.abort();
-    else if (this.id > 0 && this.#life === currentLife()) call('free', { engine: this.id }).catch(() => {});
+    this.#abort?.abort();
+    if (this.id > 0 && this.#life === currentLife()) call('free', { engine: this.id }).catch(() => {});
     this.id = 0;
   }
 }

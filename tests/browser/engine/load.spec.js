@@ -75,6 +75,24 @@ test('a run of another engine goes on while one loads, and a load can be cancell
   expect(outcome.steps).toBeGreaterThan(1);
 });
 
+test('a model that is given up when its answer is on the way is not kept', async ({ page }) => {
+  const device = onCpu() ? 'cpu' : 'webgpu';
+  const told = await page.evaluate(async (device) => {
+    const abort = new AbortController();
+    const listen = Worker.prototype.addEventListener;
+    Worker.prototype.addEventListener = function hooked(type, listener, options) {
+      listen.call(this, type, (event) => {
+        if (event.data?.result?.description) abort.abort();
+        /** @type {EventListener} */ (listener)(event);
+      }, options);
+    };
+    const load = window.unmasked.loadEngine('/models/en-fr-causal/', { device: /** @type {any} */ (device), signal: abort.signal });
+    const name = await load.then(() => 'loaded', (error) => error.name);
+    return { name, ...(await window.unmasked.usage()) };
+  }, device);
+  expect(told).toMatchObject({ name: 'AbortError', engines: 0, runs: 0 });
+});
+
 test('a vocabulary larger than a binding lies in two buffers, and its logits are the same @gpu-only', async ({ page }, info) => {
   const folder = info.outputPath('model');
   writeModel(folder, gpt2({ vocabulary: 30_000, width: 64, heads: 2, layers: 1, positions: 16 }));
