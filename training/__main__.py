@@ -1,4 +1,4 @@
-"""python -m training prepare | tokenizer | train | export | pack | evaluate | labs | compare | plot | report | all"""
+"""python -m training prepare | tokenizer | train | export | pack | evaluate | control | labs | compare | plot | report | all"""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     train_options(train)
 
     evaluate = add("evaluate", "measure an exported model")
-    evaluate.add_argument("name", help="encoder, causal, prefix, encoder-decoder or control")
+    evaluate.add_argument("name", help="encoder, causal, prefix or encoder-decoder")
     evaluate.add_argument("--folder", type=Path, help="the model folder; the shipped one where not given")
     evaluate.add_argument("--packed", action="store_true", help="the shipped model's packed int8 folder")
     evaluate.add_argument("--split", choices=["test", "validation"], default="test")
@@ -49,7 +49,12 @@ def parser() -> argparse.ArgumentParser:
     add("plot", "curves as SVG, from the logs")
     add("report", "REPORT.md, from the logs and measurements")
 
-    everything = add("all", "prepare, tokenizer, train the four and the control, export, evaluate, plot, report")
+    control = add("control", "tell the mask from the objective: causal, control and prefix, several seeds each, and what they differ in")
+    control.add_argument("--tokens", type=float, default=4e6, help="tokens that each run sees")
+    control.add_argument("--seeds", type=int, default=2)
+    control.add_argument("--processes", type=int, default=2, help="runs trained at one time")
+
+    everything = add("all", "prepare, tokenizer, train the four, the control experiment, export, evaluate, plot, report")
     everything.add_argument("--data", type=Path, required=True)
     everything.add_argument("--tokens", type=float, default=14e6, help="tokens that each model sees")
     everything.add_argument("--seed", type=int, default=1)
@@ -135,7 +140,8 @@ def run_export(options) -> None:
     for item in options.runs:
         objective, run = item.split("=")
         folder = options.to or MODELS / f"{quartet.name}-{objective}"
-        export(options.work / quartet.name / "runs" / run, folder, options.work, quartet, options.average, RESULTS / quartet.name / "logs")
+        logs = None if options.to else RESULTS / quartet.name / "logs"
+        export(options.work / quartet.name / "runs" / run, folder, options.work, quartet, options.average, logs)
     if options.to:
         return
     GOLDEN.mkdir(parents=True, exist_ok=True)
@@ -200,16 +206,45 @@ def run_prepare(options) -> None:
     prepare(options.data, options.work, HERE / "splits")
 
 
+def run_step(options, *words) -> None:
+    """Another command in a process of its own."""
+    subprocess.run([sys.executable, "-m", "training", *map(str, words), "--work", options.work, "--quartet", options.quartet], check=True)
+
+
+def run_control(options) -> None:
+    """Every run is trained to its budget, or on to it, then exported and measured; last come the differences."""
+    import json
+    from concurrent.futures import ThreadPoolExecutor
+
+    from .control import FOLDER, OBJECTIVES, effects, keep_logs, run_name
+    from .data import QUARTETS
+
+    results, work = RESULTS / options.quartet / FOLDER, options.work / options.quartet
+
+    def run(which) -> None:
+        objective, seed = which
+        name = run_name(objective, seed)
+        run_step(options, "train", objective, "--seed", seed, "--name", name, "--tokens", options.tokens, "--decay", 0.52)
+        folder = work / FOLDER / name
+        run_step(options, "export", f"{objective}={name}", "--to", folder)
+        run_step(options, "evaluate", objective, "--folder", folder, "--out", results / f"{objective}-{seed}.json")
+        keep_logs(work / "runs" / name, results, objective, seed)
+
+    with ThreadPoolExecutor(options.processes) as pool:
+        list(pool.map(run, ((objective, seed) for seed in range(1, options.seeds + 1) for objective in OBJECTIVES)))
+    found = effects(results, options.work, QUARTETS[options.quartet])
+    (results / "effects.json").write_text(json.dumps(found, indent=1) + "\n")
+
+
 def run_all(options) -> None:
     """Every step in turn; each training in a process of its own, so that a stopped run goes on where it was."""
     from concurrent.futures import ThreadPoolExecutor
+    from functools import partial
 
     from .data import QUARTETS
     from .objectives import ARCHITECTURE_OF, OBJECTIVES
 
-    def step(*words) -> None:
-        subprocess.run([sys.executable, "-m", "training", *map(str, words), "--work", options.work, "--quartet", options.quartet], check=True)
-
+    step = partial(run_step, options)
     if not (options.work / options.quartet / "tokenizer.json").exists():
         step("prepare", "--data", options.data)
         step("tokenizer")
@@ -220,24 +255,23 @@ def run_all(options) -> None:
         initial = ("--init", trained) if beside and trained.exists() else ()
         step("train", objective, "--tokens", options.tokens, "--seed", options.seed, "--threads", options.threads, *initial)
 
-    with ThreadPoolExecutor(options.processes) as pool:
-        list(pool.map(train, OBJECTIVES))
     shipped = [name for name in OBJECTIVES if name != "control"]
-    control = options.work / options.quartet / "control"
-    step("export", f"control=control-{options.seed}", "--to", control)
+    with ThreadPoolExecutor(options.processes) as pool:
+        list(pool.map(train, shipped))
     step("export", *(f"{name}={name}-{options.seed}" for name in shipped))
     step("pack")
     for name in shipped:
         step("evaluate", name)
         step("evaluate", name, "--packed")
-    step("evaluate", "control", "--folder", control)
+    if not beside:
+        step("control", "--processes", options.processes)
     for last in ("export", "labs", "compare", "plot", "report"):
         step(last)
 
 
 STEPS = {
     "prepare": run_prepare, "tokenizer": run_tokenizer, "train": run_train, "evaluate": run_evaluate, "export": run_export,
-    "pack": run_pack, "labs": run_labs, "compare": run_compare, "plot": run_plot, "report": run_report, "all": run_all,
+    "pack": run_pack, "control": run_control, "labs": run_labs, "compare": run_compare, "plot": run_plot, "report": run_report, "all": run_all,
 }  # fmt: skip
 
 

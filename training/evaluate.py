@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -102,28 +103,39 @@ def generation(model, tokenizer, items: list[dict]) -> dict:
             "outputs": {item["id"]: output for item, output in zip(items, outputs)}}  # fmt: skip
 
 
-def compare(results: Path, work: Path, quartet: Quartet) -> dict:
-    """Differences between every two models that generate, with paired bootstrap intervals over the test sentences."""
-    found = {p.stem: json.loads(p.read_text()) for p in sorted(results.glob("*.json"))}
-    outputs = {name: f["outputs"] for name, f in found.items() if "outputs" in f}
-    references = {item["id"]: item["references"] for item in read_split(work, quartet, "test", None)}
+def references_of(work: Path, quartet: Quartet) -> dict[str, list[str]]:
+    return {item["id"]: item["references"] for item in read_split(work, quartet, "test", None)}
+
+
+def resampled(outputs: dict, references: dict[str, list[str]]) -> Iterator[tuple[str, dict, dict]]:
+    """For BLEU and chrF: {name: score} over all sentences, and {name: scores of the same draws of sentences, with repetition}.
+
+    `outputs` is {name: {sentence's id: translation}}.
+    """
     ids = [i for i in references if all(i in o for o in outputs.values())]
     most = max(len(references[i]) for i in ids)
     streams = [[references[i][n] if n < len(references[i]) else None for i in ids] for n in range(most)]
     draws = np.random.default_rng(SEED).integers(0, len(ids), (BOOTSTRAP, len(ids)))
-    rows = []
     for label, metric in (("BLEU", BLEU(references=streams)), ("chrF", CHRF(references=streams))):
         stats = {n: np.array(metric._extract_corpus_statistics([o[i] for i in ids], None)) for n, o in outputs.items()}
         score = lambda sums: metric._compute_score_from_stats(list(sums)).score
         drawn = {n: np.array([score(s[d].sum(0)) for d in draws]) for n, s in stats.items()}
-        whole = {n: score(s.sum(0)) for n, s in stats.items()}
+        yield label, {n: score(s.sum(0)) for n, s in stats.items()}, drawn
+
+
+def compare(results: Path, work: Path, quartet: Quartet) -> dict:
+    """Differences between every two models that generate, with paired bootstrap intervals over the test sentences."""
+    found = {p.stem: json.loads(p.read_text()) for p in sorted(results.glob("*.json"))}
+    outputs = {name: f["outputs"] for name, f in found.items() if "outputs" in f}
+    references, rows = references_of(work, quartet), []
+    for label, whole, drawn in resampled(outputs, references):
         for a in outputs:
             for b in outputs:
                 if a < b:
                     low, high = np.quantile(drawn[a] - drawn[b], [0.025, 0.975])
                     rows.append({"a": a, "b": b, "metric": label, "difference": round(whole[a] - whole[b], 2),
                                  "interval": [round(float(low), 2), round(float(high), 2)]})  # fmt: skip
-    return {"sentences": len(ids), "seeds": 1, "rows": rows}
+    return {"sentences": len(references), "seeds": 1, "rows": rows}
 
 
 # ---- the one that understands --------------------------------------------------------------------------

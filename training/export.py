@@ -86,10 +86,10 @@ def config_file(model: Transformer, objective: str, quartet: Quartet) -> dict:
     }  # fmt: skip
 
 
-def export(run: Path, folder: Path, work: Path, quartet: Quartet, average: bool, logs: Path) -> None:
+def export(run: Path, folder: Path, work: Path, quartet: Quartet, average: bool, logs: Path | None) -> None:
     """Writes config.json, model.safetensors (f16) and tokenizer.json of a run's latest checkpoint.
 
-    The run's log and settings go to `logs`, where the report finds them.
+    The log and settings of a run that is shipped go to `logs`, where the report finds them.
     """
     from .model import Config
     from .objectives import ARCHITECTURE_OF
@@ -110,9 +110,10 @@ def export(run: Path, folder: Path, work: Path, quartet: Quartet, average: bool,
     (folder / "config.json").write_text(json.dumps(config_file(model, objective, quartet), indent=1) + "\n")
     (folder / "model.safetensors").chmod(0o644)
     shutil.copyfile(tokenizer_path, folder / "tokenizer.json")
-    logs.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(run / "log.jsonl", logs / f"{objective}.jsonl")
-    shutil.copyfile(run / "settings.json", logs / f"{objective}.settings.json")
+    if logs:
+        logs.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(run / "log.jsonl", logs / f"{objective}.jsonl")
+        shutil.copyfile(run / "settings.json", logs / f"{objective}.settings.json")
     print(f"{folder.name}: {model.parameters_count()} parameters, step {checkpoint['counters']['step']}")
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from training import data, export, pack, train
+from training import control, data, export, pack, report, train
 from training import tokenizer as tokens
 from training.model import ARCHITECTURES, load
 
@@ -103,3 +103,29 @@ def test_rate_climbs_stays_and_falls():
     share = lambda tokens, progress: train.share_of_rate(tokens, progress, settings)
     assert share(0, 0.0) == pytest.approx(0.01)
     assert share(1000, 0.3) == 1 and share(1000, 0.75) == pytest.approx(0.5) and share(1000, 1.0) == 0
+
+
+def test_control_tells_the_mask_from_the_objective(tmp_path):
+    work, results = tmp_path / "work", tmp_path / "results"
+    (work / "en-fr").mkdir(parents=True)
+    results.mkdir()
+    references = {str(i): [f"phrase numéro {i} de la liste"] for i in range(40)}
+    items = [{"id": i, "references": refs} for i, refs in references.items()]
+    (work / "en-fr" / "test.json").write_text(json.dumps(items))
+    # `control` spoils every second sentence, with the second seed every third; the mask changes nothing.
+    for seed, spoiled in ((1, 2), (2, 3)):
+        worse = {i: refs[0] if int(i) % spoiled else "autre chose" for i, refs in references.items()}
+        for objective in control.OBJECTIVES:
+            outputs = {i: refs[0] for i, refs in references.items()} if objective == "causal" else worse
+            (results / f"{objective}-{seed}.json").write_text(json.dumps({"outputs": outputs}))
+            (results / f"{objective}-{seed}.settings.json").write_text("{}")
+    (results / "causal-3.json").write_text("{}")  # a seed whose other runs are still to come
+    found = control.effects(results, work, data.QUARTETS["en-fr"])
+    assert found["seeds"] == [1, 2]
+    for row in found["rows"]:
+        if row["effect"] == "mask":
+            assert row["seeds"] == [0, 0] and row["interval"] == [0, 0]
+        else:
+            assert row["seeds"][0] > row["seeds"][1] > 0 and row["interval"][0] > 0
+    said = report.told(found)
+    assert "loss on every token helps" in said and "What an open source does is not told apart" in said
