@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     add("report", "REPORT.md, from the logs and measurements")
 
     control = add("control", "tell the mask from the objective: causal, control and prefix, several seeds each, and what they differ in")
-    control.add_argument("--tokens", type=float, default=4e6, help="tokens that each run sees")
+    control.add_argument("--tokens", type=float, default=2e6, help="tokens that each run sees")
     control.add_argument("--seeds", type=int, default=2)
     control.add_argument("--processes", type=int, default=2, help="runs trained at one time")
 
