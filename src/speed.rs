@@ -15,8 +15,9 @@ pub const SHAPES: [[usize; 3]; 5] =
 /// How the measured weights lie.
 pub const FORMATS: [&str; 3] = ["f32", "f16", "int8"];
 
-/// A play takes at least this many floating-point operations, or clocks and readbacks are measured.
-const WORK: usize = 100_000_000;
+/// A play takes at least this many floating-point operations where [`MOST_WEIGHTS`] allow it, or clocks, readbacks and
+/// the reading of x are measured.
+const WORK: usize = 1_000_000_000;
 /// Different weights, so that a step's weights come from memory as a model's do.
 const MOST_WEIGHTS: usize = 16;
 

@@ -20,7 +20,7 @@ WIDTH, HEADS, INNER, VOCABULARY, POSITIONS = 256, 8, 1024, 4096, 256
 HEAD_WIDTH = WIDTH // HEADS
 OPSET = 17
 # [rows, inner, out] and how many such products one play makes: enough work to be timed.
-SHAPES = [(64, 256, 1024, 8), (1, 256, 1024, 16), (128, 768, 3072, 1), (512, 512, 512, 2), (1024, 1024, 1024, 1)]
+SHAPES = [(64, 256, 1024, 16), (1, 256, 1024, 16), (128, 768, 3072, 2), (512, 512, 512, 4), (1024, 1024, 1024, 1)]
 
 rng = np.random.default_rng(7)
 

@@ -84,12 +84,13 @@ const RANDOM: [(&str, usize); 4] = [("gpt2", 32), ("gpt2", 128), ("bert", 64), (
 const CHECKPOINTS: [(&str, &str); 2] = [("gpt2-124m", "gpt2"), ("t5-small-60m", "t5-small")];
 /// Ids of the prompts that they get.
 const CHECKPOINT_PROMPT: usize = 32;
-/// `[rows, inner, out]` and how many products a peer's ONNX file makes: those of tests/bench/models.py.
+/// `[rows, inner, out]` and how many products a play makes: ours as `src/speed.rs` says, a peer's ONNX file as
+/// `tests/bench/models.py` does.
 const SHAPES: [([usize; 3], usize); 5] = [
-    ([64, 256, 1024], 8),
+    ([64, 256, 1024], 16),
     ([1, 256, 1024], 16),
-    ([128, 768, 3072], 1),
-    ([512, 512, 512], 2),
+    ([128, 768, 3072], 2),
+    ([512, 512, 512], 4),
     ([1024, 1024, 1024], 1),
 ];
 

@@ -30,6 +30,10 @@ const OUTPUTS_OF_ONE: usize = 6;
 const ROWS: usize = 4;
 const OUTPUTS: usize = 2;
 
+/// Bytes of rows that stay in a core's cache while all weights pass by. More of them are taken a part after the other,
+/// and the weights pass once for each: were all rows taken for every two outputs, they would come from memory each time.
+const ROWS_KEPT: usize = 256 << 10;
+
 /// `out = scale * x weightᵀ + bias`.
 pub fn matmul(
     x: Rows<'_>,
@@ -161,8 +165,26 @@ impl Job<'_> {
         self.vectors / PARTS
     }
 
-    /// Weights are read once. Few rows widen them in registers; many rows share a widened panel.
+    /// The rows in parts that a cache holds.
     fn run_alone<C: Chunk>(
+        &self,
+        weights: &[C],
+        scales: Option<&[f32]>,
+        out: &mut [f32],
+        panel: &mut Vec<f32x4>,
+    ) {
+        let most = ROWS_KEPT / (self.vectors.max(1) * size_of::<f32x4>());
+        let most = (most - most % ROWS).max(ROWS);
+        for first in (0..self.rows).step_by(most) {
+            let rows = most.min(self.rows - first);
+            let x = &self.x[first * self.vectors..][..rows * self.vectors];
+            let out = &mut out[first * self.outputs..][..rows * self.outputs];
+            Job { rows, x, ..*self }.run_part(weights, scales, out, panel);
+        }
+    }
+
+    /// Weights are read once. Few rows widen them in registers; many rows share a widened panel.
+    fn run_part<C: Chunk>(
         &self,
         weights: &[C],
         scales: Option<&[f32]>,

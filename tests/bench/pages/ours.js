@@ -71,6 +71,8 @@ async function sample({ model, device, text, ids, tokens, watch }) {
   return record;
 }
 
+/** Measurements of 20 ms or one play, whichever is longer, that make a sample. */
+const MEASURED = 5;
 const matmuls = new Map();
 /** The compiled engine, here without its worker. */
 let program;
@@ -83,7 +85,12 @@ async function matmul({ shape, format, device }) {
     await made.measure();
     matmuls.set(key, made);
   }
-  return { gflops: await matmuls.get(key).measure() };
+  const made = matmuls.get(key);
+  // Whoever was measured before has left the caches and the other cores to itself: the first measurement is not told.
+  await made.measure();
+  let all = 0;
+  for (let one = 0; one < MEASURED; one += 1) all += 1 / (await made.measure());
+  return { gflops: MEASURED / all };
 }
 
 window.bench = { load, memory, sample, matmul, free: () => { for (const made of matmuls.values()) made.free(); matmuls.clear(); } };

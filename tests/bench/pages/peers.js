@@ -52,6 +52,7 @@ async function sample({ model: name, device, ids, tokens }) {
   return record;
 }
 
+const MEASURED = 5;
 const sessions = new Map();
 
 async function matmul({ shape, device, count }) {
@@ -64,15 +65,22 @@ async function matmul({ shape, device, count }) {
     sessions.set(key, { made, x });
   }
   const { made, x } = sessions.get(key);
-  const start = performance.now();
-  let plays = 0;
-  let seconds;
-  do {
-    await made.run({ x });
-    plays += 1;
-    seconds = (performance.now() - start) / 1e3;
-  } while (seconds < 0.02);
-  return { gflops: plays * 2 * shape.reduce((a, b) => a * b) * count / seconds / 1e9 };
+  const measure = async () => {
+    const start = performance.now();
+    let plays = 0;
+    let seconds;
+    do {
+      await made.run({ x });
+      plays += 1;
+      seconds = (performance.now() - start) / 1e3;
+    } while (seconds < 0.02);
+    return plays * 2 * shape.reduce((a, b) => a * b) * count / seconds / 1e9;
+  };
+  // As ours: what was measured before is not to be felt, and five measurements make a sample.
+  await measure();
+  let all = 0;
+  for (let one = 0; one < MEASURED; one += 1) all += 1 / (await measure());
+  return { gflops: MEASURED / all };
 }
 
 window.bench = { sample, matmul, free: () => {} };
