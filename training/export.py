@@ -109,7 +109,8 @@ def export(run: Path, folder: Path, work: Path, quartet: Quartet, average: bool,
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "config.json").write_text(json.dumps(config_file(model, objective, quartet), indent=1) + "\n")
     (folder / "model.safetensors").chmod(0o644)
-    shutil.copyfile(tokenizer_path, folder / "tokenizer.json")
+    # Without the spaces of a file for people: they are half of its bytes.
+    (folder / "tokenizer.json").write_text(json.dumps(json.loads(tokenizer_path.read_text(encoding="utf-8")), ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
     if logs:
         logs.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(run / "log.jsonl", logs / f"{objective}.jsonl")

@@ -175,7 +175,7 @@ def comparison_part(results: Path) -> str:
     rows = [[f"{row['a']} - {row['b']}", row["metric"], f"{row['difference']:+.2f}", f"{row['interval'][0]:+.2f} to {row['interval'][1]:+.2f}"] for row in found["rows"]]
     text = "### Differences\n\n" + table(["models", "metric", "difference", "95 % bootstrap over sentences"], rows)
     seeds = found["seeds"]
-    return text + f"\n\nSeeds a model: {seeds}." + (" With one seed each, no difference is given a cause here; the control below has more." if seeds < 2 else "")
+    return text + f"\n\nSeeds a model: {seeds}." + (" With one seed each, no difference is given a cause here." if seeds < 2 else "")
 
 
 def at(lines: list[dict], axis: str, value: int) -> float:
