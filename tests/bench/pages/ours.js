@@ -71,8 +71,8 @@ async function sample({ model, device, text, ids, tokens, watch }) {
   return record;
 }
 
-/** Measurements of 20 ms or one play, whichever is longer, that make a sample. */
-const MEASURED = 5;
+/** Milliseconds of a sample at least, as in peers.js; one play, where it takes longer. */
+const SAMPLE = 100;
 const matmuls = new Map();
 /** The compiled engine, here without its worker. */
 let program;
@@ -88,9 +88,13 @@ async function matmul({ shape, format, device }) {
   const made = matmuls.get(key);
   // Whoever was measured before has left the caches and the other cores to itself: the first measurement is not told.
   await made.measure();
-  let all = 0;
-  for (let one = 0; one < MEASURED; one += 1) all += 1 / (await made.measure());
-  return { gflops: MEASURED / all };
+  const start = performance.now();
+  let [count, inverse] = [0, 0];
+  do {
+    inverse += 1 / (await made.measure());
+    count += 1;
+  } while (performance.now() - start < SAMPLE);
+  return { gflops: count / inverse };
 }
 
 window.bench = { load, memory, sample, matmul, free: () => { for (const made of matmuls.values()) made.free(); matmuls.clear(); } };

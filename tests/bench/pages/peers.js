@@ -52,7 +52,7 @@ async function sample({ model: name, device, ids, tokens }) {
   return record;
 }
 
-const MEASURED = 5;
+const SAMPLE = 100; // milliseconds at least
 const sessions = new Map();
 
 async function matmul({ shape, device, count }) {
@@ -65,22 +65,17 @@ async function matmul({ shape, device, count }) {
     sessions.set(key, { made, x });
   }
   const { made, x } = sessions.get(key);
-  const measure = async () => {
-    const start = performance.now();
-    let plays = 0;
-    let seconds;
-    do {
-      await made.run({ x });
-      plays += 1;
-      seconds = (performance.now() - start) / 1e3;
-    } while (seconds < 0.02);
-    return plays * 2 * shape.reduce((a, b) => a * b) * count / seconds / 1e9;
-  };
-  // As ours: what was measured before is not to be felt, and five measurements make a sample.
-  await measure();
-  let all = 0;
-  for (let one = 0; one < MEASURED; one += 1) all += 1 / (await measure());
-  return { gflops: MEASURED / all };
+  // As in ours.js: what was measured before is not to be felt.
+  await made.run({ x });
+  const start = performance.now();
+  let plays = 0;
+  let spent;
+  do {
+    await made.run({ x });
+    plays += 1;
+    spent = performance.now() - start;
+  } while (spent < SAMPLE);
+  return { gflops: plays * 2 * shape.reduce((a, b) => a * b) * count / spent / 1e6 };
 }
 
 window.bench = { sample, matmul, free: () => {} };
