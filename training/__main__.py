@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
 
     everything = add("all", "prepare, tokenizer, train the four, the control experiment, export, evaluate, plot, report")
     everything.add_argument("--data", type=Path, required=True)
-    everything.add_argument("--tokens", type=float, default=14e6, help="tokens that each model sees")
+    everything.add_argument("--tokens", type=float, default=24e6, help="tokens that each model sees")
     everything.add_argument("--seed", type=int, default=1)
     everything.add_argument("--threads", type=int, default=1, help="of each process")
     everything.add_argument("--processes", type=int, default=2, help="models trained at one time")
