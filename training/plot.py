@@ -16,7 +16,6 @@ LOOK = {
     "causal": ("#d55e00", "-"),
     "prefix": ("#009e73", "--"),
     "encoder-decoder": ("#cc79a7", "-."),
-    "control": ("#7f7f7f", (0, (5, 1, 1, 1, 1, 1))),
 }
 
 
