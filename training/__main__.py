@@ -50,13 +50,13 @@ def parser() -> argparse.ArgumentParser:
     add("report", "REPORT.md, from the logs and measurements")
 
     control = add("control", "tell the mask from the objective: causal, control and prefix, several seeds each, and what they differ in")
-    control.add_argument("--tokens", type=float, default=2e6, help="tokens that each run sees")
+    control.add_argument("--tokens", type=float, default=62e6, help="tokens that each run sees")
     control.add_argument("--seeds", type=int, default=2)
     control.add_argument("--processes", type=int, default=2, help="runs trained at one time")
 
     everything = add("all", "prepare, tokenizer, train the four, the control experiment, export, evaluate, plot, report")
     everything.add_argument("--data", type=Path, required=True)
-    everything.add_argument("--tokens", type=float, default=24e6, help="tokens that each model sees")
+    everything.add_argument("--tokens", type=float, default=62e6, help="tokens that each model sees")
     everything.add_argument("--seed", type=int, default=1)
     everything.add_argument("--threads", type=int, default=1, help="of each process")
     everything.add_argument("--processes", type=int, default=2, help="models trained at one time")
@@ -80,6 +80,9 @@ def train_options(train) -> None:
     train.add_argument("--muon-rate", type=float)
     train.add_argument("--decay", type=float)
     train.add_argument("--batch-tokens", type=int)
+    train.add_argument("--dropout", type=float, help="0.1 where not given, and 0 for the encoder, whose blanks differ from epoch to epoch")
+    train.add_argument("--pair-weight", type=float, help="the pair head's share of the encoder's loss, in shares of the blanks'")
+    train.add_argument("--quality-every", type=float, default=1.5e6, help="tokens between two measurements on validation sentences")
 
 
 def run_train(options) -> None:
@@ -88,8 +91,9 @@ def run_train(options) -> None:
     from .data import QUARTETS
     from .train import Budget, Settings, train
 
-    given = {name: getattr(options, name) for name in ("rate", "muon_rate", "decay", "batch_tokens")}
-    settings = Settings(options.objective, options.seed, **{k: v for k, v in given.items() if v is not None})
+    given = {name: getattr(options, name) for name in ("rate", "muon_rate", "decay", "batch_tokens", "dropout", "pair_weight")}
+    usual = {"dropout": 0.0 if options.objective == "encoder" else 0.1}
+    settings = Settings(options.objective, options.seed, **usual | {k: v for k, v in given.items() if v is not None})
     name = options.name or f"{options.objective}-{options.seed}"
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     budget = Budget(options.minutes, options.steps, int(options.tokens) if options.tokens else None)
@@ -98,7 +102,7 @@ def run_train(options) -> None:
         initial = MODELS / f"{options.quartet}-{options.objective}"
         log = RESULTS / options.quartet / "logs" / f"{options.objective}.jsonl"
     train(options.work / options.quartet / "runs" / name, options.work, QUARTETS[options.quartet], settings, budget,
-          options.threads, device, options.precision, initial, log)  # fmt: skip
+          options.threads, device, options.precision, initial, log, int(options.quality_every))  # fmt: skip
 
 
 def run_tokenizer(options) -> None:
@@ -224,7 +228,7 @@ def run_control(options) -> None:
     def run(which) -> None:
         objective, seed = which
         name = run_name(objective, seed)
-        run_step(options, "train", objective, "--seed", seed, "--name", name, "--tokens", options.tokens, "--decay", 0.52)
+        run_step(options, "train", objective, "--seed", seed, "--name", name, "--tokens", options.tokens)
         folder = work / FOLDER / name
         run_step(options, "export", f"{objective}={name}", "--to", folder)
         run_step(options, "evaluate", objective, "--folder", folder, "--out", results / f"{objective}-{seed}.json")
@@ -264,7 +268,7 @@ def run_all(options) -> None:
         step("evaluate", name)
         step("evaluate", name, "--packed")
     if not beside:
-        step("control", "--processes", options.processes)
+        step("control", "--tokens", options.tokens, "--processes", options.processes)
     for last in ("export", "labs", "compare", "plot", "report"):
         step(last)
 

@@ -2,8 +2,8 @@
 
 Three decoders of one stack from the same beginnings, on the same batches, under one schedule, with several seeds:
 `causal` (loss everywhere), `control` (causal mask, loss on the answer) and `prefix` (open source, loss on the answer).
-causal - control is what the objective does, prefix - control what the mask does. These are runs of a smaller budget
-than the shipped models', and are not shipped.
+causal - control is what the objective does, prefix - control what the mask does. With the shipped models' budget and
+seed, the runs of causal and prefix are theirs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ EFFECTS = (("objective", "causal", "control"), ("mask", "prefix", "control"), ("
 
 
 def run_name(objective: str, seed: int) -> str:
-    return f"control-{objective}-{seed}"
+    """What `train` calls it too, so that what is trained already is not trained again."""
+    return f"{objective}-{seed}"
 
 
 def keep_logs(run: Path, results: Path, objective: str, seed: int) -> None:

@@ -168,7 +168,7 @@ class Corpus:
         if not kept.exists():
             Corpus.encode(folder, quartet).keep(kept)
         file = np.load(kept)
-        split = lambda side: np.split(file[side], np.cumsum(file[f"{side}_lengths"])[:-1]) if len(file[side]) else []
+        split = lambda side: np.split(file[side], np.cumsum(file[f"{side}_lengths"].astype(np.int64))[:-1]) if len(file[side]) else []
         return Corpus(split("sources"), split("targets"), file["negatives"], int(file["vocab_size"]), split("alone"))
 
     @staticmethod
@@ -186,9 +186,10 @@ class Corpus:
 
     def keep(self, path: Path) -> None:
         alone, lengths = np.concatenate([[], *self.alone]).astype(np.int64), [len(s) for s in self.alone]
-        np.savez(path, sources=np.concatenate(self.sources), sources_lengths=self.source_lengths, targets=np.concatenate(self.targets),
-                 targets_lengths=self.target_lengths, negatives=self.negatives, vocab_size=self.vocab_size,
-                 alone=alone, alone_lengths=np.array(lengths, dtype=np.int64))  # fmt: skip
+        small = lambda ids: np.array(ids, dtype=np.uint16)  # both a vocabulary's ids and lengths are below 65,536
+        np.savez_compressed(path, sources=small(np.concatenate(self.sources)), sources_lengths=small(self.source_lengths),
+                            targets=small(np.concatenate(self.targets)), targets_lengths=small(self.target_lengths),
+                            negatives=self.negatives, vocab_size=self.vocab_size, alone=small(alone), alone_lengths=small(lengths))  # fmt: skip
 
 
 def read_train(folder: Path) -> list[Pair]:

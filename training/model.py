@@ -70,7 +70,21 @@ def prefix_mask(source_lengths: Tensor, size: int) -> Tensor:
     return causal_mask(size, source_lengths.device) | full_mask(source_lengths, size)
 
 
+def added(mask: Tensor, rows: int, dtype: torch.dtype) -> Tensor:
+    """A mask (B, 1 or R, K) as what is added to scores (B, 1, R, K): 0 or -inf. Its rows lie whole sixteens apart, where
+    a GPU's attention kernel can read them."""
+    batch, _, keys = mask.shape
+    numbers = torch.zeros(batch, 1, rows, -keys // 16 * -16, dtype=dtype, device=mask.device)[..., :keys]
+    return numbers.masked_fill_(~mask[:, None], -math.inf)
+
+
 # ---- the model -----------------------------------------------------------------------------------------
+
+
+def product_type(x: Tensor) -> torch.dtype:
+    """What x is multiplied in: under autocast a shorter type than its own."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
 class Attention(nn.Module):
@@ -89,9 +103,12 @@ class Attention(nn.Module):
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def forward(self, x: Tensor, mask: Tensor, memory: Tensor | None = None, watch: list | None = None) -> Tensor:
-        x = self.norm(x)
-        memory = x if memory is None else memory  # self-attention reads its own rows
+        x = self.norm(x).to(product_type(x))  # once, for three products
+        memory = x if memory is None else memory.to(x.dtype)  # self-attention reads its own rows
         query, key, value = self.split(self.query(x)), self.split(self.key(memory)), self.split(self.value(memory))
+        if mask.dtype != torch.bool:  # `added`: the same in one kernel, which keeps no attention
+            found = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+            return self.output(found.transpose(1, 2).flatten(-2))
         scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])  # (B, H, R, K)
         attention = scores.masked_fill(~mask[:, None], -math.inf).softmax(-1)
         if watch is not None:
@@ -111,6 +128,8 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
+    dropout = 0.0  # in training: the share of each layer's output that is left out; set by the training loop
+
     def __init__(self, config: Config, has_memory: bool):
         super().__init__()
         self.attention = Attention(config)
@@ -118,10 +137,13 @@ class Block(nn.Module):
         self.feed_forward = FeedForward(config)
 
     def forward(self, x: Tensor, mask: Tensor, memory: Tensor | None, memory_mask: Tensor | None, watch: Watch) -> Tensor:
-        x = x + self.attention(x, mask, watch=watch.attention)
+        x = x + self.drop(self.attention(x, mask, watch=watch.attention))
         if self.cross is not None:
-            x = x + self.cross(x, memory_mask, memory, watch=watch.cross)
-        return x + self.feed_forward(x)
+            x = x + self.drop(self.cross(x, memory_mask, memory, watch=watch.cross))
+        return x + self.drop(self.feed_forward(x))
+
+    def drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training) if self.dropout else x
 
 
 class Watch:
@@ -145,6 +167,8 @@ class Stack(nn.Module):
         x = x + self.position.weight[: x.shape[1]]
         if watch.hidden is not None:
             watch.hidden.append(x)
+        elif x.is_cuda:
+            mask, memory_mask = (m if m is None else added(m, x.shape[1], product_type(x)) for m in (mask, memory_mask))
         for layer in self.layers:
             x = layer(x, mask, memory, memory_mask, watch)
             if watch.hidden is not None:

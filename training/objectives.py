@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .data import Corpus
-from .model import BOS, CLS, EOS, MASK, PAIR_NO, PAIR_YES, SEP, SPECIAL, Transformer, padded
+from .model import BOS, CLS, EOS, MASK, PAIR_NO, PAIR_YES, SEP, SPECIAL, Transformer, padded, product_type
 
 # "control" is the causal decoder with the prefix decoder's objective: it separates the mask from the loss.
 OBJECTIVES = {
@@ -28,8 +28,9 @@ ARCHITECTURE_OF = {name: name for name in OBJECTIVES} | {"control": "causal"}
 
 BLANKS = 0.15
 UNTOUCHED = 0.1  # pairs without any blank: what the pair head meets in use
-SINGLES = 0.25  # batches of single sentences
-NEGATIVES = 0.4  # pairs that are no translations; half of them look like ones
+SINGLES = 0.2  # batches of single sentences
+NEGATIVES = 0.45  # pairs that are no translations
+HARD = 0.75  # of those: pairs that look like translations
 TORN = 0.35  # blanks in the source of a sentence that stands alone
 FIRST_ORDINARY = len(SPECIAL)
 
@@ -117,7 +118,7 @@ def masked(pairs, corpus: Corpus, chosen, rng: np.random.Generator) -> Batch:
         if rng.random() < NEGATIVES:
             verdict = PAIR_NO
             hard = corpus.negatives[i][corpus.negatives[i] >= 0]
-            other = rng.choice(hard) if len(hard) and rng.random() < 0.5 else chosen[rng.integers(len(chosen))]
+            other = rng.choice(hard) if len(hard) and rng.random() < HARD else chosen[rng.integers(len(chosen))]
             if np.array_equal(corpus.targets[other], target):
                 verdict = PAIR_YES
             target = corpus.targets[other]
@@ -148,15 +149,16 @@ class VocabularyLoss(torch.autograd.Function):
     and on a CPU moving them costs more than computing them.
     """
 
-    CHUNK = 256
+    CHUNK, CHUNK_ON_GPU = 256, 16_384
 
     @staticmethod
     def forward(context, rows: Tensor, vocabulary: Tensor, labels: Tensor, smoothing: float) -> Tensor:
         wants = context.needs_input_grad[0]
         total = rows.new_zeros((), dtype=torch.float32)
         to_rows, to_vocabulary = torch.empty_like(rows), torch.zeros_like(vocabulary, dtype=torch.float32)
-        for chunk in range(0, len(rows), VocabularyLoss.CHUNK):
-            part, label = rows[chunk : chunk + VocabularyLoss.CHUNK], labels[chunk : chunk + VocabularyLoss.CHUNK, None]
+        size = VocabularyLoss.CHUNK_ON_GPU if rows.is_cuda else VocabularyLoss.CHUNK
+        for chunk in range(0, len(rows), size):
+            part, label = rows[chunk : chunk + size], labels[chunk : chunk + size, None]
             logits = F.linear(part, vocabulary).float()
             norm = logits.logsumexp(-1, keepdim=True)
             total += (norm - (1 - smoothing) * logits.gather(-1, label) - smoothing * logits.mean(-1, keepdim=True)).sum()
@@ -164,7 +166,7 @@ class VocabularyLoss(torch.autograd.Function):
                 slope = logits.sub_(norm).exp_().sub_(smoothing / logits.shape[-1])
                 slope.scatter_add_(-1, label, torch.full_like(norm, smoothing - 1))
                 slope = slope.mul_(1 / len(rows)).to(rows.dtype)
-                to_rows[chunk : chunk + VocabularyLoss.CHUNK] = slope @ vocabulary
+                to_rows[chunk : chunk + size] = slope @ vocabulary
                 to_vocabulary += slope.T @ part
         context.save_for_backward(to_rows, to_vocabulary)
         return total / len(rows)
@@ -179,9 +181,7 @@ def losses(model: Transformer, batch: Batch, smoothing: float) -> dict[str, Tens
     """{"tokens": mean cross-entropy of the supervised rows, "pair": of the verdicts where there are any}."""
     hidden = model.rows(batch.source, batch.source_lengths, batch.answer)
     rows, vocabulary = hidden.flatten(0, 1)[batch.rows], model.token.weight
-    if torch.is_autocast_enabled(rows.device.type):
-        half = torch.get_autocast_dtype(rows.device.type)
-        rows, vocabulary = rows.to(half), vocabulary.to(half)
+    rows, vocabulary = rows.to(product_type(rows)), vocabulary.to(product_type(vocabulary))
     found = {"tokens": VocabularyLoss.apply(rows, vocabulary, batch.labels, smoothing)}
     if batch.verdicts is not None:
         found["pair"] = F.cross_entropy(model.pair(hidden[:, 0]).float(), batch.verdicts)

@@ -35,7 +35,7 @@ def quartet_report(name: str, results: Path, splits: Path) -> str:
         return f"## {name}\n\nNot trained yet.\n"
     parts = [f"## {name}", data_part(name, facts), training_part(settings, logs), quality_part(measured)]
     parts += [packed_part(measured, {n: found for n in ORDER if (found := read(results / PACKED, n, ".json"))}), length_part(measured)]
-    parts += [curves_part(name), comparison_part(results), equal_part(logs), control_part(results / control.FOLDER), samples_part(measured)]
+    parts += [curves_part(name), comparison_part(results), equal_part(logs), control_part(results / control.FOLDER, logs), samples_part(measured)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -60,10 +60,11 @@ def training_part(settings: dict, logs: dict) -> str:
         rows.append([name, settings[name]["architecture"], f"{settings[name]['parameters']:,}", f"{last['step']:,}", f"{last['tokens']:,}",
                      f"{last['supervised']:,}", f"{last['seconds'] / 3600:.2f}", round(last["tokens"] / max(1, last["seconds"])), settings[name]["seed"]])  # fmt: skip
     first = next(iter(settings.values()))
-    shown = ("batch_tokens", "rate", "muon_rate", "weight_decay", "smoothing", "warm_up_tokens", "pair_weight", "clip")
-    differ = [k for k in shown if len({s[k] for s in settings.values()}) > 1]
-    numbers = ", ".join(f"`{k}` {first[k]}" for k in shown if k not in differ)
-    own = "".join(f" `{k}`: " + ", ".join(f"{n} {s[k]}" for n, s in settings.items()) + "." for k in differ)
+    shown = ("batch_tokens", "rate", "muon_rate", "weight_decay", "smoothing", "warm_up_tokens", "pair_weight", "dropout", "clip")
+    of = lambda s, k: s.get(k, 0.0)  # runs of an older program had no `dropout`
+    differ = [k for k in shown if len({of(s, k) for s in settings.values()}) > 1]
+    numbers = ", ".join(f"`{k}` {of(first, k)}" for k in shown if k not in differ)
+    own = "".join(f" `{k}`: " + ", ".join(f"{n} {of(s, k)}" for n, s in settings.items()) + "." for k in differ)
     hardware = sorted({f"{line['device']}, {line['threads']} thread(s), {line['precision']}, torch {line['torch']}"
                        for lines in logs.values() for line in lines if line["kind"] == "start"})  # fmt: skip
     head = ["run", "architecture", "parameters", "steps", "tokens seen", "supervised positions", "hours", "tokens/s", "seed"]
@@ -203,8 +204,8 @@ def equal_part(logs: dict) -> str:
 reaches a number of supervised positions with about half of the tokens, and there its rate has not fallen as far."""
 
 
-def control_part(results: Path) -> str:
-    """What `training control` found, of the seeds that were measured."""
+def control_part(results: Path, shipped: dict) -> str:
+    """What `training control` found, of the seeds that were measured. `shipped`: the logs of the shipped models."""
     found = read(results, "effects", ".json")
     if not found:
         return ""
@@ -220,10 +221,14 @@ def control_part(results: Path) -> str:
     rows = [[f"{row['effect']}: {row['a']} - {row['b']}", row["metric"], " / ".join(f"{d:+.2f}" for d in row["seeds"]), f"{row['mean']:+.2f}",
              f"{row['interval'][0]:+.2f} to {row['interval'][1]:+.2f}"] for row in found["rows"]]  # fmt: skip
     hardware = sorted({f"{s['device']}, {s['threads']} thread(s), {s['precision']}" for s in starts})
+    same = [f"{o} with seed {seed}" for o in control.OBJECTIVES for seed in seeds if read_log(results / f"{o}-{seed}.jsonl") == shipped.get(o)]
+    cuts = sorted(s["tokens"] for s in starts if s["tokens"])
+    stretches = f"in stretches that were cut at {cuts[0] / 1e6:.1f} to {cuts[-1] / 1e6:.1f} M tokens" if cuts else "in one stretch each"
+    theirs = f"Of these runs, {' and '.join(same)} became the shipped models." if same else "None of these runs is shipped."
     return f"""### The control: is it the mask, or the objective?
 
-Runs of their own, not shipped: from the same beginnings, on the same batches, one stretch each under one schedule (`decay` {starts[0]["settings"]["decay"]}),
-seeds {", ".join(map(str, seeds))}. `control` has the causal decoder's mask and the prefix decoder's objective. {"; ".join(hardware)}.
+From the same beginnings, on the same batches, {stretches}, under one schedule (`decay` {starts[0]["settings"]["decay"]}),
+seeds {", ".join(map(str, seeds))}. {theirs} `control` has the causal decoder's mask and the prefix decoder's objective. {"; ".join(hardware)}.
 
 {table(["run", "mask", "loss on", "tokens seen", "supervised positions", "BLEU, seed by seed", "chrF, seed by seed"], runs)}
 
@@ -244,7 +249,7 @@ def told(found: dict) -> str:
             said.append(f"At this budget {helped} {'helps' if rows[0]['mean'] > 0 else 'harms'}: same sign with every seed and in both metrics, 0 outside of the intervals.")
         else:
             said.append(f"What {helped} does is not told apart from chance here.")
-    return " ".join(said) + " It holds for this budget, data and size; of the shipped models, one seed each, no cause is claimed."
+    return " ".join(said) + " It holds for this budget, data and size."
 
 
 def samples_part(measured: dict) -> str:

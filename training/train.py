@@ -23,32 +23,34 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from tqdm import tqdm
 
-from .data import Corpus, Quartet, batches
+from .data import Chosen, Corpus, Quartet, batches
 from .evaluate import beside_accuracy, scores, translations
-from .model import Config, Transformer, load
-from .objectives import ARCHITECTURE_OF, blanked, losses, make, make_alone, pair_side
+from .model import Block, Config, Transformer, load
+from .objectives import ARCHITECTURE_OF, Batch, blanked, losses, make, make_alone, pair_side
 from .tokenizer import load as load_tokenizer
 
 AVERAGE = 0.998  # a step's share of the past in the running average of the weights
 SAVE_EVERY, VALIDATE_EVERY, LOG_EVERY = 60.0, 120.0, 20  # seconds, seconds, steps
 VALIDATION_PAIRS = 400
-QUALITY_EVERY, QUALITY_SENTENCES = 1_500_000, 200  # tokens, sentences of the validation split
+QUALITY_SENTENCES = 200  # of the validation split
 
 
 @dataclass
 class Settings:
     objective: str
     seed: int = 1
-    batch_tokens: int = 3000
+    batch_tokens: int = 8000
     rate: float = 2e-3
     muon_rate: float = 0.02  # of the blocks' matrices; 0: AdamW for every parameter
     weight_decay: float = 0.05
     smoothing: float = 0.1
     warm_up_tokens: int = 300_000
-    decay: float = 0.5  # the last part of the budget, over which the rate falls to 0
+    decay: float = 0.8  # the last part of the budget, over which the rate falls to 0
     pair_weight: float = 1.0
+    dropout: float = 0.0  # of what each layer adds to its rows
     clip: float = 1.0
 
 
@@ -99,7 +101,8 @@ def optimisers(model: Transformer, settings: Settings) -> list[torch.optim.Optim
     groups = [{"params": small, "weight_decay": 0.0}, {"params": tables, "weight_decay": 0.0}]
     if not settings.muon_rate:
         groups.append({"params": hidden, "weight_decay": settings.weight_decay})
-    adam = torch.optim.AdamW(groups, lr=settings.rate, betas=(0.9, 0.98), eps=1e-9, foreach=True)
+    together = {"fused": True} if tables[0].is_cuda else {"foreach": True}
+    adam = torch.optim.AdamW(groups, lr=settings.rate, betas=(0.9, 0.98), eps=1e-9, **together)
     if not settings.muon_rate:
         return [adam]
     return [adam, Muon(hidden, lr=settings.muon_rate, weight_decay=settings.weight_decay)]
@@ -143,6 +146,31 @@ def counters_at_end_of(log: Path) -> Counters:
     return Counters(batch=done["step"], tokens_at_start=done["tokens"], **done)
 
 
+class Stream(IterableDataset):
+    """The batches of a run from number `start` on, each with its number; n depends on the seed and n alone.
+
+    Several workers make every so manyth batch each, and a DataLoader hands them out in their order.
+    """
+
+    def __init__(self, corpus: Corpus, settings: Settings, start: int):
+        self.corpus, self.settings, self.start = corpus, settings, start
+
+    def __iter__(self):
+        worker = get_worker_info()
+        mine, workers = (worker.id, worker.num_workers) if worker else (0, 1)
+        for chosen in batches(self.corpus, self.settings.batch_tokens, self.settings.seed, self.start):
+            if (chosen.number - self.start) % workers == mine:
+                yield chosen.number, self.batch(chosen)
+
+    def batch(self, chosen: Chosen) -> Batch:
+        corpus, objective = self.corpus, self.settings.objective
+        rng = np.random.default_rng([self.settings.seed, 7, chosen.number])
+        if chosen.alone:
+            return make_alone(objective, [corpus.alone[i] for i in chosen.indices], corpus, rng)
+        pairs = [(corpus.sources[i], corpus.targets[i]) for i in chosen.indices]
+        return make(objective, pairs, corpus, chosen.indices, rng)
+
+
 class Budget:
     """How much of the run is done: the largest share of any limit that was given."""
 
@@ -184,11 +212,13 @@ class HeldOut:
     def loss(self, model: Transformer, autocast) -> float:
         """Mean cross-entropy of a supervised token, without smoothing."""
         total, count = 0.0, 0
+        model.eval()
         for batch in self.batches:
             batch = batch.to(model.token.weight.device)
             with autocast():
                 total += losses(model, batch, 0.0)["tokens"].item() * len(batch.labels)
             count += len(batch.labels)
+        model.train()
         return round(total / count, 4)
 
     @torch.no_grad()
@@ -204,9 +234,13 @@ class HeldOut:
 def train(
     run: Path, work: Path, quartet: Quartet, settings: Settings, budget: Budget,
     threads: int = 1, device: str = "cpu", precision: str = "auto", initial: Path | None = None, initial_log: Path | None = None,
+    quality_every: int = 1_500_000,
 ) -> None:  # fmt: skip
-    """`initial`: an exported folder to start from; `initial_log`: the log of the run that made it, which then goes on."""
+    """`initial`: an exported folder to start from; `initial_log`: the log of the run that made it, which then goes on;
+    `quality_every`: tokens between two measurements on validation sentences."""
     torch.set_num_threads(threads)
+    if device == "cuda":
+        torch.backends.cuda.enable_cudnn_sdp(False)  # it makes a plan for every new shape
     run.mkdir(parents=True, exist_ok=True)
     corpus = Corpus.read(work, quartet)
     checkpoint_path = run / "checkpoint.pt"
@@ -220,6 +254,9 @@ def train(
     if initial and not checkpoint:
         take_over(model, initial, work / quartet.name / "tokenizer.json")
     model.to(device).train()
+    for block in model.modules():
+        if isinstance(block, Block):
+            block.dropout = settings.dropout
     average = {name: p.detach().clone() for name, p in model.named_parameters()}
     steppers = optimisers(model, settings)
     counters = Counters()
@@ -265,24 +302,20 @@ def train(
     named = dict(model.named_parameters())
     bar = tqdm(total=1000, unit="‰", desc=run.name, mininterval=5)
     saved = validated = time.monotonic()
-    recent: dict[str, list[float]] = {}
-    for chosen in batches(corpus, settings.batch_tokens, settings.seed, counters.batch):
+    recent: dict[str, list[Tensor]] = {}
+    ahead = {} if device == "cpu" else {"num_workers": 2, "prefetch_factor": 16}  # a GPU does not wait for its batches
+    for number, batch in DataLoader(Stream(corpus, settings, counters.batch), batch_size=None, **ahead):
         progress = budget.progress(counters)
         if progress >= 1 or stop:
             break
         began = time.monotonic()
-        rng = np.random.default_rng([settings.seed, 7, chosen.number])
-        if chosen.alone:
-            batch = make_alone(settings.objective, [corpus.alone[i] for i in chosen.indices], corpus, rng)
-        else:
-            pairs = [(corpus.sources[i], corpus.targets[i]) for i in chosen.indices]
-            batch = make(settings.objective, pairs, corpus, chosen.indices, rng)
         tokens, supervised = batch.tokens, len(batch.labels)
         batch = batch.to(device)
         share = share_of_rate(counters.tokens - counters.tokens_at_start, progress, settings)
         for stepper, first in zip(steppers, rates):
             for group, rate in zip(stepper.param_groups, first):
                 group["lr"] = rate * share
+        torch.manual_seed(settings.seed * 1_000_003 + counters.step)  # dropout is the same after a stop
         with autocast():
             found = losses(model, batch, settings.smoothing)
         loss = found["tokens"] + settings.pair_weight * found.get("pair", 0.0)
@@ -297,22 +330,23 @@ def train(
 
         now = time.monotonic()
         counters.step += 1
-        counters.batch = chosen.number + 1
+        counters.batch = number + 1
         counters.tokens += tokens
         counters.supervised += supervised
         counters.seconds += now - began
         for name, value in found.items():
-            recent.setdefault(name, []).append(value.item())
+            recent.setdefault(name, []).append(value.detach())  # read when it is told: a GPU need not be waited for
         if counters.step % LOG_EVERY == 0:
-            means = {name: round(sum(v) / len(v), 4) for name, v in recent.items()}
+            means = {name: round(torch.stack(v).mean().item(), 4) for name, v in recent.items()}
             note("train", rate=share, **{f"loss_{name}": v for name, v in means.items()})
             bar.set_postfix({**means, "tok/s": round(counters.tokens / counters.seconds)}, refresh=False)
             recent = {}
         bar.update(int(1000 * budget.progress(counters)) - bar.n)
-        if now - validated > VALIDATE_EVERY:
+        measure = counters.tokens // quality_every > (counters.tokens - tokens) // quality_every
+        if measure or now - validated > VALIDATE_EVERY:
             note("validation", loss=held_out.loss(model, autocast))
             validated = time.monotonic()
-        if counters.tokens // QUALITY_EVERY > (counters.tokens - tokens) // QUALITY_EVERY:
+        if measure:
             note("quality", **held_out.quality(averaged()))
         if now - saved > SAVE_EVERY:
             save()

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from training import control, data, export, pack, report, train
 from training import tokenizer as tokens
@@ -26,7 +27,7 @@ def work(tmp_path_factory):
 
 def run(work, name: str, objective: str, steps: int) -> dict:
     folder = work / "en-fr" / "runs" / name
-    settings = train.Settings(objective, batch_tokens=200, warm_up_tokens=1000, decay=0)
+    settings = train.Settings(objective, batch_tokens=200, warm_up_tokens=1000, decay=0, dropout=0.1)
     train.train(folder, work, data.QUARTETS["en-fr"], settings, train.Budget(None, steps, None), precision="f32")
     return torch.load(folder / "checkpoint.pt")
 
@@ -39,6 +40,25 @@ def test_stopping_changes_nothing(work, objective):
     assert whole["counters"]["tokens"] == parts["counters"]["tokens"]
     for name, tensor in whole["model"].items():
         assert torch.allclose(tensor, parts["model"][name], atol=1e-6), name
+
+
+@pytest.mark.parametrize("objective", ["causal", "encoder"])
+def test_a_worker_makes_the_same_batches(work, objective):
+    corpus = data.Corpus.read(work, data.QUARTETS["en-fr"])
+    stream = train.Stream(corpus, train.Settings(objective, batch_tokens=200), start=3)
+    for workers in (1, 2):
+        beside = DataLoader(stream, batch_size=None, num_workers=workers)
+        for (n, here), (m, there), _ in zip(stream, beside, range(8)):
+            assert n == m and torch.equal(here.source, there.source) and torch.equal(here.labels, there.labels)
+
+
+def test_dropout_is_of_training_alone():
+    model = train.Transformer(train.Config.of("prefix", 400))
+    for block in model.decoder.layers:
+        block.dropout = 0.5
+    ids, lengths = torch.arange(10)[None], torch.tensor([4])
+    assert not torch.equal(model.train().rows(ids, lengths), model.rows(ids, lengths))
+    assert torch.equal(model.eval().rows(ids, lengths), model.rows(ids, lengths))
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
