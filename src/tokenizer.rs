@@ -101,6 +101,12 @@ impl Tokenizer {
         trust::check(json)?;
         let mut inner = Inner::from_bytes(json)
             .map_err(|error| refuse("a tokenizer", one_line(&error.to_string())))?;
+        // What a byte-pair model has cut once it keeps for its thread, beyond its own end: in a page, for ever.
+        if let ModelWrapper::BPE(model) = inner.get_model() {
+            let mut model = model.clone();
+            model.resize_cache(0);
+            inner.with_model(model);
+        }
         // Cutting is the template's business, and nothing here is padded.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| refuse("a tokenizer", error.to_string()))?;

@@ -1,10 +1,12 @@
 //! The wasm-bindgen surface: the only file that knows `JsValue`. The worker calls it; the page never
 //! does. Every function rejects with an `Error` that carries `kind`, `what`, `expected` and `got`.
 
+use std::alloc::System;
 use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
+use cap::Cap;
 use js_sys::{Array, Function, Promise, Reflect, Uint8Array};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -18,6 +20,10 @@ use crate::request::Request;
 use crate::session::{Session, Taken, Variant, default_watch};
 use crate::speed::Matmul;
 use crate::weights::{ReadAt, Reading};
+
+/// Counts what is allocated: the memory around it never shrinks, so its size alone cannot tell a leak from a reserve.
+#[global_allocator]
+static HEAP: Cap<System> = Cap::new(System, usize::MAX);
 
 thread_local! {
     /// One device a choice for all models of the page.
@@ -58,6 +64,8 @@ pub fn usage() -> Result<JsValue, JsValue> {
     struct Held {
         /// Bytes of this program's own memory, which grows and never shrinks.
         wasm_bytes: usize,
+        /// Bytes of it that are in use.
+        heap_bytes: usize,
         #[serde(flatten)]
         gpu: Usage,
     }
@@ -67,7 +75,7 @@ pub fn usage() -> Result<JsValue, JsValue> {
             bytes: all.bytes + one.bytes,
         })
     });
-    to_js(&Held { wasm_bytes: memory(), gpu })
+    to_js(&Held { wasm_bytes: memory(), heap_bytes: HEAP.allocated(), gpu })
 }
 
 /// Bytes that a WebAssembly program can have.

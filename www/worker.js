@@ -179,7 +179,7 @@ async function makeRoom(bytes, besides = null) {
   const idle = [...engines.values()].filter((slot) => slot !== besides && !slot.busy);
   for (const slot of idle.sort((a, b) => a.used - b.used)) {
     const held = usage();
-    if (held.bytes + held.wasm_bytes + bytes <= BUDGET) return;
+    if (held.bytes + held.heap_bytes + bytes <= BUDGET) return;
     slot.wasm.rest();
   }
 }

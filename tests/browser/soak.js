@@ -28,6 +28,7 @@ const COUNTED = {
   'JS heap, MB': { of: ({ heap }) => heap / 1e6, slack: (first) => 0.05 * first + 0.5 },
   'DOM nodes': { of: ({ nodes }) => nodes, slack: (first) => 0.02 * first + 20 },
   listeners: { of: ({ listeners }) => listeners, slack: (first) => 0.02 * first + 10 },
+  'wasm in use, MB': { of: ({ heap_bytes: bytes }) => bytes / 1e6, slack: (first) => 0.01 * first },
   'wasm, MB': { of: ({ wasm_bytes: bytes }) => bytes / 1e6, slack: (first) => 0.02 * first },
   'GPU buffers': { of: ({ buffers }) => buffers, slack: () => 0 },
   'GPU, MB': { of: ({ bytes }) => bytes / 1e6, slack: () => 0 },
@@ -53,6 +54,7 @@ const browser = await chromium.launch({
 const page = await (await browser.newContext({ baseURL, viewport: { width: 1400, height: 1000 } })).newPage();
 const seen = await watch(page);
 const cdp = await page.context().newCDPSession(page);
+await cdp.send('DOM.enable');
 const below = numbers(seed);
 const pick = (list) => list[below(list.length)];
 const errors = [];
@@ -86,7 +88,13 @@ async function count(state) {
   await done(page);
   await cdp.send('HeapProfiler.collectGarbage');
   const { usedSize: heap } = await cdp.send('Runtime.getHeapUsage');
-  const { nodes, jsEventListeners: listeners } = await cdp.send('Memory.getDOMCounters');
+  const { jsEventListeners: listeners } = await cdp.send('Memory.getDOMCounters');
+  // That call's own count of nodes has those that the browser keeps to undo what was typed.
+  const { detachedNodes } = await cdp.send('DOM.getDetachedDomNodes');
+  const nodes = detachedNodes.length + await page.evaluate(() => {
+    const all = (root) => [...root.childNodes].reduce((sum, node) => sum + 1 + all(node) + (node.shadowRoot ? all(node.shadowRoot) : 0), 0);
+    return all(document);
+  });
   const held = await page.evaluate(async () => (await import('/engine.js')).usage());
   return { heap, nodes, listeners, ...held };
 }
