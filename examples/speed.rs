@@ -10,6 +10,8 @@ use std::time::Instant;
 
 use clap::Parser;
 use serde_json::{Value, json};
+use unmasked::device::gpu::{Gpu, Options};
+use unmasked::device::kernels::Tuning;
 use unmasked::device::{Choice, Device};
 use unmasked::engine::Engine;
 use unmasked::error::{Error, Result};
@@ -42,6 +44,12 @@ struct Arguments {
     /// Measure the matmul shapes too, in these formats
     #[arg(long)]
     format: Vec<String>,
+    /// Matmuls of this shape (rows x inputs x outputs, such as 1x4096x4096) instead; several times
+    #[arg(long, value_parser = shape)]
+    shape: Vec<[usize; 3]>,
+    /// Kernels for software or for hardware adapters, whatever the adapter is
+    #[arg(long, value_parser = tuning)]
+    kernels: Option<Tuning>,
     /// Watch attention of all layers and heads, as the page does
     #[arg(long)]
     watch: bool,
@@ -64,16 +72,26 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> Result<()> {
-    let choice = match arguments.device.as_str() {
-        "gpu" => Choice::Gpu,
-        _ => Choice::Cpu,
+    let device = match arguments.device.as_str() {
+        "gpu" => {
+            let options = Options { tuning: arguments.kernels, ..Options::default() };
+            Device::Gpu(Gpu::open(options).await.map_err(|refusal| refusal.error)?)
+        }
+        _ => Device::open(Choice::Cpu).await?,
     };
-    let device = Rc::new(Device::open(choice).await?);
+    let device = Rc::new(device);
     let place = format!("native {}", device.report().backend);
     let adapter = device.report().adapter.clone();
+    let tuning = match &*device {
+        Device::Gpu(gpu) => Some(format!("{:?}", gpu.tuning()).to_lowercase()),
+        Device::Cpu(_) => None,
+    };
     let tell = |mut record: Value| {
         record["place"] = json!(place);
         record["adapter"] = json!(adapter);
+        if let Some(tuning) = &tuning {
+            record["kernels"] = json!(tuning);
+        }
         println!("{record}");
     };
     for folder in &arguments.model {
@@ -107,20 +125,54 @@ async fn run(arguments: &Arguments) -> Result<()> {
             }
         }
     }
+    let shapes = if arguments.shape.is_empty() { &SHAPES[..] } else { &arguments.shape };
     for format in &arguments.format {
-        for shape in SHAPES {
-            let mut matmul = Matmul::new(&device, shape, format).await?;
+        for shape in shapes {
+            let mut matmul = Matmul::new(&device, *shape, format).await?;
             matmul.measure(&device).await?;
             for _ in 0..arguments.repeats {
                 let gflops = matmul.measure(&device).await?;
-                let shape = shape.map(|size| size.to_string()).join("x");
-                tell(
-                    json!({ "case": "matmul", "shape": shape, "format": format, "gflops": gflops }),
-                );
+                let microseconds = 2e-3 * shape.iter().product::<usize>() as f64 / gflops;
+                let mut record = json!({
+                    "case": "matmul", "shape": shape.map(|size| size.to_string()).join("x"),
+                    "format": format, "gflops": gflops, "microseconds": microseconds,
+                });
+                if shape[0] == 1 {
+                    // What bounds one row is how fast its weight is read.
+                    let bytes = bytes(format) * shape[1] * shape[2];
+                    record["gbytes_per_s"] = json!(bytes as f64 / microseconds / 1e3);
+                }
+                tell(record);
             }
         }
     }
     Ok(())
+}
+
+/// `1x4096x4096`
+fn shape(text: &str) -> std::result::Result<[usize; 3], String> {
+    let sizes: Option<Vec<usize>> = text.split('x').map(|size| size.parse().ok()).collect();
+    let sizes = sizes.and_then(|sizes| <[usize; 3]>::try_from(sizes).ok());
+    sizes.ok_or_else(|| {
+        format!("expected rows x inputs x outputs such as 1x4096x4096, got `{text}`")
+    })
+}
+
+/// Bytes of a number in this format.
+fn bytes(format: &str) -> usize {
+    match format {
+        "f32" => 4,
+        "f16" => 2,
+        _ => 1,
+    }
+}
+
+fn tuning(text: &str) -> std::result::Result<Tuning, String> {
+    match text {
+        "software" => Ok(Tuning::Software),
+        "hardware" => Ok(Tuning::Hardware),
+        _ => Err(format!("expected software or hardware, got `{text}`")),
+    }
 }
 
 /// The most memory that this process ever held, where the system says so.

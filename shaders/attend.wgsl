@@ -7,6 +7,7 @@
 // sees nothing gives 0. What is watched is written straight to the outbox that is read back.
 
 override LANES: u32 = 64;
+override PARTS: u32 = 1; // lanes that share a column's sum; if several, they agree by halves, not one by one
 override BIAS: u32 = 0;
 override BIAS_FORMAT: u32 = 0; // 0: f32, 1: f16, 2: bf16, 3: int8
 
@@ -152,13 +153,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var any = false;
     var top = 0.0; // largest score so far
     var total = 0.0; // sum of exponentials so far
-    var sum = vec4(0.0); // of columns lane, lane + LANES, ...
-    let column = vec4(lane) + vec4(0u, 1u, 2u, 3u) * LANES;
+    var sum = vec4(0.0); // of columns lane, lane + side, ... over this lane's keys
+    let side = LANES / PARTS;
+    let column = vec4(lane % side) + vec4(0u, 1u, 2u, 3u) * side;
+    let share = lane / side; // of the keys
 
     for (var start = 0u; start < keys; start += TILE) {
         let end = min(start + TILE, keys);
-        // Lanes whose keys this tile has.
-        let lanes = min(LANES, end - start);
+        // Lanes whose keys this tile has, or the one that has it from all.
+        let lanes = select(min(LANES, end - start), 1u, PARTS > 1u);
 
         var mine = 0.0;
         var saw = false;
@@ -186,6 +189,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         largest[lane] = mine;
         seen[lane] = u32(saw);
         workgroupBarrier();
+        if PARTS > 1u {
+            for (var other = LANES / 2u; other > 0u; other /= 2u) {
+                if lane < other && seen[lane + other] == 1u {
+                    let theirs = largest[lane + other];
+                    largest[lane] = select(theirs, max(largest[lane], theirs), seen[lane] == 1u);
+                    seen[lane] = 1u;
+                }
+                workgroupBarrier();
+            }
+        }
 
         let before = top;
         let had = any;
@@ -206,6 +219,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         sums[lane] = part;
         workgroupBarrier();
+        if PARTS > 1u {
+            for (var other = LANES / 2u; other > 0u; other /= 2u) {
+                if lane < other {
+                    sums[lane] += sums[lane + other];
+                }
+                workgroupBarrier();
+            }
+        }
 
         var shrink = 0.0;
         if had {
@@ -217,7 +238,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         sum *= shrink;
         if column.x < width {
-            for (var key = start; key < end; key++) {
+            for (var key = start + share; key < end; key += PARTS) {
                 let e = cells[key - start];
                 if e != 0.0 {
                     let v = v_first + key * width;
@@ -236,6 +257,24 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         // The next tile writes what this one still reads.
         workgroupBarrier();
+    }
+
+    if PARTS > 1u {
+        cells[lane] = sum.x;
+        cells[lane + LANES] = sum.y;
+        cells[lane + 2u * LANES] = sum.z;
+        cells[lane + 3u * LANES] = sum.w;
+        workgroupBarrier();
+        for (var other = LANES / 2u; other >= side; other /= 2u) {
+            if lane < other {
+                cells[lane] += cells[lane + other];
+                cells[lane + LANES] += cells[lane + other + LANES];
+                cells[lane + 2u * LANES] += cells[lane + other + 2u * LANES];
+                cells[lane + 3u * LANES] += cells[lane + other + 3u * LANES];
+            }
+            workgroupBarrier();
+        }
+        sum = vec4(cells[lane], cells[lane + LANES], cells[lane + 2u * LANES], cells[lane + 3u * LANES]);
     }
 
     // A watched probability was left as a score by the same lane.
@@ -263,16 +302,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     let to = (variant * rows + row) * params.stride;
     let at = to + head * width;
-    if column.x < width {
+    if share == 0u && column.x < width {
         out[at + column.x] = sum.x * factor;
     }
-    if column.y < width {
+    if share == 0u && column.y < width {
         out[at + column.y] = sum.y * factor;
     }
-    if column.z < width {
+    if share == 0u && column.z < width {
         out[at + column.z] = sum.z * factor;
     }
-    if column.w < width {
+    if share == 0u && column.w < width {
         out[at + column.w] = sum.w * factor;
     }
     // The last head also clears the padding of the row.

@@ -209,7 +209,13 @@ fn vector(at: u32, k: u32) -> vec4<f32> {
     return vec4(vectors[i], vectors[i + 1u], vectors[i + 2u], vectors[i + 3u]);
 }
 
-fn finish(row: u32, output: u32, sum: f32) {
+// Where the scale of an output lies, int8.
+fn scale_at(output: u32) -> u32 {
+    let padded = (params.outputs + tile() - 1u) / tile() * tile();
+    return (params.inputs + 3u) / 4u * padded + min(output, params.outputs - 1u);
+}
+
+fn finish(row: u32, output: u32, sum: f32, scale: f32) {
     let to = params.first + output;
     if output >= params.outputs {
         // The last group also clears the padding of the row.
@@ -218,11 +224,7 @@ fn finish(row: u32, output: u32, sum: f32) {
         }
         return;
     }
-    var result = sum * params.scale;
-    if FORMAT == 3u {
-        let padded = (params.outputs + tile() - 1u) / tile() * tile();
-        result *= bitcast<f32>(weight[(params.inputs + 3u) / 4u * padded + output]);
-    }
+    var result = sum * scale;
     if BIAS == 1u {
         result += vectors[params.bias + to];
     }
@@ -316,6 +318,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         b += weights(k, d) * value;
     }
     for (var j = 0u; j < 8u; j++) {
-        finish(row, first_output + j * LANES, select(a[j & 3u], b[j & 3u], j >= 4u));
+        let output = first_output + j * LANES;
+        var scale = params.scale;
+        if FORMAT == 3u {
+            scale *= bitcast<f32>(weight[scale_at(output)]);
+        }
+        finish(row, output, select(a[j & 3u], b[j & 3u], j >= 4u), scale);
     }
 }

@@ -206,7 +206,13 @@ fn x_row(row: u32) -> u32 {
     return row;
 }
 
-fn finish(row: u32, output: u32, sum: f32) {
+// Where the scale of an output lies, int8.
+fn scale_at(output: u32) -> u32 {
+    let padded = (params.outputs + tile() - 1u) / tile() * tile();
+    return (params.inputs + 3u) / 4u * padded + min(output, params.outputs - 1u);
+}
+
+fn finish(row: u32, output: u32, sum: f32, scale: f32) {
     let to = params.first + output;
     if output >= params.outputs {
         // The last group also clears the padding of the row.
@@ -215,11 +221,7 @@ fn finish(row: u32, output: u32, sum: f32) {
         }
         return;
     }
-    var result = sum * params.scale;
-    if FORMAT == 3u {
-        let padded = (params.outputs + tile() - 1u) / tile() * tile();
-        result *= bitcast<f32>(weight[(params.inputs + 3u) / 4u * padded + output]);
-    }
+    var result = sum * scale;
     if BIAS == 1u {
         result += vectors[params.bias + to];
     }
@@ -354,7 +356,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             default: {}
         }
         for (var j = 0u; j < 8u; j++) {
-            finish(row + i, first_output + j * LANES, select(a[j & 3u], b[j & 3u], j >= 4u));
+            let output = first_output + j * LANES;
+            var scale = params.scale;
+            if FORMAT == 3u {
+                scale *= bitcast<f32>(weight[scale_at(output)]);
+            }
+            finish(row + i, output, select(a[j & 3u], b[j & 3u], j >= 4u), scale);
         }
     }
 }

@@ -3,7 +3,8 @@
 //
 // One workgroup a part of a row. Lanes share the sums through workgroup memory.
 
-override LANES: u32 = 32;
+override LANES: u32 = 32; // a power of two
+override HALVES: u32 = 0; // 1: sums are brought together by halves, not one by one
 override KIND: u32 = 1; // 1: layer norm, 2: RMS norm
 
 // Words of the play's header.
@@ -32,8 +33,27 @@ struct Params {
 @group(0) @binding(3) var<storage, read> vectors: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>; // [row][stride]
 
-var<workgroup> sums: array<f32, LANES>;
-var<workgroup> squares: array<f32, LANES>;
+var<workgroup> sums: array<f32, 2 * LANES>; // those of the mean, then those of the squares
+
+// The sum over all lanes, by way of sums[at .. at + LANES].
+fn over_lanes(lane: u32, at: u32, mine: f32) -> f32 {
+    sums[at + lane] = mine;
+    workgroupBarrier();
+    var left = LANES;
+    if HALVES == 1u {
+        for (; left > 1u; left /= 2u) {
+            if lane < left / 2u {
+                sums[at + lane] += sums[at + lane + left / 2u];
+            }
+            workgroupBarrier();
+        }
+    }
+    var sum = 0.0;
+    for (var i = 0u; i < left; i++) {
+        sum += sums[at + i];
+    }
+    return sum;
+}
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -57,25 +77,14 @@ fn main(
         for (var c = lane; c < params.part; c += LANES) {
             sum += x[source + c];
         }
-        sums[lane] = sum;
-        workgroupBarrier();
-        for (var i = 0u; i < LANES; i++) {
-            mean += sums[i];
-        }
-        mean /= n;
+        mean = over_lanes(lane, 0u, sum) / n;
     }
     var square = 0.0;
     for (var c = lane; c < params.part; c += LANES) {
         let d = x[source + c] - mean;
         square += d * d;
     }
-    squares[lane] = square;
-    workgroupBarrier();
-    square = 0.0;
-    for (var i = 0u; i < LANES; i++) {
-        square += squares[i];
-    }
-    let factor = inverseSqrt(square / n + params.epsilon);
+    let factor = inverseSqrt(over_lanes(lane, LANES, square) / n + params.epsilon);
 
     let to = row * params.stride + first;
     for (var c = lane; c < params.part; c += LANES) {

@@ -8,6 +8,7 @@
 // probability, kept of each candidate.
 
 override LANES: u32 = 64;
+override HALVES: u32 = 0; // 1: what lanes have is brought together by halves, not one by one
 
 // Words of the play's header.
 const PLAY_PICKED = 2u;
@@ -67,6 +68,39 @@ fn best_after(first: u32, lane: u32, order: u32, id: u32) -> vec2<u32> {
     return best;
 }
 
+// Entries of the workgroup's memory that hold what all lanes have, when they have come together.
+fn left() -> u32 {
+    return select(LANES, 1u, HALVES == 1u);
+}
+
+fn gather_best(lane: u32) {
+    if HALVES == 1u {
+        for (var other = LANES / 2u; other > 0u; other /= 2u) {
+            if lane < other {
+                let order = orders[lane + other];
+                let id = ids[lane + other];
+                if order > orders[lane] || (order == orders[lane] && id < ids[lane]) {
+                    orders[lane] = order;
+                    ids[lane] = id;
+                }
+            }
+            workgroupBarrier();
+        }
+    }
+}
+
+fn gather_sums(lane: u32) {
+    if HALVES == 1u {
+        for (var other = LANES / 2u; other > 0u; other /= 2u) {
+            if lane < other {
+                counts[lane] += counts[lane + other];
+                masses[lane] += masses[lane + other];
+            }
+            workgroupBarrier();
+        }
+    }
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let row = group.x;
@@ -87,8 +121,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     orders[lane] = mine.x;
     ids[lane] = mine.y;
     workgroupBarrier();
+    gather_best(lane);
     var best = vec2(0u, 0u);
-    for (var i = 0u; i < LANES; i++) {
+    for (var i = 0u; i < left(); i++) {
         if orders[i] > best.x || (orders[i] == best.x && ids[i] < best.y) {
             best = vec2(orders[i], ids[i]);
         }
@@ -102,9 +137,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         mass += mass_of(number(first + i), top, heat);
     }
     masses[lane] = mass;
+    counts[lane] = 0u;
     workgroupBarrier();
+    gather_sums(lane);
     var total = 0.0;
-    for (var i = 0u; i < LANES; i++) {
+    for (var i = 0u; i < left(); i++) {
         total += masses[i];
     }
 
@@ -130,9 +167,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             counts[lane] = count;
             masses[lane] = above;
             workgroupBarrier();
+            gather_sums(lane);
             count = 0u;
             above = 0.0;
-            for (var i = 0u; i < LANES; i++) {
+            for (var i = 0u; i < left(); i++) {
                 count += counts[i];
                 above += masses[i];
             }
@@ -155,9 +193,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         counts[lane] = count;
         masses[lane] = above;
         workgroupBarrier();
+        gather_sums(lane);
         count = 0u;
         above = 0.0;
-        for (var i = 0u; i < LANES; i++) {
+        for (var i = 0u; i < left(); i++) {
             count += counts[i];
             above += masses[i];
         }
@@ -174,79 +213,79 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     workgroupBarrier();
 
-    // Each lane takes a run of neighbouring ids: how many equals of the cut are in it, then how
-    // much kept mass, then the first kept id whose running share exceeds the uniform number.
-    let run = (n + LANES - 1u) / LANES;
-    let run_start = min(lane * run, n);
-    let run_end = min(run_start + run, n);
-    var equals = 0u;
-    for (var i = run_start; i < run_end; i++) {
-        equals += u32(order_of(number(first + i)) == cut);
-    }
-    counts[lane] = equals;
-    workgroupBarrier();
-    var equals_before = 0u;
-    for (var i = 0u; i < lane; i++) {
-        equals_before += counts[i];
-    }
-    var rank = equals_before;
-    var kept = 0.0;
-    var last = n;
-    for (var i = run_start; i < run_end; i++) {
-        let logit = number(first + i);
-        let order = order_of(logit);
-        if order > cut || (order == cut && rank < ties) {
-            kept += mass_of(logit, top, heat);
-            last = i;
+    var chosen = first_id;
+    if !greedy {
+        // Each lane takes a run of neighbouring ids: how many equals of the cut are in it, then how
+        // much kept mass, then the first kept id whose running share exceeds the uniform number.
+        let run = (n + LANES - 1u) / LANES;
+        let run_start = min(lane * run, n);
+        let run_end = min(run_start + run, n);
+        var equals = 0u;
+        for (var i = run_start; i < run_end; i++) {
+            equals += u32(order_of(number(first + i)) == cut);
         }
-        rank += u32(order == cut);
-    }
-    masses[lane] = kept;
-    workgroupBarrier();
-    var kept_before = 0.0;
-    var kept_total = 0.0;
-    for (var i = 0u; i < LANES; i++) {
-        if i == lane {
-            kept_before = kept_total;
+        counts[lane] = equals;
+        workgroupBarrier();
+        var equals_before = 0u;
+        for (var i = 0u; i < lane; i++) {
+            equals_before += counts[i];
         }
-        kept_total += masses[i];
-    }
-    let target_mass = uniform_number * kept_total;
-    var found = n;
-    if last < n {
-        rank = equals_before;
-        var running = kept_before;
-        for (var i = run_start; i < run_end && found == n; i++) {
+        var rank = equals_before;
+        var kept = 0.0;
+        var last = n;
+        for (var i = run_start; i < run_end; i++) {
             let logit = number(first + i);
             let order = order_of(logit);
             if order > cut || (order == cut && rank < ties) {
-                running += mass_of(logit, top, heat);
-                if running > target_mass {
-                    found = i;
-                }
+                kept += mass_of(logit, top, heat);
+                last = i;
             }
             rank += u32(order == cut);
         }
-    }
-    // `ids` holds the found, `counts` the last kept id of each lane, should rounding find none.
-    ids[lane] = found;
-    counts[lane] = last;
-    workgroupBarrier();
-    var chosen = n;
-    var fallback = first_id;
-    for (var i = 0u; i < LANES; i++) {
-        if counts[i] < n {
-            fallback = counts[i];
+        masses[lane] = kept;
+        workgroupBarrier();
+        var kept_before = 0.0;
+        var kept_total = 0.0;
+        for (var i = 0u; i < LANES; i++) {
+            if i == lane {
+                kept_before = kept_total;
+            }
+            kept_total += masses[i];
         }
-        if chosen == n && ids[i] < n {
-            chosen = ids[i];
+        let target_mass = uniform_number * kept_total;
+        var found = n;
+        if last < n {
+            rank = equals_before;
+            var running = kept_before;
+            for (var i = run_start; i < run_end && found == n; i++) {
+                let logit = number(first + i);
+                let order = order_of(logit);
+                if order > cut || (order == cut && rank < ties) {
+                    running += mass_of(logit, top, heat);
+                    if running > target_mass {
+                        found = i;
+                    }
+                }
+                rank += u32(order == cut);
+            }
         }
-    }
-    if chosen == n {
-        chosen = fallback;
-    }
-    if greedy {
-        chosen = first_id;
+        // `ids` holds the found, `counts` the last kept id of each lane, should rounding find none.
+        ids[lane] = found;
+        counts[lane] = last;
+        workgroupBarrier();
+        chosen = n;
+        var fallback = first_id;
+        for (var i = 0u; i < LANES; i++) {
+            if counts[i] < n {
+                fallback = counts[i];
+            }
+            if chosen == n && ids[i] < n {
+                chosen = ids[i];
+            }
+        }
+        if chosen == n {
+            chosen = fallback;
+        }
     }
     if lane == 0u {
         outbox[result] = chosen;
@@ -263,15 +302,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         orders[lane] = offer.x;
         ids[lane] = offer.y;
         workgroupBarrier();
+        gather_best(lane);
         best = vec2(0u, 0u);
-        var winner = 0u;
-        for (var i = 0u; i < LANES; i++) {
+        for (var i = 0u; i < left(); i++) {
             if orders[i] > best.x || (orders[i] == best.x && ids[i] < best.y) {
                 best = vec2(orders[i], ids[i]);
-                winner = i;
             }
         }
-        if lane == winner && best.x != 0u {
+        if best.x != 0u && all(offer == best) {
             let at = result + 4u + 3u * c;
             outbox[at] = best.y;
             outbox[at + 1u] = bitcast<u32>(mass_of(number(first + best.y), top, heat) / total);

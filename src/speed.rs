@@ -3,7 +3,7 @@
 use half::f16;
 use web_time::Instant;
 
-use crate::device::{Caches, Device, Matrix, Prepared};
+use crate::device::{Caches, Cause, Device, Matrix, Prepared};
 use crate::error::{Error, Result};
 use crate::graph::{Capacity, Graph, Index, Label, Lookup, Play, Site, Source, Tap, What};
 
@@ -15,11 +15,16 @@ pub const SHAPES: [[usize; 3]; 5] =
 /// How the measured weights lie.
 pub const FORMATS: [&str; 3] = ["f32", "f16", "int8"];
 
-/// A play takes at least this many floating-point operations where [`MOST_WEIGHTS`] allow it, or clocks, readbacks and
-/// the reading of x are measured.
-const WORK: usize = 1_000_000_000;
-/// Different weights, so that a step's weights come from memory as a model's do.
+/// A play takes at least this many floating-point operations where its products are enough for it, or clocks, readbacks
+/// and the reading of x are measured.
+const WORK: u64 = 1_000_000_000;
+const MOST_PRODUCTS: u64 = 16;
+/// The same on hardware, which does them in no time: some milliseconds a play.
+const HARDWARE_WORK: u64 = 100 * WORK;
+const MOST_HARDWARE_PRODUCTS: u64 = 256;
+/// Different weights, so that a step's weights come from memory as a model's do, and no cache holds them.
 const MOST_WEIGHTS: usize = 16;
+const MOST_WEIGHT_BYTES: usize = 384 << 20;
 
 /// Products of the same rows with several weights, made ready.
 #[derive(Debug)]
@@ -43,8 +48,13 @@ impl Matmul {
         if shape.iter().any(|size| !(1..=limit).contains(size)) {
             return Err(Error::input("shape", format!("1 to {limit}"), format!("{shape:?}")));
         }
-        let once = 2 * rows * inner * out;
-        let count = WORK.div_ceil(once).min(MOST_WEIGHTS);
+        let once = 2 * rows as u64 * inner as u64 * out as u64;
+        let (work, most) = match device.report().cause {
+            Cause::Hardware => (HARDWARE_WORK, MOST_HARDWARE_PRODUCTS),
+            _ => (WORK, MOST_PRODUCTS),
+        };
+        let count = work.div_ceil(once).min(most) as usize;
+        let most_weights = (MOST_WEIGHT_BYTES / 4 / (inner * out)).clamp(1, MOST_WEIGHTS);
         let mut graph = Graph::new();
         let mut weights = device.weights();
         let number = |cell: usize| (cell * 7919 % 2003) as f32 / 2003.0 - 0.5;
@@ -58,7 +68,8 @@ impl Matmul {
         )?;
         let x = graph.embed(vec![Lookup { table, index: Index::Token, scale: 1.0 }])?;
         let label = Label { what: What::Hidden, site: Site::Decoder, layer: 0 };
-        for index in 0..count {
+        let mut matrices = Vec::new();
+        for index in 0..count.min(most_weights) {
             let name = format!("weight {index}");
             let weight = graph.weight(&name, out, inner, source.clone())?;
             let cells = (0..out * inner).map(number);
@@ -71,7 +82,10 @@ impl Matmul {
                 },
             };
             weights.upload(&name, out, inner, matrix)?;
-            let product = graph.matmul(x, weight, None, 1.0)?;
+            matrices.push(weight);
+        }
+        for index in 0..count {
+            let product = graph.matmul(x, matrices[index % matrices.len()], None, 1.0)?;
             if index + 1 == count {
                 graph.label(label.what, label.site, label.layer, product);
             }
@@ -83,11 +97,12 @@ impl Matmul {
             ids: (0..rows as u32).collect(),
             // One row comes back: that is how a GPU is waited for.
             taps: [Tap { label, heads: Vec::new(), rows: vec![0] }],
-            work: (once * count) as f64,
+            work: once as f64 * count as f64,
         })
     }
 
-    /// Plays once and gives GFLOP/s, a readback included.
+    /// Plays for a while and gives GFLOP/s. The next play is begun before the last is read, as a run's steps are, so that
+    /// a GPU never waits for a readback.
     pub async fn measure(&mut self, device: &Device) -> Result<f64> {
         let play = Play {
             variants: 1,
@@ -105,12 +120,21 @@ impl Matmul {
         };
         // A browser's clock ticks in tenths of a millisecond: quick plays are timed together.
         let (start, mut plays) = (Instant::now(), 0.0);
+        let mut begun = device.begin(&mut self.prepared, &mut self.caches, None, &[play]).await?;
         loop {
-            device.play(&mut self.prepared, &mut self.caches, &play).await?;
+            let enough = start.elapsed().as_secs_f64() >= 0.02;
+            let next = match enough {
+                true => None,
+                false => {
+                    let (prepared, caches) = (&mut self.prepared, &mut self.caches);
+                    Some(device.begin(prepared, caches, None, &[play]).await?)
+                }
+            };
+            device.finish(&mut self.prepared, begun).await?;
             plays += 1.0;
-            let seconds = start.elapsed().as_secs_f64();
-            if seconds >= 0.02 {
-                return Ok(plays * self.work / seconds / 1e9);
+            match next {
+                Some(next) => begun = next,
+                None => return Ok(plays * self.work / start.elapsed().as_secs_f64() / 1e9),
             }
         }
     }

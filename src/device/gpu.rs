@@ -4,6 +4,7 @@
 //! `memory`, what a graph needs made once in `prepare`, one play in `play`. Whatever an adapter can
 //! cause (loss, refusal, memory, a shader it rejects) comes back as an [`Error`] of the next call.
 
+mod adapter;
 mod buffer;
 mod memory;
 mod play;
@@ -14,7 +15,7 @@ mod wait;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::kernels::{Access, CACHE_BINDINGS, Kernel};
+use super::kernels::{Access, CACHE_BINDINGS, Kernel, Tuning};
 use super::{Cause, Refusal, Report, Usage};
 use crate::error::{Error, Kind, Result};
 use crate::graph::{CacheInfo, Capacity, Graph, Play, Played};
@@ -44,7 +45,7 @@ struct Shared {
     device: wgpu::Device,
     queue: wgpu::Queue,
     limits: wgpu::Limits,
-    software: bool,
+    tuning: Tuning,
     trouble: Arc<Mutex<Trouble>>,
     ledger: Arc<Mutex<Ledger>>,
     shaders: Mutex<HashMap<&'static str, Shader>>,
@@ -86,13 +87,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct Options {
     /// At most so many bytes a binding, where the adapter would take more: for tests of what does not fit into one.
     pub most_binding: Option<u64>,
+    /// The kernels of this kind of adapter, whatever it is: for tests of both, and to compare them.
+    pub tuning: Option<Tuning>,
 }
 
 impl Gpu {
     /// Opens the best adapter there is, software included.
     pub async fn open(options: Options) -> Result<Gpu, Refusal> {
-        let most_binding = options.most_binding.unwrap_or(u64::MAX);
-        supported()?;
+        let Options { most_binding, tuning } = options;
+        let most_binding = most_binding.unwrap_or(u64::MAX);
+        adapter::supported()?;
         let refusal = |cause, what: String, expected: &str, got: String| {
             Err(Refusal { cause, error: Error::device(what, expected, got) })
         };
@@ -112,7 +116,7 @@ impl Gpu {
             return refusal(Cause::NoAdapter, "GPU".into(), "an adapter", got.into());
         };
         let info = adapter.get_info();
-        let name = adapter_name(&info);
+        let name = adapter::name(&info);
         let limits = adapter.limits();
         let wanted = wgpu::Limits {
             max_buffer_size: limits.max_buffer_size,
@@ -156,11 +160,12 @@ impl Gpu {
             lock(&noted).lost.get_or_insert_with(|| format!("{reason:?}: {message}"));
         });
 
-        let software = is_software(&info, &name);
-        let (cause, reason) = if software {
-            (Cause::Software, "the adapter is software: its numbers are right, it is slow")
+        let software = adapter::is_software(&info, &name);
+        let (cause, kind, reason) = if software {
+            let reason = "the adapter is software: its numbers are right, it is slow";
+            (Cause::Software, Tuning::Software, reason)
         } else {
-            (Cause::Hardware, "the adapter is real hardware")
+            (Cause::Hardware, Tuning::Hardware, "the adapter is real hardware")
         };
         let optional =
             [("shader-f16", wgpu::Features::SHADER_F16), ("subgroups", wgpu::Features::SUBGROUP)];
@@ -169,7 +174,7 @@ impl Gpu {
         let lacks = lacks.map(|(name, _)| name).collect();
         let reason = reason.into();
         let report = Report { backend: "gpu", adapter: name, software, cause, reason, lacks };
-        let shared = Shared::new(device, queue, software, trouble);
+        let shared = Shared::new(device, queue, tuning.unwrap_or(kind), trouble);
         // Natively wgpu's handles may cross threads, and so may this; on the web nothing does.
         #[allow(clippy::arc_with_non_send_sync)]
         let shared = Arc::new(shared);
@@ -183,6 +188,11 @@ impl Gpu {
     /// What it is.
     pub fn report(&self) -> &Report {
         &self.report
+    }
+
+    /// Whose kernels it runs.
+    pub fn tuning(&self) -> Tuning {
+        self.shared.tuning
     }
 
     /// An empty set of weights.
@@ -260,7 +270,7 @@ impl Shared {
     fn new(
         device: wgpu::Device,
         queue: wgpu::Queue,
-        software: bool,
+        tuning: Tuning,
         trouble: Arc<Mutex<Trouble>>,
     ) -> Shared {
         let cache_layout = bind_group_layout(&device, "cache", &CACHE_BINDINGS);
@@ -296,7 +306,7 @@ impl Shared {
             limits: device.limits(),
             device,
             queue,
-            software,
+            tuning,
             trouble,
             ledger,
             shaders: Mutex::default(),
@@ -457,43 +467,4 @@ fn refused(what: &str, bytes: u64, error: &wgpu::Error) -> Error {
         }
         other => Error::device(what, "the GPU to accept it", other.to_string()),
     }
-}
-
-/// A browser says nothing but a description, and sometimes not even that.
-fn adapter_name(info: &wgpu::AdapterInfo) -> String {
-    let parts = [info.name.as_str(), info.driver.as_str()];
-    let name = parts.into_iter().map(str::trim).find(|part| !part.is_empty());
-    name.unwrap_or("unnamed adapter").to_owned()
-}
-
-fn is_software(info: &wgpu::AdapterInfo, name: &str) -> bool {
-    const NAMES: [&str; 5] = ["llvmpipe", "swiftshader", "lavapipe", "basic render", "software"];
-    let text = format!("{name} {} {}", info.driver, info.driver_info).to_lowercase();
-    info.device_type == wgpu::DeviceType::Cpu || NAMES.iter().any(|name| text.contains(name))
-}
-
-/// Why the browser has no WebGPU here at all, if so.
-#[cfg(target_arch = "wasm32")]
-fn supported() -> Result<(), Refusal> {
-    let global = js_sys::global();
-    let has = |object: &js_sys::Object, key: &str| {
-        js_sys::Reflect::get(object, &key.into()).ok().filter(|found| found.is_object())
-    };
-    let navigator = has(&global, "navigator");
-    if navigator.is_some_and(|navigator| has(&navigator.into(), "gpu").is_some()) {
-        return Ok(());
-    }
-    let secure = js_sys::Reflect::get(&global, &"isSecureContext".into());
-    let (cause, expected, got) = if secure.is_ok_and(|secure| secure == false) {
-        let got = "an insecure one (plain http from another machine)";
-        (Cause::Insecure, "a secure page (https or 127.0.0.1)", got)
-    } else {
-        (Cause::NoWebgpu, "`navigator.gpu` in this worker", "none: this browser lacks it")
-    };
-    Err(Refusal { cause, error: Error::device("WebGPU", expected, got) })
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-fn supported() -> Result<(), Refusal> {
-    Ok(())
 }

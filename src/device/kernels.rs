@@ -5,6 +5,7 @@
 //! cache and its shape. `tests/shaders.rs` reads the shaders and holds this table to them.
 
 mod launch;
+mod matmul;
 
 use std::ops::Range;
 
@@ -172,6 +173,16 @@ static MATMUL_ROWS: Kernel = kernel!(
     ],
     x: Read, weight: Read, vectors: Read, multiply: Read, add: Read, out: Write
 );
+static MATMUL_ROW_SPLIT: Kernel = Kernel {
+    name: "matmul_row_split",
+    source: include_str!("../../shaders/matmul_row_split.wgsl"),
+    ..MATMUL_ROW
+};
+static MATMUL_ROWS_TILED: Kernel = Kernel {
+    name: "matmul_rows_tiled",
+    source: include_str!("../../shaders/matmul_rows_tiled.wgsl"),
+    ..MATMUL_ROWS
+};
 static ATTEND: Kernel = kernel!(
     "attend", cache: true,
     params: [
@@ -186,8 +197,31 @@ static SAMPLE: Kernel = kernel!(
 );
 
 /// All kernels.
-pub static KERNELS: [&Kernel; 10] =
-    [&EMBED, &PICK, &COMBINE, &NORM, &ROTATE, &STORE, &MATMUL_ROW, &MATMUL_ROWS, &ATTEND, &SAMPLE];
+pub static KERNELS: [&Kernel; 12] = [
+    &EMBED,
+    &PICK,
+    &COMBINE,
+    &NORM,
+    &ROTATE,
+    &STORE,
+    &MATMUL_ROW,
+    &MATMUL_ROW_SPLIT,
+    &MATMUL_ROWS,
+    &MATMUL_ROWS_TILED,
+    &ATTEND,
+    &SAMPLE,
+];
+
+/// What kernels are made for. On a software adapter a workgroup's lanes run one after the other and a barrier costs more
+/// than what it saves: few lanes, that share nothing. On hardware thousands of lanes wait for memory at once and a long
+/// loop of one lane is what a dispatch takes: sums are shared through workgroup memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tuning {
+    /// llvmpipe, SwiftShader, WARP.
+    Software,
+    /// Everything else.
+    Hardware,
+}
 
 /// Outputs of a weight that lie together; a weight with fewer is one tile. Were all outputs one tile, a workgroup
 /// would jump by a whole row of outputs at every step: of 4,096 outputs that is 16 KB, and most reads miss.
@@ -262,10 +296,35 @@ pub struct Launch {
     pub cache: Option<(Site, usize)>,
     /// Its workgroups.
     pub grid: Grid,
+    /// The same in larger tiles, the largest first, for plays whose rows fill a GPU with them.
+    pub larger: Vec<Tiling>,
     /// Whether it runs over all rows or the picked ones.
     pub extent: Extent,
     /// Lanes of a workgroup.
     pub lanes: usize,
+}
+
+/// Another way to share a launch's work out.
+#[derive(Clone, Debug)]
+pub struct Tiling {
+    /// Values of the shader's overrides.
+    pub overrides: Vec<(&'static str, f64)>,
+    /// Its workgroups.
+    pub grid: Grid,
+    /// Lanes of a workgroup.
+    pub lanes: usize,
+}
+
+impl Tiling {
+    /// Whether a play of so many rows, variants counted, makes so many workgroups that all of a large GPU is busy: two for
+    /// each of its some 130 processors. (At 64 workgroups smaller tiles were faster, at 1,024 larger ones.)
+    fn fills(&self, rows: usize) -> bool {
+        const ENOUGH: usize = 256;
+        match self.grid {
+            Grid::Tiles { across, rows: each } => across * rows.div_ceil(each) >= ENOUGH,
+            _ => false,
+        }
+    }
 }
 
 /// Columns from one row of a value's memory to the next: whole fours.
@@ -273,15 +332,18 @@ pub fn stride(width: usize) -> usize {
     width.next_multiple_of(4)
 }
 
-/// Workgroups of a grid, for a play's rows of this launch's extent.
-pub fn workgroups(launch: &Launch, rows: usize, variants: usize) -> [u32; 3] {
+/// Which of a launch's larger tiles a play takes, if any, and its workgroups, for its rows of this launch's extent.
+pub fn workgroups(launch: &Launch, rows: usize, variants: usize) -> (Option<usize>, [u32; 3]) {
     let count = rows * variants;
-    match launch.grid {
+    let larger = launch.larger.iter().position(|tiling| tiling.fills(count));
+    let grid = larger.map_or(launch.grid, |larger| launch.larger[larger].grid);
+    let groups = match grid {
         Grid::Cells(cells) => line((count * cells).div_ceil(launch.lanes)),
         Grid::Parts(parts) => line(count * parts),
         Grid::Tiles { across, rows } => [across as u32, count.div_ceil(rows) as u32, 1],
         Grid::Heads(heads) => [rows as u32, heads as u32, variants as u32],
-    }
+    };
+    (larger, groups)
 }
 
 /// A line of workgroups, folded where one dimension does not hold it.

@@ -10,7 +10,7 @@ use crate::support::{Bench, Case, Format, Given, case, gpu_case};
 
 /// A GPU whose bindings hold at most so many bytes.
 fn small(most_binding: u64) -> Device {
-    let options = Options { most_binding: Some(most_binding) };
+    let options = Options { most_binding: Some(most_binding), ..Options::default() };
     Device::Gpu(pollster::block_on(Gpu::open(options)).expect("it opened before"))
 }
 

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use unmasked::device::{Choice, Device, Matrix};
+use unmasked::device::{Cause, Device, Matrix};
 use unmasked::engine::Engine;
 use unmasked::graph::Source;
 use unmasked::model::Transformer;
@@ -18,7 +18,7 @@ use unmasked::spec::Spec;
 use unmasked::tokenizer::Tokenizer;
 use unmasked::trace::{Step, Trace};
 
-use crate::support::{Numbers, is_cpu};
+use crate::support::{Numbers, open_gpu, tuning};
 
 /// The architectures of the quartet, as their folders are named.
 pub const QUARTET: [&str; 4] = ["encoder", "causal", "prefix", "encoder-decoder"];
@@ -56,12 +56,15 @@ pub fn shared(device: &Device) -> Rc<Device> {
         static OPEN: RefCell<Vec<Rc<Device>>> = const { RefCell::new(Vec::new()) };
     }
     OPEN.with_borrow_mut(|open| {
-        let same = |have: &&Rc<Device>| have.report().backend == device.report().backend;
+        let same = |have: &&Rc<Device>| tuning(have) == tuning(device);
         if let Some(have) = open.iter().find(same) {
             return have.clone();
         }
-        let choice = if is_cpu(device) { Choice::Cpu } else { Choice::Gpu };
-        let fresh = Rc::new(pollster::block_on(Device::open(choice)).expect("it opened before"));
+        let fresh = match tuning(device) {
+            None => Device::cpu(Cause::Asked, "asked for"),
+            kernels => open_gpu(kernels).expect("it opened before"),
+        };
+        let fresh = Rc::new(fresh);
         keep(&fresh);
         open.push(fresh.clone());
         fresh
@@ -78,7 +81,7 @@ pub fn model(folder: &str, device: &Device) -> Rc<Engine> {
     thread_local! {
         static LOADED: RefCell<Vec<(String, Rc<Engine>)>> = const { RefCell::new(Vec::new()) };
     }
-    let key = format!("{folder} on {}", device.report().backend);
+    let key = format!("{folder} on {:?}", tuning(device));
     LOADED.with_borrow_mut(|loaded| {
         if let Some((_, engine)) = loaded.iter().find(|(have, _)| *have == key) {
             return engine.clone();

@@ -8,7 +8,9 @@ use std::cell::OnceCell;
 
 use half::{bf16, f16};
 use libtest_mimic::{Arguments, Failed, Trial};
-use unmasked::device::{Caches, Choice, Device, Matrix, Prepared, Weights};
+use unmasked::device::gpu::{Gpu, Options};
+use unmasked::device::kernels::Tuning;
+use unmasked::device::{Caches, Choice, Device, Matrix, Prepared, Refusal, Weights};
 use unmasked::error::Result;
 use unmasked::graph::{
     Capacity, Draw, Extent, Graph, Index, Label, Lookup, Play, Played, Site, Source, Tap, Value,
@@ -25,11 +27,20 @@ pub struct Case {
     name: String,
     run: Box<dyn Fn(&Device) + Send + Sync>,
     only: Option<Choice>,
+    /// Whether the GPU runs it with the kernels of the other kind of adapter too.
+    both: bool,
+}
+
+impl Case {
+    /// The same, on the GPU with the kernels for software adapters and with those for hardware.
+    pub fn with_both_kernels(self) -> Case {
+        Case { both: true, ..self }
+    }
 }
 
 /// A case of this name.
 pub fn case(name: impl Into<String>, run: impl Fn(&Device) + Send + Sync + 'static) -> Case {
-    Case { name: name.into(), run: Box::new(run), only: None }
+    Case { name: name.into(), run: Box::new(run), only: None, both: false }
 }
 
 /// A case that holds for the CPU alone, by contract.
@@ -68,14 +79,22 @@ pub fn main(cases: Vec<Case>) {
             }));
         }
         if case.only != Some(Choice::Cpu) {
-            let trial = Trial::test(format!("gpu::{}", case.name), move || match gpu() {
-                Ok(device) => {
-                    run(device);
-                    Ok(())
-                }
-                Err(reason) => Err(Failed::from(reason.as_str())),
-            });
-            trials.push(trial.with_ignored_flag(missing.is_some()));
+            let mut kinds = vec![("gpu", false)];
+            if case.both {
+                kinds.push(("gpu_by_the_other_kernels", true));
+            }
+            for (kind, other) in kinds {
+                let run = run.clone();
+                let open = move || match if other { other_gpu() } else { gpu() } {
+                    Ok(device) => {
+                        run(device);
+                        Ok(())
+                    }
+                    Err(reason) => Err(Failed::from(reason.as_str())),
+                };
+                let trial = Trial::test(format!("{kind}::{}", case.name), open);
+                trials.push(trial.with_ignored_flag(missing.is_some()));
+            }
         }
     }
     libtest_mimic::run(&arguments, trials).exit();
@@ -93,6 +112,36 @@ fn gpu() -> &'static std::result::Result<Device, String> {
     GPU.with(|gpu| {
         *gpu.get_or_init(|| Box::leak(Box::new(open(Choice::Gpu).map_err(|e| e.to_string()))))
     })
+}
+
+/// The same with the kernels of the other kind of adapter.
+fn other_gpu() -> &'static std::result::Result<Device, String> {
+    thread_local! {
+        static GPU: OnceCell<&'static std::result::Result<Device, String>> = const { OnceCell::new() };
+    }
+    let open = || {
+        let gpu = gpu().as_ref().map_err(String::clone)?;
+        let other = match tuning(gpu) {
+            Some(Tuning::Software) => Tuning::Hardware,
+            _ => Tuning::Software,
+        };
+        open_gpu(Some(other)).map_err(|refusal| refusal.error.to_string())
+    };
+    GPU.with(|gpu| *gpu.get_or_init(|| Box::leak(Box::new(open()))))
+}
+
+/// A GPU with these kernels, or with those of its kind.
+pub fn open_gpu(tuning: Option<Tuning>) -> std::result::Result<Device, Refusal> {
+    let options = Options { tuning, ..Options::default() };
+    pollster::block_on(Gpu::open(options)).map(Device::Gpu)
+}
+
+/// Whose kernels a device runs, if it is a GPU.
+pub fn tuning(device: &Device) -> Option<Tuning> {
+    match device {
+        Device::Cpu(_) => None,
+        Device::Gpu(gpu) => Some(gpu.tuning()),
+    }
 }
 
 /// Whether it is the CPU.

@@ -254,12 +254,12 @@ impl Prepared {
                 };
                 let sampled = run.launch.kernel.name == "sample";
                 if rows > 0 && !(sampled && play.draws.is_empty()) {
-                    let [x, y, z] = workgroups(&run.launch, rows, play.variants);
+                    let (larger, [x, y, z]) = workgroups(&run.launch, rows, play.variants);
                     if y > 65_535 || x > 65_535 {
                         let what = format!("rows of `{}`", run.launch.kernel.name);
                         return Err(Error::limit(what, "65,535 workgroups", y.max(x).to_string()));
                     }
-                    pass.set_pipeline(&run.pipeline);
+                    pass.set_pipeline(larger.map_or(&run.pipeline, |larger| &run.larger[larger]));
                     pass.set_bind_group(0, run.group.as_ref(), &[]);
                     if run.launch.kernel.cache {
                         let group = match run.launch.cache {

@@ -80,6 +80,8 @@ struct Home {
 pub(super) struct Run {
     pub launch: Launch,
     pub pipeline: wgpu::ComputePipeline,
+    /// Those of the launch's larger tiles.
+    pub larger: Vec<wgpu::ComputePipeline>,
     pub group: Option<wgpu::BindGroup>,
     layout: wgpu::BindGroupLayout,
     bound: Vec<Bound>,
@@ -237,8 +239,9 @@ fn build(
 ) -> Result<Prepared> {
     let mut slots = vec![];
     let mut params = vec![];
-    let few = plan(shared, stored, graph, Rows::Few, &mut slots, &mut params)?;
-    let many = plan(shared, stored, graph, Rows::Many, &mut slots, &mut params)?;
+    let most_rows = capacity.rows * capacity.variants;
+    let few = plan(shared, stored, graph, (Rows::Few, most_rows), &mut slots, &mut params)?;
+    let many = plan(shared, stored, graph, (Rows::Many, most_rows), &mut slots, &mut params)?;
     let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
     let uniform = shared.buffer("parameters", (params.len() as u64 * 4).max(16), usage);
     shared.queue.write_buffer(&uniform, 0, bytemuck::cast_slice(&params));
@@ -269,7 +272,7 @@ fn plan(
     shared: &Shared,
     stored: &[&Stored],
     graph: &Graph,
-    rows: Rows,
+    (rows, most_rows): (Rows, usize),
     slots: &mut Vec<Slot>,
     params: &mut Vec<u32>,
 ) -> Result<Plan> {
@@ -285,8 +288,9 @@ fn plan(
         let context = Context {
             graph,
             laid: &laid,
-            software: shared.software,
+            tuning: shared.tuning,
             rows,
+            most_rows,
             attention: attentions.len(),
         };
         if let Step::Attend { site, layer, .. } = step {
@@ -316,8 +320,10 @@ fn plan(
             let start = params.len();
             params.extend(&launch.params);
             params.resize((start + params_size(&launch) as usize / 4).next_multiple_of(aligned), 0);
+            let larger = launch.larger.iter();
             runs.push(Run {
                 pipeline: shared.pipeline(launch.kernel, &launch.overrides),
+                larger: larger.map(|it| shared.pipeline(launch.kernel, &it.overrides)).collect(),
                 layout: shared.shader(launch.kernel).bindings,
                 group: None,
                 bound,
@@ -345,8 +351,9 @@ pub(super) fn warm(shared: &Shared, graph: &Graph) -> Result<()> {
     for rows in [Rows::Few, Rows::Many] {
         let mut attention = 0;
         for step in &fuse(graph, rows) {
-            let software = shared.software;
-            let context = Context { graph, laid: &laid, software, rows, attention };
+            // A first prompt takes the smallest tiles; which larger ones are worth compiling, a capacity tells.
+            let (tuning, most_rows) = (shared.tuning, 0);
+            let context = Context { graph, laid: &laid, tuning, rows, most_rows, attention };
             let launch = kernels::launch(&context, step, 0)?;
             attention += matches!(step, Step::Attend { .. }) as usize;
             shared.pipeline(launch.kernel, &launch.overrides);

@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::{
-    ATTEND, COMBINE, EMBED, Format, Grid, Laid, Launch, MATMUL_ROW, MATMUL_ROWS, NORM, Operand,
-    PICK, ROTATE, SAMPLE, STORE, stride,
+    ATTEND, COMBINE, EMBED, Format, Grid, Laid, Launch, NORM, Operand, PICK, ROTATE, SAMPLE, STORE,
+    Tuning, matmul::matmul, stride,
 };
-use crate::device::fuse::{Linear, Norm, Pair, Rows, Step};
+use crate::device::fuse::{Norm, Pair, Rows, Step};
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Extent, Graph, Index, Lookup, NormKind, Pairing, Value, Weight};
 
@@ -17,10 +17,12 @@ pub struct Context<'a> {
     pub graph: &'a Graph,
     /// How each of its weights lies.
     pub laid: &'a [Laid],
-    /// Whether the adapter is software: smaller workgroups pay there.
-    pub software: bool,
+    /// What kernels are made for.
+    pub tuning: Tuning,
     /// Which list of steps it is in.
     pub rows: Rows,
+    /// Rows that a play can have at most, all variants counted.
+    pub most_rows: usize,
     /// How many attentions came before.
     pub attention: usize,
 }
@@ -70,6 +72,7 @@ pub fn launch(context: &Context<'_>, step: &Step, part: usize) -> Result<Launch>
                 ],
                 cache: None,
                 grid: Grid::Cells(stride),
+                larger: vec![],
                 extent: Extent::Rows,
                 lanes: LANES,
             })
@@ -84,12 +87,13 @@ pub fn launch(context: &Context<'_>, step: &Step, part: usize) -> Result<Launch>
                 operands: vec![Operand::Value(*keys), Operand::Value(*values)],
                 cache: Some((*site, *layer)),
                 grid: Grid::Cells(width),
+                larger: vec![],
                 extent: Extent::Rows,
                 lanes: LANES,
             })
         }
         Step::Attend { queries, site, layer, heads, bias, out } => {
-            let lanes = attend_lanes(context.software, heads.head_width)?;
+            let (lanes, parts) = attend_lanes(context.tuning, heads.head_width)?;
             let place = context.place(*queries);
             let (_, stride) = context.shape(*out);
             let layers = context
@@ -117,6 +121,7 @@ pub fn launch(context: &Context<'_>, step: &Step, part: usize) -> Result<Launch>
                 kernel: &ATTEND,
                 overrides: vec![
                     ("LANES", lanes as f64),
+                    ("PARTS", parts as f64),
                     ("BIAS", bias.is_some() as u32 as f64),
                     ("BIAS_FORMAT", format as u32 as f64),
                 ],
@@ -129,20 +134,25 @@ pub fn launch(context: &Context<'_>, step: &Step, part: usize) -> Result<Launch>
                 ],
                 cache: Some((*site, *layer)),
                 grid: Grid::Heads(heads.heads),
+                larger: vec![],
                 extent: Extent::Rows,
                 lanes,
             })
         }
         Step::Sample { logits } => {
             let place = context.place(*logits);
-            let lanes = if context.software { 32 } else { 256 };
+            let (lanes, halves) = match context.tuning {
+                Tuning::Software => (32, false),
+                Tuning::Hardware => (256, true),
+            };
             Ok(Launch {
                 kernel: &SAMPLE,
-                overrides: vec![("LANES", lanes as f64)],
+                overrides: vec![("LANES", lanes as f64), ("HALVES", flag(halves))],
                 params: words(&[context.graph.info(*logits).width, place.stride, place.start]),
                 operands: vec![Operand::Value(*logits), Operand::Outbox],
                 cache: None,
                 grid: Grid::Parts(1),
+                larger: vec![],
                 extent: Extent::Picked,
                 lanes,
             })
@@ -154,23 +164,23 @@ pub fn launch(context: &Context<'_>, step: &Step, part: usize) -> Result<Launch>
 const LANES: usize = 64;
 
 /// Where a value or a view lies in memory.
-struct Place {
-    stride: usize,
-    start: usize,
+pub(super) struct Place {
+    pub stride: usize,
+    pub start: usize,
 }
 
 impl Context<'_> {
-    fn place(&self, value: Value) -> Place {
+    pub(super) fn place(&self, value: Value) -> Place {
         let (root, start) = self.graph.root(value);
         Place { stride: stride(self.graph.info(root).width), start }
     }
 
-    fn place_or_none(&self, value: Option<Value>) -> Place {
+    pub(super) fn place_or_none(&self, value: Option<Value>) -> Place {
         value.map_or(Place { stride: 0, start: 0 }, |value| self.place(value))
     }
 
     /// Width and stride of a value that a step writes.
-    fn shape(&self, value: Value) -> (usize, usize) {
+    pub(super) fn shape(&self, value: Value) -> (usize, usize) {
         let width = self.graph.info(value).width;
         (width, stride(width))
     }
@@ -179,12 +189,12 @@ impl Context<'_> {
         (self.graph.info(value).extent == Extent::Picked) as usize
     }
 
-    fn format(&self, weight: Weight) -> Format {
+    pub(super) fn format(&self, weight: Weight) -> Format {
         self.laid[weight.0 as usize].format
     }
 
     /// The rows of each part of a weight.
-    fn parts(&self, weight: Weight) -> impl Iterator<Item = Range<usize>> {
+    pub(super) fn parts(&self, weight: Weight) -> impl Iterator<Item = Range<usize>> {
         let info = self.graph.weight_info(weight);
         self.laid[weight.0 as usize].parts(info.out)
     }
@@ -202,7 +212,7 @@ impl Context<'_> {
     }
 }
 
-fn words(numbers: &[usize]) -> Vec<u32> {
+pub(super) fn words(numbers: &[usize]) -> Vec<u32> {
     numbers.iter().map(|number| *number as u32).collect()
 }
 
@@ -238,6 +248,7 @@ fn embed(context: &Context<'_>, lookups: &[Lookup], out: Value, part: usize) -> 
         operands,
         cache: None,
         grid: Grid::Cells(stride),
+        larger: vec![],
         extent: Extent::Rows,
         lanes: LANES,
     })
@@ -256,6 +267,7 @@ fn pick(context: &Context<'_>, x: Value, out: Value) -> Result<Launch> {
         operands: vec![Operand::Value(x), Operand::Value(out)],
         cache: None,
         grid: Grid::Cells(stride),
+        larger: vec![],
         extent: Extent::Picked,
         lanes: LANES,
     })
@@ -279,14 +291,22 @@ fn norm_part(context: &Context<'_>, x: Value, norm: &Norm, groups: usize, out: V
         norm.bias.is_some() as usize,
     ]);
     params.extend([norm.epsilon.to_bits(), norm.offset.to_bits(), context.picked(out) as u32]);
-    let lanes = if context.software { 16 } else { 64 };
+    let (lanes, halves) = match context.tuning {
+        Tuning::Software => (16, false),
+        Tuning::Hardware => (64, true),
+    };
     Launch {
         kernel: &NORM,
-        overrides: vec![("LANES", lanes as f64), ("KIND", kind(norm.kind))],
+        overrides: vec![
+            ("LANES", lanes as f64),
+            ("HALVES", flag(halves)),
+            ("KIND", kind(norm.kind)),
+        ],
         params,
         operands: vec![Operand::Value(x), vectors.operand(), Operand::Value(out)],
         cache: None,
         grid: Grid::Parts(groups),
+        larger: vec![],
         extent: context.graph.info(out).extent,
         lanes,
     }
@@ -329,129 +349,34 @@ fn combine(
         ],
         cache: None,
         grid: Grid::Cells(stride),
+        larger: vec![],
         extent: context.graph.info(out).extent,
         lanes: LANES,
     }
 }
 
-fn matmul(context: &Context<'_>, linear: &Linear, part: usize) -> Launch {
-    let info = context.graph.weight_info(linear.weight);
-    let own = context.parts(linear.weight).nth(part).unwrap_or_default();
-    let (inputs, outputs) = (info.inner, own.len());
-    let place = context.place(linear.x);
-    let multiply = context.place_or_none(linear.multiply);
-    let add = context.place_or_none(linear.add);
-    let (_, out_stride) = context.shape(linear.out);
-    let picks = match (linear.picks, context.graph.info(linear.out).extent) {
-        (true, _) => 2,
-        (false, Extent::Picked) => 1,
-        (false, Extent::Rows) => 0,
-    };
-    let mut vectors = Vectors::default();
-    let bias = vectors.push(context, linear.bias);
-    // The last part also clears what pads the row.
-    let end = if own.end == info.out { out_stride } else { own.end };
-    let (x_stride, x_start) = (place.stride / 4, place.start / 4);
-    let mut params =
-        words(&[inputs, outputs, own.start, end, picks, x_stride, x_start, out_stride]);
-    params.push(linear.scale.to_bits());
-    params.push(bias as u32);
-    // What a play does not change is an override, here above all: software adapters run both sides
-    // of a branch that they cannot decide when they compile.
-    let flag = |is: bool| is as u32 as f64;
-    let mut overrides = vec![
-        ("FORMAT", context.format(linear.weight) as u32 as f64),
-        ("BIAS", flag(linear.bias.is_some())),
-        ("ACTIVATION", number(linear.activation) as f64),
-        ("MULTIPLY", flag(linear.multiply.is_some())),
-        ("ADD", flag(linear.add.is_some())),
-        ("STORE", flag(linear.store.is_some())),
-        ("SHIFT", (place.start % 4) as f64),
-    ];
-    let few = context.rows == Rows::Few;
-    let lanes = matmul_lanes(context.software, outputs);
-    let across = (end - own.start).div_ceil(8 * lanes);
-    let (kernel, grid) = if few {
-        let weight = linear.norm.and_then(|norm| norm.weight);
-        let bias = linear.norm.and_then(|norm| norm.bias);
-        params.extend(words(&[vectors.push(context, weight), vectors.push(context, bias)]));
-        params.push(linear.norm.map_or(0.0, |norm| norm.epsilon).to_bits());
-        params.push(linear.norm.map_or(0.0, |norm| norm.offset).to_bits());
-        overrides.push(("NORM", linear.norm.map_or(0.0, |norm| kind(norm.kind))));
-        overrides.push(("NORM_WEIGHT", flag(weight.is_some())));
-        overrides.push(("NORM_BIAS", flag(bias.is_some())));
-        (&MATMUL_ROW, Grid::Tiles { across, rows: 1 })
-    } else {
-        (&MATMUL_ROWS, Grid::Tiles { across, rows: 8 })
-    };
-    overrides.push(("LANES", lanes as f64));
-    params.extend(words(&[multiply.stride, multiply.start, add.stride, add.start]));
-    params.push(linear.add_scale.to_bits());
-    match linear.store {
-        Some(store) => {
-            let width = context
-                .graph
-                .caches()
-                .iter()
-                .find(|cache| cache.site == store.site)
-                .map_or(0, |cache| cache.kv_heads * cache.head_width);
-            params.extend(words(&[width, store.keys, store.values]));
-        }
-        None => params.extend([0, 0, 0]),
-    }
-    let value = |value: Option<Value>| value.map_or(Operand::Nothing, Operand::Value);
-    Launch {
-        kernel,
-        overrides,
-        params,
-        operands: vec![
-            Operand::Value(linear.x),
-            Operand::Weight(linear.weight, part),
-            vectors.operand(),
-            value(linear.multiply),
-            value(linear.add),
-            Operand::Value(linear.out),
-        ],
-        cache: linear.store.map(|store| (store.site, store.layer)),
-        grid,
-        extent: context.graph.info(linear.out).extent,
-        lanes,
-    }
-}
-
-/// Lanes that make eight outputs each.
-fn matmul_lanes(software: bool, outputs: usize) -> usize {
-    if !software {
-        return if outputs > 256 { 64 } else { 32 };
-    }
-    // Idle lanes cost as much as busy ones there: the fewest lanes that leave hardly any idle. (A
-    // model's widths are multiples of one, so that they share pipelines.)
-    let made = |lanes: usize| outputs.next_multiple_of(8 * lanes);
-    let choices = || (16..=64).step_by(4);
-    let least = choices().map(made).min().unwrap_or(outputs);
-    choices().find(|lanes| made(*lanes) * 100 <= least * 103).unwrap_or(64)
-}
-
-/// Enough lanes that four columns each make a head.
-fn attend_lanes(software: bool, head_width: usize) -> Result<usize> {
-    let fewest = if software { 8 } else { 64 };
-    let lanes = head_width.div_ceil(4).next_power_of_two().max(fewest);
-    if lanes > 256 {
+/// Enough lanes that four columns each make a head, and how many share a column.
+fn attend_lanes(tuning: Tuning, head_width: usize) -> Result<(usize, usize)> {
+    let side = head_width.div_ceil(4).next_power_of_two();
+    if side > 256 {
         return Err(Error::limit("columns of a head", "at most 1024", head_width.to_string()));
     }
-    Ok(lanes)
+    Ok(match tuning {
+        Tuning::Software => (side.max(8), 1),
+        Tuning::Hardware => (256, 256 / side),
+    })
 }
 
 /// Vectors gathered into one binding.
 #[derive(Default)]
-struct Vectors {
+pub(super) struct Vectors {
     weights: Vec<Weight>,
     length: usize,
 }
 
 impl Vectors {
     /// Where the vector begins.
-    fn push(&mut self, context: &Context<'_>, weight: Option<Weight>) -> usize {
+    pub fn push(&mut self, context: &Context<'_>, weight: Option<Weight>) -> usize {
         let start = self.length;
         if let Some(weight) = weight {
             self.weights.push(weight);
@@ -460,19 +385,23 @@ impl Vectors {
         start
     }
 
-    fn operand(self) -> Operand {
+    pub fn operand(self) -> Operand {
         if self.weights.is_empty() { Operand::Nothing } else { Operand::Vectors(self.weights) }
     }
 }
 
-fn kind(kind: NormKind) -> f64 {
+pub(super) fn kind(kind: NormKind) -> f64 {
     match kind {
         NormKind::Layer => 1.0,
         NormKind::Rms => 2.0,
     }
 }
 
-fn number(activation: Option<Activation>) -> usize {
+pub(super) fn flag(is: bool) -> f64 {
+    is as u32 as f64
+}
+
+pub(super) fn number(activation: Option<Activation>) -> usize {
     match activation {
         None => 0,
         Some(Activation::Relu) => 1,
