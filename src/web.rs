@@ -66,6 +66,8 @@ pub fn usage() -> Result<JsValue, JsValue> {
         wasm_bytes: usize,
         /// Bytes of it that are in use.
         heap_bytes: usize,
+        /// The most that were ever in use.
+        heap_peak: usize,
         #[serde(flatten)]
         gpu: Usage,
     }
@@ -75,7 +77,12 @@ pub fn usage() -> Result<JsValue, JsValue> {
             bytes: all.bytes + one.bytes,
         })
     });
-    to_js(&Held { wasm_bytes: memory(), heap_bytes: HEAP.allocated(), gpu })
+    to_js(&Held {
+        wasm_bytes: memory(),
+        heap_bytes: HEAP.allocated(),
+        heap_peak: HEAP.max_allocated(),
+        gpu,
+    })
 }
 
 /// Bytes that a WebAssembly program can have.

@@ -345,7 +345,7 @@ export function warm() {
   call('warm', {}).catch(() => {}); // Whoever loads a model is told what went wrong.
 }
 
-/** What all engines of the page hold: { engines, runs, wasm_bytes, heap_bytes, buffers, bytes }, the last two on the GPU. */
+/** What all engines of the page hold: { engines, runs, wasm_bytes, heap_bytes, heap_peak, buffers, bytes }, the last two on the GPU. */
 export function usage() {
   return call('usage', {});
 }
