@@ -321,16 +321,13 @@ impl Tokenizer {
 
     /// Ids as text, special tokens left out.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        let text = match &self.numbers {
-            None => self.inner.decode(ids, true),
-            Some(_) => {
-                let shown = ids.iter().filter(|id| !self.also_special.contains(id));
-                let pieces = shown.filter_map(|id| self.raw(*id)).collect::<Vec<String>>();
-                match self.inner.get_decoder() {
-                    Some(decoder) => decoder.decode(pieces),
-                    None => Ok(pieces.join(" ")),
-                }
-            }
+        let shown = ids.iter().filter(|id| !self.also_special.contains(id));
+        let pieces = shown.filter_map(|id| self.raw(*id)).collect::<Vec<String>>();
+        let text = match self.inner.get_decoder() {
+            // A decoder of the library counts the pieces down to the last one, and there must be one.
+            _ if pieces.is_empty() => return Ok(String::new()),
+            Some(decoder) => decoder.decode(pieces),
+            None => Ok(pieces.join(" ")),
         };
         text.map_err(|error| {
             Error::new(Kind::Tokenizer, "ids", "ids that the tokenizer knows", error.to_string())
