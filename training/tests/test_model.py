@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training.model import ARCHITECTURES, BOS, EOS, SEP, Config, Transformer, Watch, causal_mask, full_mask, greedy, padded, prefix_mask
+from training.model import ARCHITECTURES, BOS, EOS, SEP, Attention, Config, Transformer, Watch, added, causal_mask, full_mask, greedy, padded, prefix_mask
 
 VOCABULARY = 64
 SOURCE = [BOS, 20, 21, 22, SEP]
@@ -101,3 +101,11 @@ def test_parameters_of_the_quartet():
     counts = {a: Transformer(Config.of(a, 3312)).parameters_count() for a in ARCHITECTURES}
     assert counts["causal"] == counts["prefix"] == counts["encoder"] - 2 * (160 + 1)
     assert all(2 * count < 6_000_000 for count in counts.values())
+
+
+@pytest.mark.parametrize("mask", [full_mask(torch.tensor([9, 4]), 9), causal_mask(9), prefix_mask(torch.tensor([5, 2]), 9)])
+def test_a_mask_that_is_added_masks_alike(mask):
+    torch.manual_seed(0)
+    attention = Attention(Config.of("prefix", VOCABULARY)).double()
+    x = torch.randn(2, 9, 160, dtype=torch.float64)
+    assert torch.allclose(attention(x, mask), attention(x, added(mask, 9, x.dtype)), atol=1e-12)
