@@ -89,11 +89,14 @@ export class Opener {
   #wireDrop() {
     const carriesFiles = (event) => event.dataTransfer?.types.includes('Files') ?? false;
     const mark = (on) => setAttribute(document.documentElement, 'data-drop', on);
-    addEventListener('dragover', (event) => {
-      if (!carriesFiles(event)) return;
-      event.preventDefault();
-      mark(true);
-    });
+    // Both: where the page moves under a pointer at rest, the new element is only told of by `dragenter`.
+    for (const type of /** @type {const} */ (['dragenter', 'dragover'])) {
+      addEventListener(type, (event) => {
+        if (!carriesFiles(event)) return;
+        event.preventDefault();
+        mark(true);
+      });
+    }
     addEventListener('dragleave', (event) => { if (event.relatedTarget === null) mark(false); });
     addEventListener('drop', (event) => {
       mark(false);
