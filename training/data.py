@@ -45,6 +45,7 @@ QUARTETS = {
     "en-fr": Quartet("en-fr", "eng-fra.tsv", "en", "fr", True, 3312, 20),
     "zh-en": Quartet("zh-en", "eng-cmn.tsv", "zh", "en", False, 4800, 5, "en-fr"),
 }
+NEAREST = 4  # pairs kept for each training pair that look like its translation and are none
 ALONE_EVERY = 2  # where a quartet has sentences beside its pairs: every second batch is of them
 
 
@@ -153,7 +154,7 @@ class Corpus:
         self.alone = [np.array(s, dtype=np.int64) for s in alone]
         self.sources = [np.array(s, dtype=np.int64) for s in sources]
         self.targets = [np.array(t, dtype=np.int64) for t in targets]
-        self.negatives = negatives  # (pairs, 4): pairs whose target looks like ours and is no translation; -1 if none
+        self.negatives = negatives  # (pairs, NEAREST): pairs whose target looks like ours and is no translation; -1 if none
         self.source_lengths = np.array([len(s) for s in sources])
         self.target_lengths = np.array([len(t) for t in targets])
 
@@ -179,7 +180,7 @@ class Corpus:
         targets = [e.ids for e in tokenizer.encode_batch([t for _, t in sides])]
         fits = [i for i in range(len(sides)) if max(len(sources[i]), len(targets[i])) <= MOST_TOKENS]
         sides, sources, targets = ([x[i] for i in fits] for x in (sides, sources, targets))
-        negatives = hard_negatives(sides, np.random.default_rng(SEED))
+        negatives = hard_negatives(sides, np.random.default_rng(SEED), nearest=NEAREST, drawn=0)
         alone = [e.ids for e in tokenizer.encode_batch(english_beside(folder, quartet))]
         alone = [ids for ids in alone if len(ids) <= MOST_TOKENS]
         return Corpus(sources, targets, negatives, tokenizer.get_vocab_size(), alone)
@@ -208,37 +209,38 @@ def words(text: str) -> list[str]:
     return [w for w in re.findall(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+", text.casefold())]
 
 
-def hard_negatives(sides: list[tuple[str, str]], rng: np.random.Generator, each: int = 4, tries: int = 60, first: int | None = None) -> np.ndarray:
-    """For every pair (or the `first` ones), others whose target has the same length (in words, one more or less)
-    and shares words.
+def hard_negatives(sides: list[tuple[str, str]], rng: np.random.Generator, nearest: int, drawn: int, tries: int = 60, first: int | None = None) -> np.ndarray:
+    """For every pair (or the `first` ones), others that look like its translation and are none; -1 where there are too few.
 
-    Sentences that share any translation mean the same, so neither may serve as the other's negative.
+    All share words with its target and have its length (in words, one more or less). The `nearest` come first, those
+    that share most words; then come some `drawn` among the others that share two words or more. Sentences that share
+    any translation mean the same, so neither may serve as the other's negative; sentences of the same words are the
+    same here, whatever their punctuation.
     """
+    spelled = [(tuple(words(source)), tuple(words(target))) for source, target in sides]
     translations, backwards = defaultdict(set), defaultdict(set)
-    for source, target in sides:
+    for source, target in spelled:
         translations[source].add(target)
         backwards[target].add(source)
-    bags = [set(words(target)) for _, target in sides]
+    bags = [set(target) for _, target in spelled]
     seen = Counter(word for bag in bags for word in bag)
     holders = defaultdict(list)
     for i, bag in enumerate(bags):
         for word in bag:
             holders[word].append(i)
-    found = np.full((len(sides[:first]), each), -1, dtype=np.int32)
-    for i, (source, target) in enumerate(sides[:first]):
+    found = np.full((len(sides[:first]), nearest + drawn), -1, dtype=np.int32)
+    for i, (source, _) in enumerate(spelled[:first]):
         same = {other for t in translations[source] for other in backwards[t]}
         forbidden = {t for s in same for t in translations[s]}
         # Rare words first: what they share then carries meaning.
-        picked: list[int] = []
         shared = sorted((w for w in bags[i] if seen[w] > 1), key=seen.get)[:3]
-        pool = [j for w in shared for j in (holders[w] if len(holders[w]) <= tries else rng.choice(holders[w], tries))]
-        scored = []
-        for j in set(pool):
-            if abs(len(bags[j]) - len(bags[i])) <= 1 and sides[j][1] not in forbidden:
-                scored.append((-len(bags[i] & bags[j]), order_of(i, j), j))
-        for _, _, j in sorted(scored)[:each]:
-            picked.append(int(j))
-        found[i, : len(picked)] = picked
+        pool = {int(j) for w in shared for j in (holders[w] if len(holders[w]) <= tries else rng.choice(holders[w], tries))}
+        scored = sorted((-len(bags[i] & bags[j]), order_of(i, j), j) for j in pool
+                        if abs(len(bags[j]) - len(bags[i])) <= 1 and spelled[j][1] not in forbidden)  # fmt: skip
+        found[i, : len(scored[:nearest])] = [j for _, _, j in scored[:nearest]]
+        others = [j for share, _, j in scored[nearest:] if share <= -2]
+        picked = rng.permutation(others)[:drawn]
+        found[i, nearest : nearest + len(picked)] = picked
     return found
 
 

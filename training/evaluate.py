@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from sacrebleu.metrics import BLEU, CHRF
 
-from .data import SEED, Pair, Quartet, hard_negatives
+from .data import SEED, Quartet, hard_negatives, read_train
 from .model import EOS, MASK, PAIR_NO, PAIR_YES, greedy, load, padded
 from .objectives import FIRST_ORDINARY, pair_side, source_side
 from .tokenizer import load as load_tokenizer
@@ -206,22 +206,25 @@ def best_guesses(model, sequences, batch: int = 100) -> list[np.ndarray]:
 
 
 def verdicts(model, encode, items, pairs, work: Path, quartet: Quartet, rng) -> dict:
-    """The pair head on true pairs, on pairs drawn at random, and on pairs that look like translations."""
-    train = [Pair(*line.split("\t")).sides(quartet) for line in (work / quartet.name / "train.tsv").read_text(encoding="utf-8").splitlines()]
+    """The pair head on true pairs, and on three kinds of false ones: drawn at random; of like length and with words in
+    common, drawn; and the nearest in the whole corpus by the words in common. Accuracy weighs true and false alike, and
+    of the false ones the first two kinds: many of the nearest mean nearly the same as the sentence that they replace."""
+    train = [pair.sides(quartet) for pair in read_train(work / quartet.name)]
     mine = [(item["source"], reference) for item in items for reference in item["references"]]
     first_of = np.cumsum([0] + [len(item["references"]) for item in items])[:-1]
     sides = mine + train
-    alike = hard_negatives(sides, np.random.default_rng(SEED), each=1, first=len(mine))[first_of, 0]
+    alike = hard_negatives(sides, np.random.default_rng(SEED), nearest=1, drawn=1, first=len(mine))[first_of]
     others = (np.arange(len(items)) + rng.integers(1, len(items), len(items))) % len(items)
+    beside = lambda column: [pair_side(pairs[i][0], encode(sides[j][1])) for i, j in enumerate(column) if j >= 0]
     kinds = {
         "true": ([pair_side(*p) for p in pairs], PAIR_YES),
         "easy": ([pair_side(pairs[i][0], pairs[j][1]) for i, j in enumerate(others)], PAIR_NO),
-        "hard": ([pair_side(pairs[i][0], encode(sides[j][1])) for i, j in enumerate(alike) if j >= 0], PAIR_NO),
+        "hard": (beside(alike[:, 1]), PAIR_NO),
+        "nearest": (beside(alike[:, 0]), PAIR_NO),
     }
     right = {name: said(model, sequences) == truth for name, (sequences, truth) in kinds.items()}
     found = {name: share(hits) for name, hits in right.items()}
-    false = np.concatenate([right["easy"], right["hard"]]).mean()
-    return {**found, "accuracy": round(float(right["true"].mean() + false) / 2, 4), "counts": {n: len(h) for n, h in right.items()}}
+    return {**found, "accuracy": round((found["true"] + (found["easy"] + found["hard"]) / 2) / 2, 4), "counts": {n: len(h) for n, h in right.items()}}
 
 
 def said(model, sequences, batch: int = 100) -> np.ndarray:

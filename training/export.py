@@ -212,7 +212,7 @@ def quality_of(result: dict) -> dict:
     head = {"split": result["split"], "sentences": result["sentences"]}
     if "masked" in result:
         return {**head, "masked_accuracy": result["masked"]["pair_in_view"], "pair_accuracy": result["pair"]["accuracy"],
-                "pair_hard_accuracy": result["pair"]["hard"]}  # fmt: skip
+                "pair_hard_accuracy": result["pair"]["hard"], "pair_nearest_accuracy": result["pair"]["nearest"]}  # fmt: skip
     return {**head, "bleu": result["quality"]["bleu"], "chrf": result["quality"]["chrf"]}
 
 

@@ -69,13 +69,25 @@ def test_tokenizer_layout(tokenizer):
 @pytest.fixture(scope="module")
 def corpus(tokenizer):
     encode = lambda texts: [tokenizer.encode(t).ids for t in texts]
-    negatives = data.hard_negatives(list(zip(ENGLISH, FRENCH)), np.random.default_rng(0))
+    negatives = data.hard_negatives(list(zip(ENGLISH, FRENCH)), np.random.default_rng(0), nearest=4, drawn=2)
     return data.Corpus(encode(ENGLISH), encode(FRENCH), negatives, tokenizer.get_vocab_size())
 
 
 def test_hard_negatives_are_no_translations(corpus):
     for i, row in enumerate(corpus.negatives):
         assert all(FRENCH[j] != FRENCH[i] for j in row[row >= 0])
+
+
+def test_false_pairs_that_look_true():
+    said = ["I see a dog.", "I see a cat.", "I see a dog!", "You see a dog.", "I see a red dog now."]
+    meant = ["Je vois un chien.", "Je vois un chat.", "je vois un chien !", "Tu vois un chien.", "Je vois un chien rouge ici maintenant."]
+    far = [(f"Word {n}.", f"Chien numéro {n} parmi tant d'autres.") for n in range(5)]
+    sides = list(zip(said, meant)) + far
+    nearest = data.hard_negatives(sides, np.random.default_rng(0), nearest=1, drawn=0, first=1)
+    assert nearest.tolist() in ([[1]], [[3]])  # 2 is the same sentence, 4 is longer, the others share one word
+    both = data.hard_negatives(sides, np.random.default_rng(0), nearest=1, drawn=3, first=1)
+    assert both[0, 0] == nearest[0, 0] and sorted(both[0].tolist()) == [-1, -1, 1, 3]
+    assert (both[0, 2:] == -1).all()
 
 
 def test_batches_cover_an_epoch_and_resume(corpus):
