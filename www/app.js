@@ -4,7 +4,7 @@
  */
 
 import './warm.js';
-import './define.js';
+import { TAG } from './define.js';
 import { Clock } from './clock.js';
 import { drawLater } from './frames.js';
 import { chooseLanguage, translator } from './i18n/index.js';
@@ -141,7 +141,7 @@ function arrange() {
 }
 
 function createDemo(place, architecture) {
-  const demo = make('unmasked-demo', { architecture, controls: 'none', 'data-place': place });
+  const demo = make(TAG, { architecture, controls: 'none', 'data-place': place });
   demo.addEventListener('unmasked-change', drawSoon);
   demo.addEventListener('unmasked-ready', () => say(t('say.ready', { name: nameOf(place) })));
   demo.addEventListener('unmasked-error', ({ detail }) => say(t('say.error', { name: nameOf(place), message: detail.error.message })));

@@ -2,4 +2,7 @@
 
 import { UnmaskedDemo } from './element.js';
 
-if (!customElements.get('unmasked-demo')) customElements.define('unmasked-demo', UnmaskedDemo);
+/** The element's name. Who makes one by this constant has it registered before, however modules are bundled. */
+export const TAG = 'unmasked-demo';
+
+if (!customElements.get(TAG)) customElements.define(TAG, UnmaskedDemo);

@@ -3,7 +3,7 @@
  * The settings come from the address; nothing in it can name another place to load from.
  */
 
-import './define.js';
+import { TAG } from './define.js';
 import { attributesOf } from './page/embed.js';
 import { chooseLanguage, translator } from './i18n/index.js';
 import { wireKeyboard } from './page/keyboard.js';
@@ -11,7 +11,7 @@ import { make, setAttributes } from './views/dom.js';
 
 const { attributes, theme } = attributesOf(location.search);
 const lang = chooseLanguage(String(attributes.lang ?? ''), navigator.languages);
-const demo = make('unmasked-demo');
+const demo = make(TAG);
 setAttributes(demo, { ...attributes, lang });
 
 document.documentElement.lang = lang === 'zh' ? 'zh-Hans' : lang;
