@@ -133,10 +133,16 @@ async function matmuls() {
   }
 }
 
-/** From navigation to the first token on the page itself, one machine on; then the same again, from the cache. */
+/**
+ * From navigation to the first token, one machine on; then the same again, from the cache. On the page as it is served
+ * here, and in turn on the site that `cargo xtask dist` made, where there is one.
+ */
 async function colds() {
+  const site = await fetch(`${plan.url}/__site__/index.html`).then(({ ok }) => ok);
+  const pages = [['', '/'], ...(site ? [[', dist/site', '/__site__/']] : [])];
+  const places = pages.flatMap(([which, path]) => [[`Chromium wasm${which}`, 'cpu', path], [`Chromium WebGPU${which}`, 'webgpu', path]]);
   for (let repeat = 0; repeat < Math.max(3, plan.repeats); repeat += 1) {
-    for (const [place, device] of [['Chromium wasm', 'cpu'], ['Chromium WebGPU', 'webgpu']]) {
+    for (const [place, device, path] of places) {
       const context = await browser.newContext();
       await context.addInitScript(() => {
         addEventListener('unmasked-step', () => { window.firstToken ??= performance.now(); }, true);
@@ -145,7 +151,7 @@ async function colds() {
         const page = await context.newPage();
         const sizes = [];
         page.on('requestfinished', (request) => sizes.push(request.sizes().catch(() => null)));
-        await page.goto(`${plan.url}/#on=causal&device=${device}`);
+        await page.goto(`${plan.url}${path}#on=causal&device=${device}`);
         const token = await page.waitForFunction(() => window.firstToken, null, { timeout: 120_000 });
         const milliseconds = await token.jsonValue();
         const bytes = (await Promise.all(sizes)).reduce((sum, size) => sum + (size?.responseBodySize ?? 0), 0);

@@ -69,8 +69,8 @@ const keptModels = (settings = '') => async (page, show) => {
 };
 
 /**
- * `similar`: worth a picture, but made of the same parts as another state.
- * @type {Array<{ name: string, similar?: boolean, size: { width: number, height: number }, bring: (page: import('@playwright/test').Page, show: (hash?: string, path?: string) => Promise<void>) => Promise<void> }>}
+ * What the contact sheet shows and axe looks at.
+ * @type {Array<{ name: string, size: { width: number, height: number }, bring: (page: import('@playwright/test').Page, show: (hash?: string, path?: string) => Promise<void>) => Promise<void> }>}
  */
 export const STATES = [
   { name: 'first load', size: DESKTOP, bring: async (page, show) => {
@@ -89,7 +89,7 @@ export const STATES = [
     await expect.poll(() => phase(machine(page, 'prefix'))).toBe('error');
     await expect.poll(() => phase(machine(page, 'causal'))).toBe('done');
   } },
-  { name: 'the list of models is missing', similar: true, size: DESKTOP, bring: async (page, show) => {
+  { name: 'the list of models is missing', size: DESKTOP, bring: async (page, show) => {
     await page.route('**/models/models.json', (route) => route.fulfill({ status: 404 }));
     await show(text(SENTENCE));
     await expect.poll(() => phase(machine(page, 'prefix'))).toBe('error');
@@ -100,29 +100,29 @@ export const STATES = [
     await page.locator('#sentence').fill('');
     await expect.poll(() => phase(machine(page, 'encoder-decoder'))).toBe('empty');
   } },
-  { name: 'no machine', similar: true, size: DESKTOP, bring: async (page, show) => { await show('on=none'); } },
+  { name: 'no machine', size: DESKTOP, bring: async (page, show) => { await show('on=none'); } },
   { name: 'one token', size: DESKTOP, bring: run(text('Go')) },
   { name: '64 tokens', size: DESKTOP, bring: run(text(LONG)) },
   { name: 'a word of 40 letters', size: DESKTOP, bring: run(text(WORD)) },
   { name: 'Chinese', size: DESKTOP, bring: run(`${text('我妹妹想学英语。')}&lang=zh`) },
   { name: 'right to left', size: DESKTOP, bring: run(text('אחותי רוצה ללמוד אנגלית. القطة في الحديقة')) },
   { name: 'emoji', size: DESKTOP, bring: run(text('I love you 👩‍👩‍👧‍👦 🇫🇷 ❤️ 🙂!')) },
-  { name: 'one machine on', similar: true, size: DESKTOP, bring: run(`on=causal&${text(SENTENCE)}`) },
+  { name: 'one machine on', size: DESKTOP, bring: run(`on=causal&${text(SENTENCE)}`) },
   { name: 'two machines on', size: DESKTOP, bring: run(`on=encoder,prefix&${text(SENTENCE)}`) },
-  { name: 'three machines on', similar: true, size: DESKTOP, bring: run(`on=causal,prefix,encoder-decoder&${text(SENTENCE)}`) },
+  { name: 'three machines on', size: DESKTOP, bring: run(`on=causal,prefix,encoder-decoder&${text(SENTENCE)}`) },
   { name: 'four machines on', size: DESKTOP, bring: run(text(SENTENCE)) },
-  { name: 'in the middle of a run', similar: true, size: DESKTOP, bring: run(`step=3&${text(SENTENCE)}`, 3) },
+  { name: 'in the middle of a run', size: DESKTOP, bring: run(`step=3&${text(SENTENCE)}`, 3) },
   { name: 'a token pointed at', size: DESKTOP, bring: async (page, show) => {
     await run(text(SENTENCE))(page, show);
     await machine(page, 'causal').locator('.chip', { hasText: /^wants$/ }).hover();
     await expect(machine(page, 'encoder').locator('.chip[data-sight="self"]')).toHaveCount(1);
   } },
-  { name: 'a cell walked to', similar: true, size: DESKTOP, bring: async (page, show) => {
+  { name: 'a cell walked to', size: DESKTOP, bring: async (page, show) => {
     await run(`on=prefix&${text(SENTENCE)}`)(page, show);
     await machine(page, 'prefix').locator('.mask').focus();
     for (const key of ['ArrowUp', 'ArrowRight', 'ArrowRight', 'ArrowUp']) await page.keyboard.press(key);
   } },
-  { name: 'all heads', similar: true, size: DESKTOP, bring: run(`head=all&${text(SENTENCE)}`) },
+  { name: 'all heads', size: DESKTOP, bring: run(`head=all&${text(SENTENCE)}`) },
   { name: 'all heads of one machine, a cell walked to', size: DESKTOP, bring: async (page, show) => {
     await run(`on=encoder-decoder&head=all&${text(SENTENCE)}`)(page, show);
     await machine(page, 'encoder-decoder').locator('.mask').focus();
@@ -156,23 +156,23 @@ export const STATES = [
     await expect(card.locator('.notes p')).toHaveCount(2);
     await done(page);
   } },
-  { name: 'a T5 beside all four', similar: true, size: PROJECTOR, bring: async (page, show) => {
+  { name: 'a T5 beside all four', size: PROJECTOR, bring: async (page, show) => {
     await openModels(['t5'])(page, show);
     for (const name of ['encoder', 'causal', 'prefix']) await page.locator(`.toggle[data-place="${name}"]`).click();
     await done(page);
   } },
   { name: 'phone, a GLM', size: PHONE, bring: openModels(['glm-blank'], 'on=none&') },
-  { name: 'phone, opening a model', similar: true, size: PHONE, bring: openModel('on=none&') },
-  { name: 'phone, models that are kept', similar: true, size: PHONE, bring: keptModels('lang=zh&on=causal&') },
+  { name: 'phone, opening a model', size: PHONE, bring: openModel('on=none&') },
+  { name: 'phone, models that are kept', size: PHONE, bring: keptModels('lang=zh&on=causal&') },
   { name: 'phone', size: PHONE, bring: run(text(SENTENCE)) },
-  { name: 'phone, all heads', similar: true, size: PHONE, bring: run(`head=all&on=prefix&${text(SENTENCE)}`) },
-  { name: 'phone, error', similar: true, size: PHONE, bring: async (page, show) => {
+  { name: 'phone, all heads', size: PHONE, bring: run(`head=all&on=prefix&${text(SENTENCE)}`) },
+  { name: 'phone, error', size: PHONE, bring: async (page, show) => {
     await page.route('**/en-fr-causal*/model.safetensors', (route) => route.abort());
     await show(`on=causal&${text(SENTENCE)}`);
     await expect.poll(() => phase(machine(page, 'causal'))).toBe('error');
   } },
   { name: 'projector', size: PROJECTOR, bring: run(text(SENTENCE)) },
-  { name: 'projector, one machine', similar: true, size: PROJECTOR, bring: run(`on=prefix&${text(SENTENCE)}`) },
+  { name: 'projector, one machine', size: PROJECTOR, bring: run(`on=prefix&${text(SENTENCE)}`) },
   { name: 'a frame', size: { width: 720, height: 520 }, bring: async (page, show) => {
     await show(`architecture=prefix&step=end&${text(SENTENCE)}`, '/embed.html');
     await done(page);

@@ -76,7 +76,7 @@ pub fn build(profile: Profile) -> Result<()> {
         // A server prefers a compressed file, so an old one would hide the new engine.
         fs::remove_file(compressed(&package, name)).ok();
     }
-    bind(&compiled, &package)?;
+    bind(&compiled, &package, profile)?;
     if let Some(optimiser) = optimiser {
         optimise(&optimiser, &package)?;
     }
@@ -145,13 +145,15 @@ fn is_current(package: &Path, stamp: &Stamp) -> bool {
         && package.join("unmasked.d.ts").exists()
 }
 
-fn bind(compiled: &Path, package: &Path) -> Result<()> {
+fn bind(compiled: &Path, package: &Path, profile: Profile) -> Result<()> {
     let start = Instant::now();
     wasm_bindgen_cli_support::Bindgen::new()
         .input_path(compiled)
         .out_name(NAME)
         .web(true)?
         .typescript(true)
+        // The names of functions are a tenth of the engine; a visitor has no use for them.
+        .remove_name_section(profile == Profile::Shipped)
         .generate(package)
         .context("wasm-bindgen could not write www/pkg")?;
     println!("    wasm-bindgen took {:.1} s", start.elapsed().as_secs_f64());

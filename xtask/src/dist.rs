@@ -4,7 +4,7 @@ mod offline;
 mod site;
 
 use crate::build::Profile;
-use crate::{build, project};
+use crate::{build, project, tools};
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -25,6 +25,22 @@ pub fn dist() -> Result<()> {
     let bytes = offline::write(&folder().join("unmasked-offline.html"))?;
     println!("dist/unmasked-offline.html: {} MB", megabytes(bytes));
     Ok(())
+}
+
+/// What a script of `offline/` makes of the page's modules in this folder, and says of it.
+fn esbuild(script: &str, folder: &Path) -> Result<String> {
+    let node = which::which("node").context("dist needs Node.js 20 or later")?;
+    if !project::path("node_modules/esbuild").exists() {
+        tools::node_modules()?;
+    }
+    let mut command = project::command(node);
+    command.arg(script).arg(folder);
+    let output = command
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .with_context(|| format!("could not start {}", project::shown(&command)))?;
+    project::finished(&command, output.status)?;
+    String::from_utf8(output.stdout).with_context(|| format!("{script} did not answer in UTF-8"))
 }
 
 /// A policy's or an integrity check's name for these bytes, without the `sha256-`.

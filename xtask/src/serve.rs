@@ -115,8 +115,12 @@ fn router(root: &Path, test_pages: bool) -> Router {
     // Weights hardly shrink, and a progress bar needs their length, which a compressed answer does not tell.
     let compressible =
         DefaultPredicate::new().and(NotForContentType::const_new("application/octet-stream"));
+    router = router.layer(CompressionLayer::new().compress_when(compressible));
+    if test_pages {
+        // As a plain host has it, which compresses nothing.
+        router = router.nest_service("/__site__", ServeDir::new(root.join("dist/site")));
+    }
     router
-        .layer(CompressionLayer::new().compress_when(compressible))
         .layer(from_fn(refuse_foreign_hosts))
         .layer(from_fn(send_policy))
         .layer(always(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))

@@ -1,8 +1,8 @@
 //! The single file: the page's script with its worker and the engine inside, and a quartet of models as data blocks.
 //! It asks nobody for anything, and its own policy lets it run its own script and nothing else.
 
-use super::{hash, read, read_text, replace};
-use crate::{project, tools};
+use super::{esbuild, hash, read, read_text, replace};
+use crate::project;
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -25,7 +25,8 @@ pub fn write(file: &Path) -> Result<usize> {
     super::write(&work.join("blocks.json"), models.names.to_string().as_bytes())?;
     let wasm = gzip(&read(&project::path("www/pkg/unmasked_bg.wasm"))?)?;
     super::write(&work.join("unmasked_bg.wasm.gz"), &wasm)?;
-    let page = assemble(&bundle(&work)?, &models.blocks)?;
+    let script = esbuild("offline/bundle.mjs", &work)?;
+    let page = assemble(&script, &models.blocks)?;
     if page.len() > LARGEST {
         bail!("the single file: expected at most {LARGEST} bytes, got {}", page.len());
     }
@@ -81,22 +82,6 @@ fn pack_models() -> Result<Models> {
         model["files"] = sizes.into();
     }
     Ok(Models { list: json!({ "models": models }), names: names.into(), blocks })
-}
-
-/// The page's script, its worker inside.
-fn bundle(work: &Path) -> Result<String> {
-    let node = which::which("node").context("the single file needs Node.js 20 or later")?;
-    if !project::path("node_modules/esbuild").exists() {
-        tools::node_modules()?;
-    }
-    let mut command = project::command(node);
-    command.arg("offline/bundle.mjs").arg(work);
-    let output = command
-        .stderr(std::process::Stdio::inherit())
-        .output()
-        .with_context(|| format!("could not start {}", project::shown(&command)))?;
-    project::finished(&command, output.status)?;
-    String::from_utf8(output.stdout).context("the bundle is not UTF-8")
 }
 
 /// index.html with everything it names put in.

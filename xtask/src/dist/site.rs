@@ -1,10 +1,11 @@
-//! The static site: the page's files as they are, the examples, and a service worker that knows every one of them.
+//! The static site: the page's files, its modules in a few bundles, the examples, and a service worker that knows every
+//! one of them.
 
-use super::{hash, read, read_text, replace};
+use super::{esbuild, hash, read, read_text, replace};
 use crate::project;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -27,6 +28,7 @@ pub fn write(folder: &Path) -> Result<Site> {
     collect(&project::path("www"), "", &mut files)?;
     collect(&project::path("examples"), "examples/", &mut files)?;
     files.retain(|path, _| !is_left_out(path));
+    bundle(&mut files)?;
     files.insert("keep.js".into(), read(&project::path("offline/keep.js"))?);
     let index = files.get("index.html").context("www/ has no index.html")?;
     let index = replace(
@@ -51,6 +53,42 @@ pub fn write(folder: &Path) -> Result<Site> {
     fs::rename(&next, folder)
         .with_context(|| format!("could not put `{}` in its place", folder.display()))?;
     Ok(Site { files: files.len(), bytes: files.values().map(Vec::len).sum() })
+}
+
+/// Puts bundles in the place of the page's modules, since a first visit waits for some fifty of them one after another,
+/// and has the pages ask for those in their heads.
+fn bundle(files: &mut BTreeMap<String, Vec<u8>>) -> Result<()> {
+    let work = project::path("target/site");
+    fs::remove_dir_all(&work).ok();
+    let imports: BTreeMap<String, Vec<String>> =
+        serde_json::from_str(&esbuild("offline/site.mjs", &work)?)
+            .context("offline/site.mjs did not answer in JSON")?;
+    files.retain(|path, _| !path.ends_with(".js") || path.starts_with("pkg/"));
+    for script in imports.keys() {
+        files.insert(script.clone(), read(&work.join(script))?);
+    }
+    for (_, page) in files.iter_mut().filter(|(path, _)| path.ends_with(".html")) {
+        let text = std::str::from_utf8(page).context("a page is not UTF-8")?;
+        *page = ask_for_bundles(text, &imports).into_bytes();
+    }
+    Ok(())
+}
+
+/// A page that asks for what each of its scripts imports right after that script, and no longer for single modules.
+fn ask_for_bundles(page: &str, imports: &BTreeMap<String, Vec<String>>) -> String {
+    let mut asked = BTreeSet::new();
+    let mut text = String::new();
+    for line in page.lines().filter(|line| !line.starts_with("<link rel=\"modulepreload\"")) {
+        text += &format!("{line}\n");
+        let script = line
+            .strip_prefix("<script type=\"module\"")
+            .and_then(|rest| rest.split_once("src=\""))
+            .and_then(|(_, rest)| imports.get(rest.split('"').next()?));
+        for name in script.into_iter().flatten().filter(|name| asked.insert(*name)) {
+            text += &format!("<link rel=\"modulepreload\" href=\"{name}\">\n");
+        }
+    }
+    text
 }
 
 /// Folders that the page never reads, since it takes their packed twins; who asks for one needs the network.
