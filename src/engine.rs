@@ -193,10 +193,8 @@ impl Engine {
                 _ if form.is_some_and(|form| form.index() == base) => {
                     index = Some(Index::read(base.clone(), &whole(&base, &file).await?)?);
                 }
-                _ if Form::of(&base).is_some() => {
-                    if Form::of(&base) == form {
-                        weights_files.push((base, Box::new(file)));
-                    }
+                _ if form.is_some() && Form::of(&base) == form => {
+                    weights_files.push((base, Box::new(file)));
                 }
                 _ if tokenizer::FILES.contains(&base.as_str()) => {
                     let bytes = whole(&base, &file).await?;

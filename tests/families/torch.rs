@@ -397,7 +397,7 @@ pub fn cases() -> Vec<Case> {
         assert!(open(nested.clone()).is_ok());
         let mut places = nested.windows(8).enumerate().filter(|(_, window)| *window == b"a/data/0");
         let start = places.next().unwrap().0 as u32 - 30;
-        let entry = places.last().unwrap().0;
+        let entry = places.next_back().unwrap().0;
         nested[entry - 4..entry].copy_from_slice(&start.to_le_bytes());
         refusal(nested, &["entries that lie apart", "two that overlap"]);
     });

@@ -343,7 +343,7 @@ impl<'a> Machine<'a> {
         let value = self.pop()?;
         let (number, fits) = match value {
             Value::List(number) => (number, !is_dict),
-            Value::Dict(number) => (number, is_dict && items.len() % 2 == 0),
+            Value::Dict(number) => (number, is_dict && items.len().is_multiple_of(2)),
             other => return wrong("a list or a dict", other.kind()),
         };
         match self.pickle.held.get_mut(number) {
