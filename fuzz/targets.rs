@@ -24,6 +24,7 @@ pub struct Target {
 /// All of them.
 pub const TARGETS: &[Target] = &[
     Target { name: "weights", run: weights },
+    Target { name: "torch", run: torch },
     Target { name: "config", run: config },
     Target { name: "tokenizer", run: tokenizer },
     Target { name: "older_tokenizer", run: older_tokenizer },
@@ -33,8 +34,16 @@ pub const TARGETS: &[Target] = &[
 
 /// `model.safetensors`: what opens can be read, tensor by tensor, and has finite numbers.
 pub fn weights(bytes: &[u8]) {
-    let files: Vec<(String, Box<dyn ReadAt>)> =
-        vec![("model.safetensors".into(), Box::new(bytes.to_vec()))];
+    checkpoint("model.safetensors", bytes);
+}
+
+/// `pytorch_model.bin`: the same.
+pub fn torch(bytes: &[u8]) {
+    checkpoint("pytorch_model.bin", bytes);
+}
+
+fn checkpoint(name: &str, bytes: &[u8]) {
+    let files: Vec<(String, Box<dyn ReadAt>)> = vec![(name.into(), Box::new(bytes.to_vec()))];
     let Ok(mut checkpoint) = pollster::block_on(Checkpoint::open(files)) else { return };
     let names: Vec<String> = checkpoint.names().map(str::to_owned).collect();
     for name in names {

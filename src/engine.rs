@@ -15,7 +15,7 @@ use crate::spec::{Cost, LedgerLine, Order, OutputHead, Positions, Spec, SpecialT
 use crate::task::{self, Task};
 use crate::tokenizer::{self, Input, Tokenizer};
 use crate::trace::ModelInfo;
-use crate::weights::{Checkpoint, Found, ReadAt};
+use crate::weights::{Checkpoint, Form, Found, Index, ReadAt};
 
 /// A model on a device.
 #[derive(Debug)]
@@ -167,7 +167,8 @@ pub struct Masks {
 
 impl Engine {
     /// Loads a model folder: `config.json`, a `tokenizer.json` (or the files that came before it) and
-    /// one or more `.safetensors`, of which no more than a tensor is in memory at a time.
+    /// one or more `.safetensors` (`pytorch_model.bin` where there are none), of which no more than a tensor is in
+    /// memory at a time.
     pub async fn load<F: ReadAt + 'static>(
         files: Vec<(String, F)>,
         device: Rc<Device>,
@@ -182,14 +183,19 @@ impl Engine {
         room: u64,
     ) -> Result<Engine> {
         let mut weights_files: Vec<(String, Box<dyn ReadAt>)> = Vec::new();
+        let form = files.iter().filter_map(|(name, _)| Form::of(base_of(name))).min();
         let (mut config, mut index) = (None, None);
         let mut others: Vec<(String, Vec<u8>)> = Vec::new();
         for (name, file) in files {
-            let base = name.rsplit(['/', '\\']).next().unwrap_or(&name).to_string();
+            let base = base_of(&name).to_string();
             match base.as_str() {
                 "config.json" => config = Some(whole(&base, &file).await?),
-                INDEX => index = Some(whole(&base, &file).await?),
-                _ if base.ends_with(".safetensors") => weights_files.push((base, Box::new(file))),
+                _ if form.is_some_and(|form| form.index() == base) => {
+                    index = Some(Index::read(base.clone(), &whole(&base, &file).await?)?);
+                }
+                _ if form.is_some() && Form::of(&base) == form => {
+                    weights_files.push((base, Box::new(file)));
+                }
                 _ if tokenizer::FILES.contains(&base.as_str()) => {
                     let bytes = whole(&base, &file).await?;
                     others.push((base, bytes));
@@ -208,13 +214,15 @@ impl Engine {
         let mut tokenizer = Tokenizer::of_folder(&other, spec.vocabulary, spec.special)?;
         tokenizer.complete(&mut spec)?;
         drop(others);
-        let index = index.map(|index| read_index(&index, &weights_files)).transpose()?;
         if weights_files.is_empty() {
-            return Err(missing("model.safetensors"));
+            return Err(missing("model.safetensors` or `pytorch_model.bin"));
+        }
+        if let Some(index) = &index {
+            index.check_shards(&weights_files)?;
         }
         let mut checkpoint = Checkpoint::open(weights_files).await?;
-        if let Some(index) = index {
-            check_index(&index, &checkpoint)?;
+        if let Some(index) = &index {
+            index.check_tensors(&checkpoint)?;
         }
         let transformer = Transformer::new(&spec)?;
         let found = find(&spec, family, &transformer, &checkpoint)?;
@@ -332,6 +340,11 @@ fn shape(stack: &Stack) -> StackShape {
     }
 }
 
+/// The name of a file without its folders.
+fn base_of(name: &str) -> &str {
+    name.rsplit(['/', '\\']).next().unwrap_or(name)
+}
+
 /// The largest file that is read as a whole: all but weights are far smaller.
 const MOST_WHOLE: u64 = 256 << 20;
 
@@ -404,40 +417,4 @@ async fn upload(device: &Device, checkpoint: &mut Checkpoint, found: &[Found]) -
     }
     weights.settled().await?;
     Ok(weights)
-}
-
-const INDEX: &str = "model.safetensors.index.json";
-
-/// Which shard has which tensor.
-type Index = BTreeMap<String, String>;
-
-/// Reads the index; every shard that it names must be there.
-fn read_index<F>(index: &[u8], files: &[(String, F)]) -> Result<Index> {
-    #[derive(serde::Deserialize)]
-    struct File {
-        weight_map: Index,
-    }
-    let wrong = |expected: &str, got: String| Error::weights(format!("`{INDEX}`"), expected, got);
-    let index: File = serde_json::from_slice(index)
-        .map_err(|error| wrong("a `weight_map`", error.to_string()))?;
-    for shard in index.weight_map.values() {
-        if !files.iter().any(|(name, _)| name == shard) {
-            let got = format!("no `{}`", shard.escape_debug());
-            return Err(wrong("every shard in the folder", got));
-        }
-    }
-    Ok(index.weight_map)
-}
-
-/// Index and shards must speak of the same tensors: else files of two models lie together.
-fn check_index(index: &Index, checkpoint: &Checkpoint) -> Result<()> {
-    let wrong =
-        |got: String| Err(Error::weights(format!("`{INDEX}`"), "the tensors of the shards", got));
-    if let Some(tensor) = index.keys().find(|tensor| !checkpoint.has(tensor)) {
-        return wrong(format!("no tensor `{}` in the shards", tensor.escape_debug()));
-    }
-    if let Some(tensor) = checkpoint.names().find(|tensor| !index.contains_key(*tensor)) {
-        return wrong(format!("no entry for `{}`", tensor.escape_debug()));
-    }
-    Ok(())
 }

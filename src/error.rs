@@ -7,7 +7,7 @@ pub enum Kind {
     Input,
     /// `config.json`, or a setting in it that this engine does not know.
     Config,
-    /// A safetensors file or its index.
+    /// A file of weights or its index.
     Weights,
     /// `tokenizer.json`.
     Tokenizer,

@@ -1,14 +1,16 @@
-//! Checked reading of safetensors: one file or shards, any of the stored dtypes, in the layout that
-//! the graph wants (`[out, in]` row by row).
+//! Checked reading of safetensors, and of what `torch.save` writes: one file or shards, any of the stored dtypes, in
+//! the layout that the graph wants (`[out, in]` row by row).
 //!
-//! A checkpoint is hostile until checked: headers come first, validated by the `safetensors` crate (offsets,
-//! overlaps) and held against the files' lengths, shapes and dtypes against the graph. Only then are numbers read, a
+//! A checkpoint is hostile until checked: headers come first, validated (offsets, overlaps; of safetensors by that
+//! crate) and held against the files' lengths, shapes and dtypes against the graph. Only then are numbers read, a
 //! few rows at a time, and each held against NaN and infinity: a checkpoint is never in memory as a whole.
 
 mod file;
 mod header;
+mod index;
 mod rows;
 mod tables;
+mod torch;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -21,8 +23,8 @@ use crate::device::{Format, Matrix, ROWS_TOGETHER};
 use crate::error::{Error, Result};
 use crate::graph::{Source, WeightInfo};
 
-pub use file::{OnDisk, ReadAt, Reading};
-use header::header;
+pub use file::{Form, OnDisk, ReadAt, Reading};
+pub use index::Index;
 use rows::{concatenate, first_not_finite, of_bytes, to_f32, turn};
 
 /// About so many bytes of a tensor are read at once: what a load holds beside what it has put on the device.
@@ -82,7 +84,7 @@ impl Part {
     }
 }
 
-/// A stored tensor, as a header tells of it.
+/// A stored tensor, as the header of its file tells of it.
 #[derive(Debug)]
 struct Entry {
     name: String,
@@ -173,22 +175,17 @@ impl Checkpoint {
             turned: None,
         };
         for (number, (name, file)) in files.into_iter().enumerate() {
-            let (first, metadata) = header(&name, &*file).await?;
-            for (tensor, info) in metadata.tensors() {
-                let (start, end) = info.data_offsets;
-                let entry = Entry {
-                    name: tensor.clone(),
-                    file: number,
-                    dtype: info.dtype,
-                    shape: info.shape.clone(),
-                    at: first + start as u64..first + end as u64,
-                };
-                let entries = &mut checkpoint.entries;
-                if checkpoint.numbers.insert(tensor.clone(), entries.len()).is_some() {
-                    let what = format!("tensor `{}`", tensor.escape_debug());
+            let entries = match Form::of(&name) {
+                Some(Form::Torch) => torch::header(number, &name, &*file).await?,
+                _ => header::header(number, &name, &*file).await?,
+            };
+            for entry in entries {
+                let tensor = entry.name.clone();
+                if checkpoint.numbers.insert(tensor, checkpoint.entries.len()).is_some() {
+                    let what = format!("tensor `{}`", entry.name.escape_debug());
                     return Err(Error::weights(what, "in one file", "in two"));
                 }
-                entries.push(entry);
+                checkpoint.entries.push(entry);
             }
             checkpoint.files.push(file);
         }

@@ -26,7 +26,7 @@ const MOST_BYTES: usize = 1 << 16;
 const CASES: u32 = 400;
 
 /// Words that these formats know: an inserted one gets further than an inserted byte.
-const WORDS: [&str; 38] = [
+const WORDS: [&str; 41] = [
     "{",
     "}",
     "[",
@@ -52,6 +52,9 @@ const WORDS: [&str; 38] = [
     "\"shape\":[0]",
     "\"data_offsets\":[0,0]",
     "__metadata__",
+    "ctorch\nFloatStorage\n",
+    "ctorch._utils\n_rebuild_tensor_v2\n",
+    "PK\u{3}\u{4}",
     "\"model_type\":\"gpt2\"",
     "\"vocab_size\":0",
     "\"rope_scaling\":{}",
@@ -235,6 +238,11 @@ fn mutated(first: &[u8], second: &[u8], splice: Option<f64>, changes: &[Change])
 #[test]
 fn weights() {
     fuzz("weights");
+}
+
+#[test]
+fn torch() {
+    fuzz("torch");
 }
 
 #[test]

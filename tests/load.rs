@@ -25,7 +25,7 @@ use support::{Case, Numbers, case, cpu_case, is_cpu, stored};
 static MEMORY: PeakAlloc = PeakAlloc;
 
 fn main() {
-    support::main([memory(), numbers()].into_iter().flatten().collect());
+    support::main([memory(), numbers(), vec![floods()]].into_iter().flatten().collect());
 }
 
 const MB: usize = 1 << 20;
@@ -43,6 +43,8 @@ struct Shape {
     vocabulary: usize,
     width: usize,
     inner: usize,
+    /// `pytorch_model.bin` in the form before version 1.6.
+    torch: bool,
 }
 
 impl Shape {
@@ -78,7 +80,7 @@ impl Shape {
 
     /// Writes the folder without ever holding it.
     fn write(&self) -> PathBuf {
-        let Shape { name, vocabulary, width, inner } = *self;
+        let Shape { name, vocabulary, width, inner, .. } = *self;
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::create_dir_all(&folder).unwrap();
         let config = format!(
@@ -90,6 +92,33 @@ impl Shape {
         let tokenizer = r#"{"version": "1.0", "model": {"type": "WordLevel", "vocab": {"a": 0, "b": 1},
             "unk_token": "a"}, "pre_tokenizer": {"type": "Whitespace"}}"#;
         fs::write(folder.join("tokenizer.json"), tokenizer).unwrap();
+        let mut file = BufWriter::new(File::create(folder.join(self.file())).unwrap());
+        let count = self.bytes() / 4;
+        let number = |cell: usize| ((cell % 1009) as f32 / 1009.0 - 0.5).to_le_bytes();
+        if self.torch {
+            file.write_all(&self.pickles()).unwrap();
+            let mut cell = 0;
+            for (_, shape) in self.tensors() {
+                let count: usize = shape.iter().product();
+                file.write_all(&(count as u64).to_le_bytes()).unwrap();
+                (cell..cell + count).for_each(|cell| file.write_all(&number(cell)).unwrap());
+                cell += count;
+            }
+        } else {
+            let header = self.header();
+            file.write_all(&(header.len() as u64).to_le_bytes()).unwrap();
+            file.write_all(header.as_bytes()).unwrap();
+            (0..count).for_each(|cell| file.write_all(&number(cell)).unwrap());
+        }
+        file.into_inner().unwrap().sync_all().unwrap();
+        folder
+    }
+
+    fn file(&self) -> &'static str {
+        if self.torch { "pytorch_model.bin" } else { "model.safetensors" }
+    }
+
+    fn header(&self) -> String {
         let mut at = 0;
         let entries: Vec<String> = self
             .tensors()
@@ -102,24 +131,42 @@ impl Shape {
                 )
             })
             .collect();
-        let header = format!("{{{}}}", entries.join(","));
-        let mut file = BufWriter::new(File::create(folder.join("model.safetensors")).unwrap());
-        file.write_all(&(header.len() as u64).to_le_bytes()).unwrap();
-        file.write_all(header.as_bytes()).unwrap();
-        for cell in 0..at / 4 {
-            let number = (cell % 1009) as f32 / 1009.0 - 0.5;
-            file.write_all(&number.to_le_bytes()).unwrap();
+        format!("{{{}}}", entries.join(","))
+    }
+
+    /// What stands before the numbers: a storage a tensor, of the same name.
+    fn pickles(&self) -> Vec<u8> {
+        let text =
+            |text: &str| [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
+        let number = |number: usize| [b"J", &(number as u32).to_le_bytes()[..]].concat();
+        let mut bytes = [OLDER, b"\x80\x02}", &text("little_endian"), b"\x88s.\x80\x02}("].concat();
+        let mut keys = b"\x80\x02](".to_vec();
+        for (name, shape) in self.tensors() {
+            let count = number(shape.iter().product());
+            let lengths: Vec<u8> = shape.iter().flat_map(|length| number(*length)).collect();
+            let strides = (0..shape.len()).map(|at| shape[at + 1..].iter().product());
+            let strides: Vec<u8> = strides.flat_map(number).collect();
+            bytes.extend(text(name));
+            bytes.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
+            bytes
+                .extend([text("storage"), b"ctorch\nFloatStorage\n".to_vec(), text(name)].concat());
+            bytes.extend([&text("cpu"), &count[..], b"tQK\0(", &lengths, b"t(", &strides].concat());
+            bytes.extend(b"t\x89ccollections\nOrderedDict\n)RtR");
+            keys.extend(text(name));
         }
-        file.into_inner().unwrap().sync_all().unwrap();
-        folder
+        [&bytes[..], b"u.", &keys, b"e."].concat()
     }
 }
 
+/// How files of torch.save before version 1.6 begin.
+const OLDER: &[u8] = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.";
+
 fn memory() -> Vec<Case> {
     let shapes = [
-        Shape { name: "large-vocabulary", vocabulary: 70_000, width: 256, inner: 64 },
+        Shape { name: "large-vocabulary", vocabulary: 70_000, width: 256, inner: 64, torch: false },
         // GPT-2 stores its matrices turned: of these all is read before the first row is whole.
-        Shape { name: "large-matrix", vocabulary: 64, width: 512, inner: 30_000 },
+        Shape { name: "large-matrix", vocabulary: 64, width: 512, inner: 30_000, torch: false },
+        Shape { name: "large-torch", vocabulary: 70_000, width: 256, inner: 64, torch: true },
     ];
     let load = |shape: Shape| {
         case(format!("memory::{}", shape.name), move |device| {
@@ -127,7 +174,7 @@ fn memory() -> Vec<Case> {
             let folder = shape.write();
             let choice = if is_cpu(device) { Choice::Cpu } else { Choice::Gpu };
             let device = Rc::new(pollster::block_on(Device::open(choice)).unwrap());
-            let files = ["config.json", "tokenizer.json", "model.safetensors"]
+            let files = ["config.json", "tokenizer.json", shape.file()]
                 .map(|name| (name.to_string(), OnDisk::open(&folder.join(name)).unwrap()));
             let before = MEMORY.current_usage();
             MEMORY.reset_peak_usage();
@@ -147,6 +194,24 @@ fn memory() -> Vec<Case> {
         })
     };
     shapes.map(load).into()
+}
+
+/// Pickles that would fill the memory: a step that makes a value is a byte.
+fn floods() -> Case {
+    cpu_case("memory::floods", |_| {
+        let _alone = alone();
+        for step in [&b"}"[..], b")", b"(", b"N", b")\x85", b"K\x07", b"X\0\0\0\0", b"(t"] {
+            let bytes = [OLDER, b"\x80\x02", &step.repeat((12 * MB).div_ceil(step.len()))].concat();
+            let file: Box<dyn ReadAt> = Box::new(bytes);
+            let before = MEMORY.current_usage();
+            MEMORY.reset_peak_usage();
+            let opened = Checkpoint::open(vec![("pytorch_model.bin".into(), file)]);
+            let error = pollster::block_on(opened).unwrap_err().to_string();
+            assert!(error.contains("one of more than 1048576 steps"), "{error}");
+            let peak = MEMORY.peak_usage() - before;
+            assert!(peak < 128 * MB, "{peak} bytes of {}", step.escape_ascii());
+        }
+    })
 }
 
 /// A tensor: name, dtype, shape, bytes.

@@ -17,7 +17,7 @@
  * @property {() => Promise<void>} settled
  */
 
-import { isShard } from './files.js';
+import { FORMS, FORM_NAMES, isShard } from './files.js';
 import { pinned } from './hub.js';
 import { translator } from './i18n/index.js';
 
@@ -80,7 +80,7 @@ export async function downloadFolder(place, { keeper = null, ...means } = {}) {
       if (error.trouble === 'missing') return null;
       throw error;
     });
-    under = [readTokenizer(optional), readWeights(read, optional, own.tally)];
+    under = [readTokenizer(optional), readWeights(read, optional, own.tally, base)];
     const [tokenizer, weights] = await Promise.all(under);
     return { files: [config, ...tokenizer, ...weights], commit };
   } catch (error) {
@@ -107,18 +107,23 @@ async function readTokenizer(optional) {
   return found.filter((file) => file !== null);
 }
 
-/** One file, or those that an index names. */
-async function readWeights(read, optional, tally) {
-  const INDEX = 'model.safetensors.index.json';
-  const index = await optional(INDEX);
-  if (!index) return [await read('model.safetensors')];
-  const { names, bytes } = shardsOf(await index.text());
-  if (!names.length) throw new DownloadError('index', { file: INDEX });
-  tally.shards = bytes;
-  const shards = [];
-  // One after the other: a connection that is shared by all would break off for all.
-  for (const name of names) shards.push(await read(name));
-  return [index, ...shards];
+/** One file, or those that an index names, in the first form that is there. */
+async function readWeights(read, optional, tally, base) {
+  for (const { one, index: indexName } of FORMS) {
+    const index = await optional(indexName);
+    if (index) {
+      const { names, bytes } = shardsOf(await index.text());
+      if (!names.length) throw new DownloadError('index', { file: indexName });
+      tally.shards = bytes;
+      const shards = [];
+      // One after the other: a connection that is shared by all would break off for all.
+      for (const name of names) shards.push(await read(name));
+      return [index, ...shards];
+    }
+    const file = await optional(one);
+    if (file) return [file];
+  }
+  throw new DownloadError('missing', { file: FORM_NAMES, host: new URL(base).host });
 }
 
 /**

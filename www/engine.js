@@ -86,7 +86,7 @@ function checkSource(source, device) {
   }
   if (Array.isArray(source)) {
     if (source.length) return;
-    throw new EngineError({ message: 'no model files were given', what: 'source', expected: 'config.json, model.safetensors, tokenizer.json', got: 'nothing' });
+    throw new EngineError({ message: 'no model files were given', what: 'source', expected: 'config.json, model.safetensors (or pytorch_model.bin), tokenizer.json', got: 'nothing' });
   }
   if (typeof source !== 'string' || source === '') {
     throw new EngineError({ message: 'the model source is not an address', what: 'source', expected: 'URL of a model folder or an array of files', got: typeof source });

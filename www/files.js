@@ -20,12 +20,26 @@ export class FileError extends Error {
   }
 }
 
-const WANTED = /^(?:[\w.-]+\.safetensors|(?:config|tokenizer|tokenizer_config|model\.safetensors\.index|vocab)\.json|vocab\.txt|merges\.txt|(?:spiece|tokenizer|ice_text)\.model|source\.spm)$/;
+const WANTED = /^(?:[\w.-]+\.safetensors|pytorch_model(?:-[\w.-]+)?\.bin|(?:config|tokenizer|tokenizer_config|model\.safetensors\.index|pytorch_model\.bin\.index|vocab)\.json|vocab\.txt|merges\.txt|(?:spiece|tokenizer|ice_text)\.model|source\.spm)$/;
 
 /** Whether the engine takes a file of this name from a model folder. @param {string} name */
 export const isWanted = (name) => WANTED.test(name);
 /** Whether this may be a file of weights that an index names. @param {unknown} name */
-export const isShard = (name) => typeof name === 'string' && /^[\w.-]+\.safetensors$/.test(name);
+export const isShard = (name) => typeof name === 'string' && /^(?:[\w.-]+\.safetensors|pytorch_model-[\w.-]+\.bin)$/.test(name);
+/** The forms of weights: as one file, or as those that an index names. Where a folder has both forms, the first counts. */
+export const FORMS = [
+  { one: 'model.safetensors', index: 'model.safetensors.index.json' },
+  { one: 'pytorch_model.bin', index: 'pytorch_model.bin.index.json' },
+];
+/** All names that weights are looked for under, for a sentence. */
+export const FORM_NAMES = FORMS.flatMap(({ one, index }) => [one, index]).join(', ');
+
+/** @template {{ name: string }} T @param {T[]} files @returns {T[]} those that the engine takes, and weights in one form alone */
+export function wantedOf(files) {
+  const wanted = files.filter(({ name }) => isWanted(name));
+  if (!wanted.some(({ name }) => name.endsWith('.safetensors'))) return wanted;
+  return wanted.filter(({ name }) => !name.startsWith('pytorch_model'));
+}
 
 /**
  * @param {string} folder URL of a model folder
@@ -50,20 +64,27 @@ export async function readFolder(folder, { sizes = {}, onProgress, onFile, signa
   if (names.length) return Promise.all(names.map(read));
   const [config, tokenizer, weights] = await Promise.all([
     read('config.json'), read('tokenizer.json'),
-    read('model.safetensors').then((file) => [file], (error) => {
-      if (error.status !== 404) throw error;
-      return readShards(read, error);
-    }),
+    readWeights(read),
   ]);
   return [config, tokenizer, ...weights];
 }
 
-/** A checkpoint in several files names them in its index. */
-async function readShards(read, missing) {
-  const index = await read('model.safetensors.index.json').catch(() => { throw missing; });
-  const { weight_map: map } = JSON.parse(new TextDecoder().decode(await index.read(0, index.size)));
-  const names = [...new Set(Object.values(map ?? {}))].filter(isShard);
-  return [index, ...await Promise.all(names.map(read))];
+/** What is there of the forms of weights; a checkpoint in several files names them in its index. */
+async function readWeights(read) {
+  const optional = (name) => read(name).catch((error) => {
+    if (error.status !== 404) throw error;
+  });
+  for (const { one, index: indexName } of FORMS) {
+    const file = await optional(one);
+    if (file) return [file];
+    const index = await optional(indexName);
+    if (!index) continue;
+    const { weight_map: map } = JSON.parse(new TextDecoder().decode(await index.read(0, index.size)));
+    const names = [...new Set(Object.values(map ?? {}))].filter(isShard);
+    return [index, ...await Promise.all(names.map(read))];
+  }
+  throw new FileError(`could not download the weights: the server has none of ${FORM_NAMES} (404)`,
+    { what: FORMS[0].one, expected: `one of ${FORM_NAMES}`, got: '404' });
 }
 
 /** So many bytes of a file are read at once, where less is asked for: each asking costs, and the next bytes come next. */
@@ -75,7 +96,7 @@ const AHEAD = 2 ** 24;
  * @returns {Source[]}
  */
 export function readFiles(files, { onProgress, signal } = {}) {
-  const wanted = files.filter((file) => isWanted(file.name));
+  const wanted = wantedOf(files);
   const tally = new Tally(Object.fromEntries(wanted.map((file) => [file.name, file.size])), onProgress);
   return wanted.map((file) => {
     let [first, reached, bytes] = [0, 0, new Uint8Array(0)];

@@ -8,6 +8,35 @@ use std::pin::Pin;
 
 use crate::error::{Error, Result};
 
+/// The forms of weights that are read. Where a folder has several, the first counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Form {
+    /// `NAME.safetensors`.
+    Safetensors,
+    /// `pytorch_model.bin`, `pytorch_model-00001-of-00002.bin`: other files of that ending hold other things.
+    Torch,
+}
+
+impl Form {
+    /// That of a file of this name.
+    pub fn of(name: &str) -> Option<Form> {
+        let of_torch = || name.strip_suffix(".bin")?.strip_prefix("pytorch_model");
+        match of_torch() {
+            _ if name.ends_with(".safetensors") => Some(Form::Safetensors),
+            Some(part) if part.is_empty() || part.starts_with('-') => Some(Form::Torch),
+            _ => None,
+        }
+    }
+
+    /// The file that names the shards.
+    pub fn index(self) -> &'static str {
+        match self {
+            Form::Safetensors => "model.safetensors.index.json",
+            Form::Torch => "pytorch_model.bin.index.json",
+        }
+    }
+}
+
 /// Bytes on their way.
 pub type Reading<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + 'a>>;
 

@@ -4,18 +4,18 @@ use std::collections::HashSet;
 use std::fmt;
 
 use safetensors::SafeTensorError;
-use safetensors::tensor::Metadata;
+use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
-use super::ReadAt;
+use super::{Entry, ReadAt};
 use crate::error::{Error, Result, one_line};
 
 /// The most bytes of a header: what the `safetensors` crate allows.
 const MOST: u64 = 100_000_000;
 
-/// The header of a file: where its tensors begin, and what they are. They must end where the file ends.
-pub async fn header(name: &str, file: &dyn ReadAt) -> Result<(u64, Metadata)> {
+/// The tensors of the file of this number. They must end where the file ends.
+pub async fn header(number: usize, name: &str, file: &dyn ReadAt) -> Result<Vec<Entry>> {
     let bytes = file.bytes();
     let broken = |error: SafeTensorError| {
         let got = format!("{} in {bytes} bytes", one_line(&error.to_string()));
@@ -42,7 +42,16 @@ pub async fn header(name: &str, file: &dyn ReadAt) -> Result<(u64, Metadata)> {
     if 8 + length + metadata.data_len() as u64 != bytes {
         return Err(broken(SafeTensorError::MetadataIncompleteBuffer));
     }
-    Ok((8 + length, metadata))
+    let first = 8 + length;
+    let tensors = metadata.tensors();
+    let entry = |(name, info): (&String, &&TensorInfo)| Entry {
+        name: name.clone(),
+        file: number,
+        dtype: info.dtype,
+        shape: info.shape.clone(),
+        at: first + info.data_offsets.0 as u64..first + info.data_offsets.1 as u64,
+    };
+    Ok(tensors.iter().map(entry).collect())
 }
 
 /// A header in which no name stands twice: of two, readers disagree which one counts.

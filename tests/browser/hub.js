@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { createHash } from 'node:crypto';
 
 const FAMILIES = fileURLToPath(new URL('../golden/families/', import.meta.url));
+const TORCH = fileURLToPath(new URL('../golden/torch/', import.meta.url));
 export const COMMIT = '0123456789abcdef0123456789abcdef01234567';
 const READABLE = 'etag, x-repo-commit, content-range';
 /** Milliseconds. A browser throws away what a page has not yet read of an answer that breaks off. */
@@ -21,6 +22,7 @@ const BEFORE_A_BREAK = 500;
  * What a model's files do.
  * @typedef {object} Manner
  * @property {string} [family] folder in tests/golden/families/
+ * @property {string} [torch] folder in tests/golden/torch/: its weights, and no safetensors
  * @property {string} [token] asked for; 401 without it
  * @property {boolean} [closed] 403 whatever is asked
  * @property {number} [breaks] so many answers of the weights break off in the middle
@@ -59,7 +61,7 @@ export async function startHub(models, { secure = false } = {}) {
     if (model.closed) { refuse(403); return; }
     if (model.token && request.headers.authorization !== `Bearer ${model.token}`) { refuse(401); return; }
     if (resolve !== 'resolve' || !['main', 'v1', commitOf(model)].includes(revision) || bodyOf(model, file) === null) { refuse(404); return; }
-    if (file.endsWith('.safetensors')) {
+    if (isWeights(file)) {
       response.writeHead(302, { location: `${addressOf(store, secure)}${owner}/${name}/${file}`, 'access-control-allow-origin': '*', 'access-control-expose-headers': READABLE, 'x-repo-commit': commitOf(model) }).end();
       return;
     }
@@ -67,7 +69,7 @@ export async function startHub(models, { secure = false } = {}) {
   });
 
   function send(model, id, file, request, response) {
-    const weights = file.endsWith('.safetensors');
+    const weights = isWeights(file);
     const left = weights ? (model.breaks ?? 0) - (broken.get(id) ?? 0) : 0;
     const body = bodyOf(model, file);
     const edition = weights && model.changes && broken.has(id) ? 'new' : 'old';
@@ -114,11 +116,15 @@ function preflight(request, response) {
   return true;
 }
 
+const isWeights = (file) => /\.(?:safetensors|bin)$/.test(file);
+
 function bodyOf(model, file) {
   if (model.without?.includes(file)) return null;
   if (file === 'README.md') return model.card === undefined ? null : Buffer.from(model.card);
+  if (model.torch && /^model.*safetensors/.test(file)) return null;
+  const folder = model.torch && file.startsWith('pytorch_model') ? join(TORCH, model.torch) : join(FAMILIES, model.family ?? 'gpt2');
   try {
-    return readFileSync(join(FAMILIES, model.family ?? 'gpt2', file));
+    return readFileSync(join(folder, file));
   } catch {
     return null;
   }

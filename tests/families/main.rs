@@ -7,6 +7,7 @@ mod machines;
 #[path = "../support/mod.rs"]
 mod support;
 mod tokenizers;
+mod torch;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -252,7 +253,7 @@ fn hashes() -> Case {
         files: BTreeMap<String, String>,
     }
     support::cpu_case("golden_files_are_those_of_their_hashes", |_| {
-        let folders = ["families", "tokenizers"].map(|kind| root().with_file_name(kind));
+        let folders = ["families", "tokenizers", "torch"].map(|kind| root().with_file_name(kind));
         let mut checked = 0;
         for folder in folders.iter().flat_map(|kind| fs::read_dir(kind).expect("a folder")) {
             let folder = folder.unwrap().path();
@@ -286,6 +287,7 @@ fn main() {
     }
     cases.extend(hostile::cases());
     cases.extend(tokenizers::cases());
+    cases.extend(torch::cases());
     cases.push(well_known());
     cases.push(hashes());
     support::main(cases);

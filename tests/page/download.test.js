@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import { bodyOf, downloadFile, downloadFolder, shardsOf } from '../../www/download.js';
-import { isWanted } from '../../www/files.js';
+import { isWanted, wantedOf } from '../../www/files.js';
 import { modelOf } from '../../www/folder.js';
 import { hubOf, isForeign, pinned, placeOf } from '../../www/hub.js';
 import { COMMIT, startHub } from '../browser/hub.js';
@@ -72,6 +72,17 @@ test('a folder comes whole: pinned to its commit, across redirects, with the byt
     assert.ok(hub.asked.slice(1).every(({ host, path }) => host === 'store' || path.startsWith(`/owner/name/resolve/${COMMIT}/`)), 'one commit');
     assert.ok(hub.asked.some(({ host }) => host === 'store'), 'the weights are at the store');
   });
+});
+
+test('where there are no safetensors, what torch.save wrote comes: one file or shards', async () => {
+  for (const [family, torch, names] of [['marian', 'marian-older', ['pytorch_model.bin']], ['gpt2-switches', 'gpt2-shards', ['pytorch_model.bin.index.json', ...[1, 2, 3].map((n) => `pytorch_model-0000${n}-of-00003.bin`)]]]) {
+    await withHub({ family, torch }, async (hub, place) => {
+      const { files } = await downloadFolder(place);
+      assert.deepEqual(files.map(({ name }) => name), ['config.json', 'tokenizer.json', ...names]);
+      for (const file of files.slice(2)) assert.deepEqual(Buffer.from(await file.arrayBuffer()), golden(`../torch/${torch}/${file.name}`), file.name);
+      assert.ok(hub.asked.some(({ host }) => host === 'store'), 'the weights are at the store');
+    });
+  }
 });
 
 test('shards come as their index names them, and the whole is known before they begin', async () => {
@@ -144,7 +155,7 @@ test('what never comes whole is told, and the next try goes on', async () => {
 test('each refusal has its own sentence', async () => {
   const cases = [
     [{ closed: true }, 'forbidden', /403.*terms/], [{ without: ['config.json'] }, 'missing', /config\.json.*404/],
-    [{ without: ['model.safetensors'] }, 'missing', /model\.safetensors.*404/], [{ token: 'x' }, 'token', /401.*token/],
+    [{ without: ['model.safetensors'] }, 'missing', /model\.safetensors, model\.safetensors\.index\.json, pytorch_model\.bin, pytorch_model\.bin\.index\.json.*404/], [{ token: 'x' }, 'token', /401.*token/],
     [{ told: -10 }, 'length', /wrong length: expected \d+ bytes, got \d+/],
   ];
   for (const [manner, trouble, sentence] of cases) {
@@ -193,9 +204,13 @@ test('a body says where it begins, how long its file is and which one', () => {
 });
 
 test('only what the engine takes is read', () => {
-  for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'vocab.txt', 'vocab.json', 'merges.txt', 'spiece.model', 'tokenizer.model', 'ice_text.model', 'source.spm', 'model.safetensors', 'model-00001-of-00002.safetensors', 'model.safetensors.index.json']) assert.ok(isWanted(name), name);
-  for (const name of ['pytorch_model.bin', 'README.md', 'golden.json', 'config.json.txt', 'a/config.json', '.safetensors', 'passwords.txt']) assert.ok(!isWanted(name), name);
+  for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'vocab.txt', 'vocab.json', 'merges.txt', 'spiece.model', 'tokenizer.model', 'ice_text.model', 'source.spm', 'model.safetensors', 'model-00001-of-00002.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin', 'pytorch_model-00001-of-00002.bin', 'pytorch_model.bin.index.json']) assert.ok(isWanted(name), name);
+  for (const name of ['training_args.bin', 'optimizer.bin', 'pytorch_model.bin.txt', 'README.md', 'golden.json', 'config.json.txt', 'a/config.json', '.safetensors', 'passwords.txt']) assert.ok(!isWanted(name), name);
   assert.deepEqual(shardsOf('{"metadata":{"total_size":8},"weight_map":{"a":"x.safetensors","b":"x.safetensors","c":"../y.safetensors","d":"z.bin","e":7}}'), { names: ['x.safetensors'], bytes: 8 });
+  assert.deepEqual(shardsOf('{"weight_map":{"a":"pytorch_model-00001-of-00002.bin","b":"../pytorch_model-2.bin","c":"training_args.bin"}}'), { names: ['pytorch_model-00001-of-00002.bin'], bytes: 0 });
+  const chosen = (...names) => wantedOf(names.map((name) => ({ name }))).map(({ name }) => name);
+  assert.deepEqual(chosen('config.json', 'x.txt', 'pytorch_model.bin'), ['config.json', 'pytorch_model.bin']);
+  assert.deepEqual(chosen('pytorch_model.bin', 'pytorch_model.bin.index.json', 'model.safetensors'), ['model.safetensors'], 'safetensors where both are there');
   for (const wrong of ['', '[]', '{"weight_map":null}', 'null']) assert.deepEqual(shardsOf(wrong), { names: [], bytes: 0 });
 });
 

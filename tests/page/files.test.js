@@ -95,8 +95,15 @@ test('a folder of which nobody knows the sizes, of one file or of shards', async
     assert.deepEqual(files.map(({ name }) => name), ['config.json', 'tokenizer.json', ...Object.keys(shards)]);
     assert.deepEqual(await files.at(-1).read(3, 50), bytes(50).subarray(3));
   });
+  await withServer({ ...base, 'pytorch_model.bin': WEIGHTS }, async (url) => {
+    assert.deepEqual((await readFolder(url)).map(({ name }) => name), ['config.json', 'tokenizer.json', 'pytorch_model.bin']);
+  });
+  const older = { 'pytorch_model.bin.index.json': index.replaceAll('model-', 'pytorch_model-').replaceAll('safetensors', 'bin'), 'pytorch_model-1.bin': WEIGHTS, 'pytorch_model-2.bin': bytes(50) };
+  await withServer({ ...base, ...older }, async (url) => {
+    assert.deepEqual((await readFolder(url)).map(({ name }) => name), ['config.json', 'tokenizer.json', ...Object.keys(older)]);
+  });
   await withServer(base, async (url) => {
-    assert.match((await failure(readFolder(url))).message, /`model\.safetensors`: the server answered 404/);
+    assert.match((await failure(readFolder(url))).message, /none of model\.safetensors, model\.safetensors\.index\.json, pytorch_model\.bin, pytorch_model\.bin\.index\.json \(404\)/);
   });
 });
 

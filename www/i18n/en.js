@@ -247,7 +247,7 @@ export default {
   'open.error.folder': 'There is no config.json among these files: choose the whole model folder.',
   'open.error.token': '{host} answered 401 for {file}: the model is private or does not exist. Check the name, or give an access token that may read it.',
   'open.error.forbidden': '{host} answered 403 for {file}: this model is not open to you. Accept its terms on the hub, or give the token of somebody who may read it.',
-  'open.error.missing': '{host} has no {file} there (404). Check the name and the revision; a model folder has a config.json and its weights as .safetensors.',
+  'open.error.missing': '{host} has no {file} there (404). Check the name and the revision; a model folder has a config.json and its weights as .safetensors or pytorch_model.bin.',
   'open.error.status': '{host} answered {status} for {file}. Try again later.',
   'open.error.silent': '{host} did not answer for {file}. Check the network and the address; the host must also allow other pages to read it (CORS).',
   'open.error.policy': 'This page speaks to nobody else, so {host} was not asked for {file}. Use open.html, which may.',

@@ -247,7 +247,7 @@ export default {
   'open.error.folder': '这些文件中没有 config.json：请选择整个模型文件夹。',
   'open.error.token': '{host} 对 {file} 回答 401：模型是私有的或不存在。请检查名称，或提供有权读取的访问令牌。',
   'open.error.forbidden': '{host} 对 {file} 回答 403：你无权读取此模型。请在 hub 上接受其条款，或使用有权者的令牌。',
-  'open.error.missing': '{host} 那里没有 {file}（404）。请检查名称和版本；模型文件夹含有 config.json 和 .safetensors 权重。',
+  'open.error.missing': '{host} 那里没有 {file}（404）。请检查名称和版本；模型文件夹含有 config.json 和 .safetensors 或 pytorch_model.bin 权重。',
   'open.error.status': '{host} 对 {file} 回答 {status}。请稍后再试。',
   'open.error.silent': '{host} 对 {file} 没有回答。请检查网络和地址；对方还须允许其他网页读取（CORS）。',
   'open.error.policy': '本页不与外界通信，所以没有向 {host} 请求 {file}。请使用 open.html。',

@@ -24,6 +24,7 @@ test.beforeEach(() => {
   for (const name of Object.keys(models)) delete models[name];
   Object.assign(models, {
     'owner/gpt2': { family: 'gpt2' }, 'owner/bert': { family: 'bert' }, 'owner/t5': { family: 't5' },
+    'owner/marian': { family: 'marian', torch: 'marian-older' },
   });
   hub.asked.length = 0;
 });
@@ -44,7 +45,8 @@ async function ask(page, address) {
   await page.locator('#address').press('Enter');
 }
 
-const FAMILY_OF = { gpt2: 'causal', bert: 'encoder', t5: 'encoder-decoder' };
+/** Marian's weights are a `pytorch_model.bin`, of the form before version 1.6. */
+const FAMILY_OF = { gpt2: 'causal', bert: 'encoder', t5: 'encoder-decoder', marian: 'encoder-decoder' };
 
 for (const [name, architecture] of Object.entries(FAMILY_OF)) {
   test(`${name} comes from the hub and runs as the machine that it is`, async ({ page }) => {
@@ -203,7 +205,7 @@ test('each refusal says what to do, and the page goes on', async ({ page }) => {
   await show(page);
   for (const [address, sentence] of [
     ['hub:owner/nobody', /401.*access token/], ['hub:owner/closed', /403.*terms/], ['hub:owner/empty', /no config\.json there \(404\)/],
-    ['hub:owner/no-weights', /no model\.safetensors there \(404\)/], ['hub:owner/long', /wrong length: expected \d+ bytes, got \d+/],
+    ['hub:owner/no-weights', /no model\.safetensors, .*pytorch_model\.bin\.index\.json there \(404\)/], ['hub:owner/long', /wrong length: expected \d+ bytes, got \d+/],
     ['hub:owner/gpt2@none', /404/], ['hub:../..', /no address/], ['http://127.0.0.1:1/m/', /not a secure address/], ['https://127.0.0.1:1/m/', /did not answer/],
   ]) {
     await ask(page, address);
@@ -256,6 +258,19 @@ test('files, a folder, and what is dropped open as well; other files are not rea
   await expect(panel(page).locator('.card')).toHaveCount(2);
   await done(page);
   expect(hub.asked).toEqual([]);
+});
+
+test('what torch.save wrote opens from files, and what asks to run something is refused by its name', async ({ page }) => {
+  await show(page);
+  const choose = (paths) => panel(page).locator('[data-choose="files"]').setInputFiles(paths);
+  const folder = ['config.json', 'tokenizer.json'].map((name) => `${FAMILIES}bert/${name}`);
+  await choose([...folder, `${FAMILIES}../torch/bert/pytorch_model.bin`]);
+  await expect(told(page)).toContainText('Open: Encoder-only, from your files.');
+  await done(page);
+  const buffer = readFileSync(`${FAMILIES}../torch/bert-older/pytorch_model.bin`);
+  buffer.write('cos\nsystem\n', buffer.indexOf('ccollections'));
+  await choose([...folder.map((path) => ({ name: path.split('/').at(-1) ?? '', mimeType: '', buffer: readFileSync(path) })), { name: 'pytorch_model.bin', mimeType: '', buffer }]);
+  await expect(wrong(page)).toContainText('asks Python to run `os.system`');
 });
 
 test('open.html asks for what it is told to and nothing else; index.html asks nobody', async ({ page, baseURL }) => {
