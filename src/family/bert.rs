@@ -41,17 +41,20 @@ const NAMES: &[Row] = &[
     ("head.weight", "cls.predictions.decoder.weight"),
 ];
 
-const WITHOUT_EFFECT: &[(&str, &[&str])] = &[(
-    "of the first release's tools; no model reads them",
-    &[
-        "directionality",
-        "pooler_fc_size",
-        "pooler_num_attention_heads",
-        "pooler_num_fc_layers",
-        "pooler_size_per_head",
-        "pooler_type",
-    ],
-)];
+const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
+    (
+        "of the first release's tools; no model reads them",
+        &[
+            "directionality",
+            "pooler_fc_size",
+            "pooler_num_attention_heads",
+            "pooler_num_fc_layers",
+            "pooler_size_per_head",
+            "pooler_type",
+        ],
+    ),
+    ("where an answer ends; an encoder writes none", &["eos_token_ids"]),
+];
 
 fn spec(json: &Json) -> Result<Spec> {
     let settings = Settings::new(json)?;

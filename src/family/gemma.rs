@@ -30,9 +30,9 @@ fn spec(json: &Json) -> Result<Spec> {
 
 /// The first files say "gelu" and mean its tanh approximation, by which the model was trained.
 ///
-/// References read these settings in two ways: transformers 5.23 obeys `hidden_act`, "gelu" taken for
-/// the approximation, and knows no `hidden_activation`; 4.39 and after obey `hidden_activation`, and
-/// where it is null take the approximation. Where the two would differ, the file is refused.
+/// The reference has read these settings in two ways. Version 5.23 obeys `hidden_act`, takes "gelu" for
+/// the approximation, and knows no `hidden_activation`; versions between its changes 29402 and 35235
+/// obeyed that one, null being the approximation. Where the two would differ, the file is refused.
 fn activation(settings: &Settings<'_>) -> Result<Activation> {
     const APPROXIMATION: &str = "gelu_pytorch_tanh";
     let act = match settings.word("hidden_act")? {

@@ -37,7 +37,7 @@ pub fn cases() -> Vec<Case> {
             ("llama", json!({ "unsloth_fixed": true, "unsloth_version": "2024.9" })),
             ("llama", json!({ "max_sequence_length": 64 })),
             ("bert", json!({ "custom_pipelines": { "task": { "impl": "a.B" } } })),
-            ("bert", json!({ "replacing_rate": 0.5, "xla_device": true })),
+            ("bert", json!({ "replacing_rate": 0.5, "xla_device": true, "eos_token_ids": 0 })),
             (
                 "glm-blank",
                 json!({

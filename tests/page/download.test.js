@@ -91,7 +91,7 @@ test('where there is no tokenizer.json, the files before it are asked for', asyn
   await withHub({ without: ['tokenizer.json'] }, async (hub, place) => {
     await downloadFolder(place);
     const names = hub.asked.map(({ path }) => path.split('/').at(-1));
-    for (const name of ['tokenizer_config.json', 'vocab.txt', 'vocab.json', 'merges.txt', 'spiece.model', 'tokenizer.model', 'ice_text.model', 'source.spm']) assert.ok(names.includes(name), name);
+    for (const name of ['generation_config.json', 'tokenizer_config.json', 'vocab.txt', 'vocab.json', 'merges.txt', 'spiece.model', 'tokenizer.model', 'ice_text.model', 'source.spm']) assert.ok(names.includes(name), name);
   });
 });
 
