@@ -4,7 +4,7 @@
 //! `tests/fuzz.rs` runs them on stable Rust over mutations of the corpus; the binaries in
 //! `fuzz_targets/` hand them to cargo-fuzz.
 
-use unmasked::family;
+use unmasked::family::{self, generation};
 use unmasked::graph::{Source, WeightInfo};
 use unmasked::mask::{MaskFile, Rule};
 use unmasked::model::Transformer;
@@ -67,8 +67,13 @@ fn checkpoint(name: &str, bytes: &[u8]) {
     }
 }
 
-/// `config.json`: what is recognised can be built.
+/// `config.json`: what is recognised can be built, with the heads of its class and with all. The same bytes
+/// as a `generation_config.json`: what it says can be.
 pub fn config(bytes: &[u8]) {
+    let mut told = small(Architecture::EncoderDecoder);
+    if generation::apply(bytes, &mut told).is_ok() {
+        assert!(told.check().is_ok(), "an id beyond the vocabulary");
+    }
     let Ok((spec, family)) = family::recognise(bytes) else { return };
     let Ok(transformer) = Transformer::new(&spec) else { return };
     assert!(transformer.parameters() > 0);
@@ -80,6 +85,11 @@ pub fn config(bytes: &[u8]) {
                 let _ = (family.stored)(&spec, name, &|_| true);
             }
         }
+    }
+    if let Some(heads) = family.heads {
+        let mut all = spec.clone();
+        heads(&mut all, &|_| true);
+        assert!(Transformer::new(&all).is_ok(), "heads that cannot be built");
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::device::{Device, Weights};
 use crate::error::{Error, Kind, Result};
-use crate::family::{self, Family};
+use crate::family::{self, Family, generation};
 use crate::graph::{NormKind, Site, WeightInfo};
 use crate::mask::Rule;
 use crate::model::Transformer;
@@ -166,9 +166,9 @@ pub struct Masks {
 }
 
 impl Engine {
-    /// Loads a model folder: `config.json`, a `tokenizer.json` (or the files that came before it) and
-    /// one or more `.safetensors` (`pytorch_model.bin` where there are none), of which no more than a tensor is in
-    /// memory at a time.
+    /// Loads a model folder: `config.json`, a `tokenizer.json` (or the files that came before it), one
+    /// or more `.safetensors` (`pytorch_model.bin` where there are none), of which no more than a tensor is
+    /// in memory at a time, and where there is one a `generation_config.json`.
     pub async fn load<F: ReadAt + 'static>(
         files: Vec<(String, F)>,
         device: Rc<Device>,
@@ -184,12 +184,13 @@ impl Engine {
     ) -> Result<Engine> {
         let mut weights_files: Vec<(String, Box<dyn ReadAt>)> = Vec::new();
         let form = files.iter().filter_map(|(name, _)| Form::of(base_of(name))).min();
-        let (mut config, mut index) = (None, None);
+        let (mut config, mut told, mut index) = (None, None, None);
         let mut others: Vec<(String, Vec<u8>)> = Vec::new();
         for (name, file) in files {
             let base = base_of(&name).to_string();
             match base.as_str() {
                 "config.json" => config = Some(whole(&base, &file).await?),
+                generation::FILE => told = Some(whole(&base, &file).await?),
                 _ if form.is_some_and(|form| form.index() == base) => {
                     index = Some(Index::read(base.clone(), &whole(&base, &file).await?)?);
                 }
@@ -208,6 +209,9 @@ impl Engine {
         };
         let config = config.ok_or_else(|| missing("config.json"))?;
         let (mut spec, family) = family::recognise(&config)?;
+        if let Some(told) = told {
+            generation::apply(&told, &mut spec)?;
+        }
         let other = |name: &str| {
             others.iter().find(|(have, _)| have == name).map(|(_, bytes)| bytes.as_slice())
         };
@@ -223,6 +227,9 @@ impl Engine {
         let mut checkpoint = Checkpoint::open(weights_files).await?;
         if let Some(index) = &index {
             index.check_tensors(&checkpoint)?;
+        }
+        if let Some(heads) = family.heads {
+            heads(&mut spec, &|theirs| checkpoint.has(theirs));
         }
         let transformer = Transformer::new(&spec)?;
         let found = find(&spec, family, &transformer, &checkpoint)?;

@@ -11,6 +11,7 @@ mod chatglm_first;
 mod distilbert;
 mod electra;
 mod gemma;
+pub mod generation;
 mod glm;
 mod glm_blank;
 mod gpt2;
@@ -28,7 +29,8 @@ mod unmasked;
 use serde_json::Value as Json;
 
 use crate::error::{Error, Result};
-use crate::spec::Spec;
+use crate::graph::Activation;
+use crate::spec::{Head, Spec};
 use crate::weights::Stored;
 
 /// Whether a checkpoint has a tensor of a name.
@@ -43,6 +45,24 @@ pub struct Family {
     pub spec: fn(&Json) -> Result<Spec>,
     /// Our tensor name -> where the checkpoint stores it; the last argument says which names it has.
     pub stored: fn(&Spec, &str, Has<'_>) -> Stored,
+    /// Adds the heads that a checkpoint has and its config's class does not name.
+    pub heads: Option<fn(&mut Spec, Has<'_>)>,
+}
+
+impl Family {
+    /// Whether a checkpoint has all of these tensors of ours, wherever it keeps them.
+    fn has_all(&self, spec: &Spec, has: Has<'_>, names: &[&str]) -> bool {
+        names.iter().all(|name| has(&(self.stored)(spec, name, has).name))
+    }
+
+    /// A head that fills blanks, where a checkpoint has what it takes.
+    fn filling(&self, spec: &Spec, has: Has<'_>, transform: Activation) -> Option<Head> {
+        let parts = ["head.transform.weight", "head.transform.norm.weight", "head.bias"];
+        // A tied matrix is not stored, and one that is stored is the one to use.
+        let tied = !self.has_all(spec, has, &["head.weight"]);
+        let head = Head { bias: true, transform: Some(transform), ..Head::plain(tied) };
+        self.has_all(spec, has, &parts).then_some(head)
+    }
 }
 
 /// All families that can be opened.

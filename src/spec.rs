@@ -258,6 +258,8 @@ pub struct Template {
     pub source: Vec<Slot>,
     /// What an encoder reads of two sentences: `[CLS] source [SEP] target [SEP]`.
     pub pair: Vec<Slot>,
+    /// Segments of a pair's two texts where they are not 0 and 1 (UniLM: 4 and 5).
+    pub segments: Option<[u32; 2]>,
     /// What an answer starts with: an encoder-decoder's first token, GLM's start of a piece.
     pub start: Vec<u32>,
     /// Tokens that stand for what the answer is to fill, where a model has several (GLM).
@@ -462,6 +464,11 @@ impl Spec {
     /// Whether it writes step by step.
     pub fn generates(&self) -> bool {
         self.architecture != Architecture::Encoder
+    }
+
+    /// Whether it says which class a text is of.
+    pub fn has_classes(&self) -> bool {
+        self.output_heads.iter().any(|head| matches!(head, OutputHead::Classes { .. }))
     }
 
     /// Refuses what cannot be before anything is built from it.

@@ -59,7 +59,7 @@ enum Spelling {
 pub struct Input {
     /// The template filled in.
     pub tokens: Vec<Token>,
-    /// Segment of each token: 1 from the second sentence on.
+    /// Segment of each token; the second sentence has one of its own.
     pub segments: Vec<u32>,
     /// Tokens of the text that did not fit.
     pub truncated: usize,
@@ -166,6 +166,13 @@ impl Tokenizer {
         self.special = spec.special;
         if spec.template.source.is_empty() {
             spec.template.source = self.around(None)?;
+        }
+        if is_glm && spec.template.source == [Slot::Source] {
+            // Its tokenizers put these around a text in code that no file holds (`GLMGPT2Tokenizer`,
+            // `GLMChineseTokenizer` of the released `tokenization_glm.py`).
+            let token = |name: &str| named(&[name]).map(Slot::Token);
+            let around = [token("[CLS]"), Some(Slot::Source), token("<|endoftext|>")];
+            spec.template.source = around.into_iter().flatten().collect();
         }
         // What stands around a text is special, even where no text could spell it (ChatGLM2).
         let around = spec.template.source.iter().filter_map(|slot| match slot {
@@ -288,7 +295,11 @@ impl Tokenizer {
         let mut tokens = Vec::new();
         let mut segments = Vec::new();
         // A pair's second segment begins after the separator that ends the first.
-        let (mut segment, mut past_source) = (0, false);
+        let [first, second] = match pair {
+            Some(_) => template.segments.unwrap_or([0, 1]),
+            None => [0, 0],
+        };
+        let (mut segment, mut past_source) = (first, false);
         for slot in slots {
             let before = tokens.len();
             let mut next = segment;
@@ -300,8 +311,8 @@ impl Tokenizer {
                 Slot::Target => tokens.append(&mut target),
                 Slot::Token(id) => {
                     tokens.push(self.token(*id));
-                    if past_source && pair.is_some() {
-                        next = 1;
+                    if past_source {
+                        next = second;
                     }
                 }
             }

@@ -138,9 +138,12 @@ fn tasks_are_those_of_the_heads_and_of_the_training() {
     let blanks = &described("glm-blank")["tasks"][0]["blanks"];
     assert_eq!(*blanks, serde_json::json!(["[MASK]", "[gMASK]"]));
 
-    let mut files = model_files(&folder("bert"));
-    set(&mut files, "architectures", serde_json::json!(["BertModel"]));
-    assert_eq!(tasks(&describe(files)), ["read: untold"]);
+    // What the files hold tells as well as a class: of these, only the second has no head of its own.
+    for (folder, task) in [("bert", "fill: yes"), ("bert-classes", "read: untold")] {
+        let mut files = model_files(&self::folder(folder));
+        set(&mut files, "architectures", serde_json::json!(["BertModel"]));
+        assert_eq!(tasks(&describe(files)), [task], "{folder}");
+    }
 
     let www = Path::new(env!("CARGO_MANIFEST_DIR")).join("www/models");
     let quartet = |name: &str| tasks(&describe(model_files(&www.join(name))));

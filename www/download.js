@@ -80,9 +80,8 @@ export async function downloadFolder(place, { keeper = null, ...means } = {}) {
       if (error.trouble === 'missing') return null;
       throw error;
     });
-    under = [readTokenizer(optional), readWeights(read, optional, own.tally, base)];
-    const [tokenizer, weights] = await Promise.all(under);
-    return { files: [config, ...tokenizer, ...weights], commit };
+    under = [readTokenizer(optional), readWeights(read, optional, own.tally, base), optional('generation_config.json').then((file) => (file ? [file] : []))];
+    return { files: [config, ...(await Promise.all(under)).flat()], commit };
   } catch (error) {
     stop.abort(error);
     if (!keeper && !means.signal?.aborted) unfinished.set(place.base, parts);

@@ -20,7 +20,7 @@ export class FileError extends Error {
   }
 }
 
-const WANTED = /^(?:[\w.-]+\.safetensors|pytorch_model(?:-[\w.-]+)?\.bin|(?:config|tokenizer|tokenizer_config|model\.safetensors\.index|pytorch_model\.bin\.index|vocab)\.json|vocab\.txt|merges\.txt|(?:spiece|tokenizer|ice_text)\.model|source\.spm)$/;
+const WANTED = /^(?:[\w.-]+\.safetensors|pytorch_model(?:-[\w.-]+)?\.bin|(?:config|generation_config|tokenizer|tokenizer_config|model\.safetensors\.index|pytorch_model\.bin\.index|vocab)\.json|vocab\.txt|merges\.txt|(?:spiece|tokenizer|ice_text)\.model|source\.spm)$/;
 
 /** Whether the engine takes a file of this name from a model folder. @param {string} name */
 export const isWanted = (name) => WANTED.test(name);

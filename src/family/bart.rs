@@ -17,6 +17,7 @@ pub const FAMILY: Family = Family {
     model_types: &[("bart", "BART"), ("mbart", "mBART"), ("marian", "Marian")],
     spec,
     stored,
+    heads: None,
 };
 
 const NAMES: &[Row] = &[

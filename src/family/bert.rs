@@ -3,15 +3,20 @@
 use serde_json::Value as Json;
 
 use super::names::{Row, find};
-use super::settings::Settings;
+use super::settings::{Settings, wrong};
 use super::{Family, Has};
 use crate::error::Result;
 use crate::graph::Activation;
 use crate::spec::{Architecture, Head, Norm, OutputHead, Spec, Stack};
 use crate::weights::Stored;
 
-/// `model_type: "bert"`.
-pub const FAMILY: Family = Family { model_types: &[("bert", "BERT")], spec, stored };
+/// `model_type: "bert"`, and "unilm", which has its shape.
+pub const FAMILY: Family = Family {
+    model_types: &[("bert", "BERT"), ("unilm", "UniLM")],
+    spec,
+    stored,
+    heads: Some(heads),
+};
 
 const NAMES: &[Row] = &[
     ("token", "bert.embeddings.word_embeddings"),
@@ -36,17 +41,20 @@ const NAMES: &[Row] = &[
     ("head.weight", "cls.predictions.decoder.weight"),
 ];
 
-const WITHOUT_EFFECT: &[(&str, &[&str])] = &[(
-    "of the first release's tools; no model reads them",
-    &[
-        "directionality",
-        "pooler_fc_size",
-        "pooler_num_attention_heads",
-        "pooler_num_fc_layers",
-        "pooler_size_per_head",
-        "pooler_type",
-    ],
-)];
+const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
+    (
+        "of the first release's tools; no model reads them",
+        &[
+            "directionality",
+            "pooler_fc_size",
+            "pooler_num_attention_heads",
+            "pooler_num_fc_layers",
+            "pooler_size_per_head",
+            "pooler_type",
+        ],
+    ),
+    ("where an answer ends; an encoder writes none", &["eos_token_ids"]),
+];
 
 fn spec(json: &Json) -> Result<Spec> {
     let settings = Settings::new(json)?;
@@ -58,6 +66,9 @@ fn spec(json: &Json) -> Result<Spec> {
         "BertForSequenceClassification",
     ])?;
     let mut spec = encoder(&settings, "bert")?;
+    if json["model_type"] == "unilm" {
+        spec.template.segments = Some(segments(&settings, spec.segments)?);
+    }
     let pool = Some(Activation::Tanh);
     let tied = settings.flag_or("tie_word_embeddings", true)?;
     let fills = Head { bias: true, transform: Some(spec.encoder.activation), ..Head::plain(tied) };
@@ -72,14 +83,50 @@ fn spec(json: &Json) -> Result<Spec> {
         _ => Vec::new(),
     };
     spec.objective = match class {
-        "BertForMaskedLM" => Some("masked tokens".into()),
-        "BertForPreTraining" => Some("masked tokens and next sentence".into()),
-        "BertForNextSentencePrediction" => Some("next sentence".into()),
         "BertForSequenceClassification" => Some("classes".into()),
-        _ => None,
+        _ => objective(spec.head.is_some(), !spec.output_heads.is_empty()),
     };
     settings.finish(WITHOUT_EFFECT)?;
     Ok(spec)
+}
+
+/// Segments of what UniLM reads and what it writes. The first one's were 4 and 5, of 6: 0 to 3 were for
+/// reading both ways and for one direction (`seq2seq_loader.py` and `configuration_unilm.py` of
+/// microsoft/unilm, `new_segment_ids`).
+fn segments(settings: &Settings<'_>, all: usize) -> Result<[u32; 2]> {
+    let usual = if all == 6 { [4, 5] } else { [0, 1] };
+    let read = |name: &str, usual: usize| -> Result<u32> {
+        let segment = settings.count_or(name, usual)?;
+        match segment < all {
+            true => Ok(segment as u32),
+            false => Err(wrong(name, &format!("below `type_vocab_size` {all}"), &segment.into())),
+        }
+    };
+    Ok([read("source_type_id", usual[0])?, read("target_type_id", usual[1])?])
+}
+
+/// Files of the first release hold both heads and name the class of one, or none. Where a head of
+/// classes is named, the two are what is left of an earlier training.
+fn heads(spec: &mut Spec, has: Has<'_>) {
+    if spec.has_classes() {
+        return;
+    }
+    spec.head = spec.head.or_else(|| FAMILY.filling(spec, has, spec.encoder.activation));
+    let pairs = FAMILY.has_all(spec, has, &["output.pool.weight", "output.pair.weight"]);
+    if spec.output_heads.is_empty() && pairs {
+        spec.output_heads = vec![OutputHead::Pair { pool: Some(Activation::Tanh) }];
+    }
+    spec.objective = objective(spec.head.is_some(), !spec.output_heads.is_empty());
+}
+
+fn objective(fills: bool, pairs: bool) -> Option<String> {
+    let objective = match (fills, pairs) {
+        (true, true) => "masked tokens and next sentence",
+        (true, false) => "masked tokens",
+        (false, true) => "next sentence",
+        (false, false) => return None,
+    };
+    Some(objective.into())
 }
 
 /// What BERT and its descendants share: the encoder, without heads.

@@ -15,7 +15,8 @@ use crate::spec::{
 use crate::weights::Stored;
 
 /// `model_type: "chatglm"`; the first version has a file of its own.
-pub const FAMILY: Family = Family { model_types: &[("chatglm", "ChatGLM2")], spec, stored };
+pub const FAMILY: Family =
+    Family { model_types: &[("chatglm", "ChatGLM2")], spec, stored, heads: None };
 
 const NAMES: &[Row] = &[
     ("token", "transformer.embedding.word_embeddings"),

@@ -11,7 +11,8 @@ use crate::spec::{Architecture, Head, Norm, OutputHead, Spec, Stack};
 use crate::weights::Stored;
 
 /// `model_type: "distilbert"`.
-pub const FAMILY: Family = Family { model_types: &[("distilbert", "DistilBERT")], spec, stored };
+pub const FAMILY: Family =
+    Family { model_types: &[("distilbert", "DistilBERT")], spec, stored, heads: Some(heads) };
 
 const NAMES: &[Row] = &[
     ("token", "distilbert.embeddings.word_embeddings"),
@@ -84,6 +85,14 @@ fn spec(json: &Json) -> Result<Spec> {
     };
     settings.finish(WITHOUT_EFFECT)?;
     Ok(spec)
+}
+
+/// A file that names no class fills blanks where it holds what that takes.
+fn heads(spec: &mut Spec, has: Has<'_>) {
+    if spec.head.is_none() && spec.output_heads.is_empty() {
+        spec.head = FAMILY.filling(spec, has, spec.encoder.activation);
+        spec.objective = spec.head.map(|_| "masked tokens".into());
+    }
 }
 
 fn stored(_: &Spec, name: &str, has: Has<'_>) -> Stored {

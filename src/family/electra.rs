@@ -12,7 +12,8 @@ use crate::spec::{Head, OutputHead, Spec};
 use crate::weights::Stored;
 
 /// `model_type: "electra"`.
-pub const FAMILY: Family = Family { model_types: &[("electra", "ELECTRA")], spec, stored };
+pub const FAMILY: Family =
+    Family { model_types: &[("electra", "ELECTRA")], spec, stored, heads: Some(heads) };
 
 const NAMES: &[Row] = &[
     ("token", "electra.embeddings.word_embeddings"),
@@ -38,8 +39,10 @@ const NAMES: &[Row] = &[
     ("head.weight", "generator_lm_head.weight"),
 ];
 
-const WITHOUT_EFFECT: &[(&str, &[&str])] =
-    &[("a head for multiple choice", &["summary_type", "summary_use_proj", "summary_activation"])];
+const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
+    ("a head for multiple choice", &["summary_type", "summary_use_proj", "summary_activation"]),
+    ("how much smaller the generator is; its own config has its sizes", &["generator_size"]),
+];
 
 fn spec(json: &Json) -> Result<Spec> {
     let settings = Settings::new(json)?;
@@ -73,6 +76,20 @@ fn spec(json: &Json) -> Result<Spec> {
     }
     settings.finish(WITHOUT_EFFECT)?;
     Ok(spec)
+}
+
+/// A file that names no class is a generator or a discriminator by what it holds.
+fn heads(spec: &mut Spec, has: Has<'_>) {
+    if spec.head.is_some() || !spec.output_heads.is_empty() {
+        return;
+    }
+    spec.head = FAMILY.filling(spec, has, Activation::Gelu);
+    if spec.head.is_some() {
+        spec.objective = Some("masked tokens".into());
+    } else if FAMILY.has_all(spec, has, &["output.pool.weight", "output.replaced.weight"]) {
+        spec.output_heads = vec![OutputHead::Replaced { pool: Some(spec.encoder.activation) }];
+        spec.objective = Some("replaced tokens".into());
+    }
 }
 
 fn stored(_: &Spec, name: &str, has: Has<'_>) -> Stored {

@@ -12,14 +12,14 @@ use crate::spec::{Biases, Head, Positions, Spec};
 use crate::weights::Stored;
 
 /// `model_type: "glm"`, a name that the first GLM has as well.
-pub const FAMILY: Family = Family { model_types: &[("glm", "GLM-4")], spec, stored };
+pub const FAMILY: Family = Family { model_types: &[("glm", "GLM-4")], spec, stored, heads: None };
 
 fn spec(json: &Json) -> Result<Spec> {
     if glm_blank::is(json) {
         return glm_blank::spec(json);
     }
     let settings = Settings::new(json)?;
-    settings.class(&["GlmForCausalLM"])?;
+    settings.class(&["GlmForCausalLM", "GlmModel"])?;
     let mut spec = llama::decoder(&settings, "glm", Some(128), 0.5)?;
     if let Positions::Rotary(rotary) = &mut spec.decoder.positions {
         rotary.pairing = Pairing::Neighbours;

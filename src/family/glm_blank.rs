@@ -30,14 +30,17 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
     (
         "training, and how the reference runs",
         &[
+            "attention_dropout_prob",
             "checkpoint_activations",
             "checkpoint_num_layers",
             "embedding_dropout_prob",
             "output_dropout_prob",
             "output_predict",
             "parallel_output",
+            "use_scaled_init_for_output_weights",
         ],
     ),
+    ("a default of the reference's own generation", &["bad_words_id"]),
     ("heads that choose or spell; none is in a released file", &["pool_token", "spell_func"]),
 ];
 

@@ -10,7 +10,7 @@ use crate::spec::{Architecture, Head, Norm, Order, Spec, Stack, Template};
 use crate::weights::Stored;
 
 /// `model_type: "gpt2"`.
-pub const FAMILY: Family = Family { model_types: &[("gpt2", "GPT-2")], spec, stored };
+pub const FAMILY: Family = Family { model_types: &[("gpt2", "GPT-2")], spec, stored, heads: None };
 
 const NAMES: &[Row] = &[
     ("token", "transformer.wte"),
@@ -38,7 +38,7 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
 
 fn spec(json: &Json) -> Result<Spec> {
     let settings = Settings::new(json)?;
-    settings.class(&["GPT2LMHeadModel"])?;
+    settings.class(&["GPT2LMHeadModel", "GPT2Model"])?;
     settings.only("is_encoder_decoder", false)?;
     settings.only("is_decoder", false)?;
     settings.only("add_cross_attention", false)?;

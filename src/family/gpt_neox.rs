@@ -12,7 +12,8 @@ use crate::spec::{Architecture, Biases, Head, Norm, Order, Positions, Spec, Stac
 use crate::weights::Stored;
 
 /// `model_type: "gpt_neox"`.
-pub const FAMILY: Family = Family { model_types: &[("gpt_neox", "GPT-NeoX")], spec, stored };
+pub const FAMILY: Family =
+    Family { model_types: &[("gpt_neox", "GPT-NeoX")], spec, stored, heads: None };
 
 const NAMES: &[Row] = &[
     ("token", "gpt_neox.embed_in"),
@@ -30,7 +31,7 @@ const NAMES: &[Row] = &[
 
 fn spec(json: &Json) -> Result<Spec> {
     let settings = Settings::new(json)?;
-    settings.class(&["GPTNeoXForCausalLM"])?;
+    settings.class(&["GPTNeoXForCausalLM", "GPTNeoXModel"])?;
     settings.only("is_encoder_decoder", false)?;
     settings.only("is_decoder", false)?;
     settings.only("add_cross_attention", false)?;
@@ -41,13 +42,14 @@ fn spec(json: &Json) -> Result<Spec> {
     let plain = Stack::plain(layers, heads, head_width, settings.count("intermediate_size")?);
     let base = settings.number_or("rotary_emb_base", 10_000.0)?;
     let share = settings.number_or("rotary_pct", 0.25)?;
-    let rope = rope(&settings, head_width, base, share)?;
+    let max_positions = settings.count_or("max_position_embeddings", 2048)?;
+    let rope = rope(&settings, head_width, max_positions, base, share)?;
     let epsilon = settings.number_or("layer_norm_eps", 1e-5)? as f32;
     let bias = settings.flag_or("attention_bias", true)?;
     let (special, ends) = settings.special()?;
     let spec = Spec {
         vocabulary: settings.count("vocab_size")?,
-        max_positions: settings.count_or("max_position_embeddings", 2048)?,
+        max_positions,
         decoder: Stack {
             scale: plain.scale * rope.factor,
             activation: settings.activation("hidden_act", "gelu")?,

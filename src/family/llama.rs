@@ -12,7 +12,7 @@ use crate::spec::{Architecture, Biases, Head, Norm, Order, Positions, Spec, Stac
 use crate::weights::Stored;
 
 /// `model_type: "llama"`: versions 1 to 3, and models of other makers that are the same.
-pub const FAMILY: Family = Family { model_types: &[("llama", "LLaMA")], spec, stored };
+pub const FAMILY: Family = Family { model_types: &[("llama", "LLaMA")], spec, stored, heads: None };
 
 const NAMES: &[Row] = &[
     ("token", "model.embed_tokens"),
@@ -34,7 +34,7 @@ const NAMES: &[Row] = &[
 
 fn spec(json: &Json) -> Result<Spec> {
     let settings = Settings::new(json)?;
-    settings.class(&["LlamaForCausalLM", "LLaMAForCausalLM"])?;
+    settings.class(&["LlamaForCausalLM", "LLaMAForCausalLM", "LlamaModel"])?;
     let mut spec = decoder(&settings, "llama", None, 1.0)?;
     let bias = settings.flag_or("attention_bias", false)?;
     spec.decoder.biases = Biases {
@@ -67,12 +67,13 @@ pub(super) fn decoder(
     };
     let layers = settings.count("num_hidden_layers")?;
     let plain = Stack::plain(layers, heads, head_width, settings.count("intermediate_size")?);
-    let rope = rope(settings, head_width, 10_000.0, turns)?;
+    let max_positions = longest(settings)?;
+    let rope = rope(settings, head_width, max_positions, 10_000.0, turns)?;
     let epsilon = settings.number_or("rms_norm_eps", 1e-6)? as f32;
     let (special, ends) = settings.special()?;
     Ok(Spec {
         vocabulary: settings.count("vocab_size")?,
-        max_positions: settings.count_or("max_position_embeddings", 2048)?,
+        max_positions,
         decoder: Stack {
             kv_heads: settings.count_or("num_key_value_heads", heads)?,
             scale: plain.scale * rope.factor,
@@ -90,6 +91,14 @@ pub(super) fn decoder(
         objective: Some("next token".into()),
         ..Spec::plain(family, Architecture::Causal, width)
     })
+}
+
+/// The longest sequence. The first LLaMA's files also have it by an older name.
+fn longest(settings: &Settings<'_>) -> Result<usize> {
+    let older = settings.optional_count("max_sequence_length")?;
+    let longest = settings.count_or("max_position_embeddings", older.unwrap_or(2048))?;
+    settings.only("max_sequence_length", longest)?;
+    Ok(longest)
 }
 
 /// The names are those of all its descendants.

@@ -17,7 +17,7 @@ use crate::spec::{
 use crate::weights::Stored;
 
 /// `model_type: "palm"`.
-pub const FAMILY: Family = Family { model_types: &[("palm", "PaLM")], spec, stored };
+pub const FAMILY: Family = Family { model_types: &[("palm", "PaLM")], spec, stored, heads: None };
 
 fn spec(json: &Json) -> Result<Spec> {
     let settings = Settings::new(json)?;

@@ -8,16 +8,21 @@ use crate::error::Result;
 use crate::spec::{Biases, Head, Spec};
 
 /// `model_type: "qwen2"` and `"qwen3"`.
-pub const FAMILY: Family =
-    Family { model_types: &[("qwen2", "Qwen2"), ("qwen3", "Qwen3")], spec, stored: llama::stored };
+pub const FAMILY: Family = Family {
+    model_types: &[("qwen2", "Qwen2"), ("qwen3", "Qwen3")],
+    spec,
+    stored: llama::stored,
+    heads: None,
+};
 
 const WITHOUT_EFFECT: &[(&str, &[&str])] =
     &[("a window that is not in use", &["sliding_window", "max_window_layers"])];
 
 fn spec(json: &Json) -> Result<Spec> {
     let settings = Settings::new(json)?;
-    let class = settings.class(&["Qwen2ForCausalLM", "Qwen3ForCausalLM"])?;
-    let is_third = json["model_type"] == "qwen3" || class == "Qwen3ForCausalLM";
+    let class =
+        settings.class(&["Qwen2ForCausalLM", "Qwen3ForCausalLM", "Qwen2Model", "Qwen3Model"])?;
+    let is_third = json["model_type"] == "qwen3" || class.starts_with("Qwen3");
     let (family, head_width) = if is_third { ("qwen3", Some(128)) } else { ("qwen2", None) };
     let mut spec = llama::decoder(&settings, family, head_width, 1.0)?;
     settings.only("use_sliding_window", false)?;

@@ -19,6 +19,7 @@ pub const FAMILY: Family = Family {
     ],
     spec,
     stored,
+    heads: Some(heads),
 };
 
 const NAMES: &[Row] = &[
@@ -79,6 +80,14 @@ fn spec(json: &Json) -> Result<Spec> {
     }
     settings.finish(&[])?;
     Ok(spec)
+}
+
+/// A file that names no class fills blanks where it holds what that takes.
+fn heads(spec: &mut Spec, has: Has<'_>) {
+    if spec.head.is_none() && spec.output_heads.is_empty() {
+        spec.head = FAMILY.filling(spec, has, Activation::Gelu);
+        spec.objective = spec.head.map(|_| "masked tokens".into());
+    }
 }
 
 fn stored(_: &Spec, name: &str, has: Has<'_>) -> Stored {

@@ -3,6 +3,8 @@
 
 use std::f64::consts::PI;
 
+use serde_json::Value as Json;
+
 use super::settings::{Settings, wrong};
 use crate::error::{Error, Result};
 use crate::graph::Pairing;
@@ -19,20 +21,31 @@ pub struct Rope {
 /// No head is wider; the frequencies of one must fit in memory before a spec is checked.
 const WIDEST: usize = 4096;
 
-/// Reads the settings. `share` is the part of a head's columns that turn where no setting says it.
-pub fn rope(settings: &Settings<'_>, head_width: usize, theta: f64, share: f64) -> Result<Rope> {
-    let mut theta = settings.number_or("rope_theta", theta)?;
-    let mut share = settings.number_or("partial_rotary_factor", share)?;
-    let trained = settings.count_or("max_position_embeddings", 2048)?;
-    let mut found = None;
-    for name in ["rope_scaling", "rope_parameters"] {
-        let Some(group) = settings.group(name)? else { continue };
-        theta = group.number_or("rope_theta", theta)?;
-        share = group.number_or("partial_rotary_factor", share)?;
+/// Reads the settings. `share` is the part of a head's columns that turn where no setting says it;
+/// `trained` is the longest sequence of the model.
+pub fn rope(
+    settings: &Settings<'_>,
+    head_width: usize,
+    trained: usize,
+    theta: f64,
+    share: f64,
+) -> Result<Rope> {
+    let theta = settings.number_or("rope_theta", theta)?;
+    let share = settings.number_or("partial_rotary_factor", share)?;
+    let read = |name: &str| -> Result<Option<(f64, f64, Scaling)>> {
+        let Some(group) = settings.group(name)? else { return Ok(None) };
+        let theta = group.number_or("rope_theta", theta)?;
+        let share = group.number_or("partial_rotary_factor", share)?;
         let scaling = Scaling::read(&group, trained)?;
         group.finish(&[])?;
-        found = Some(scaling);
+        Ok(Some((theta, share, scaling)))
+    };
+    let (old, new) = (read("rope_scaling")?, read("rope_parameters")?);
+    if old.is_some() && new.is_some() && old != new {
+        let got = settings.get("rope_scaling").unwrap_or(&Json::Null);
+        return Err(wrong("rope_scaling", "what `rope_parameters` says, or one of the two", got));
     }
+    let (theta, share, scaling) = new.or(old).unwrap_or((theta, share, Scaling::None));
     let dims = (head_width.min(WIDEST) as f64 * share) as usize;
     if theta.is_nan()
         || theta <= 1.0
@@ -47,7 +60,7 @@ pub fn rope(settings: &Settings<'_>, head_width: usize, theta: f64, share: f64) 
     }
     let mut frequencies: Vec<f64> =
         (0..dims / 2).map(|pair| theta.powf(-2.0 * pair as f64 / dims as f64)).collect();
-    let factor = found.map_or(1.0, |scaling| scaling.apply(&mut frequencies, theta));
+    let factor = scaling.apply(&mut frequencies, theta);
     if factor != 1.0 && dims != head_width {
         let got = format!("{dims} of {head_width}");
         return Err(Error::config("rotary columns under YaRN", "all of a head's", got));
@@ -58,6 +71,7 @@ pub fn rope(settings: &Settings<'_>, head_width: usize, theta: f64, share: f64) 
 }
 
 /// How a rotation is stretched to more positions than it was trained with.
+#[derive(PartialEq)]
 enum Scaling {
     None,
     Linear { factor: f64 },
@@ -85,7 +99,8 @@ impl Scaling {
             // It stretches only past the trained positions, and those are all that there are here.
             "dynamic" => {
                 factor(1.0)?;
-                trained(group)?;
+                // The reference measures from `max_position_embeddings` and never reads this one.
+                group.only("original_max_position_embeddings", positions)?;
                 Ok(Scaling::None)
             }
             "linear" => Ok(Scaling::Linear { factor: factor(1.0)? }),

@@ -70,6 +70,7 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
             "return_dict_in_generate",
             "torchscript",
             "use_cache",
+            "xla_device",
         ],
     ),
     (
@@ -111,6 +112,10 @@ const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
             "transformers.js_config",
             "_num_labels",
         ],
+    ),
+    (
+        "notes of makers: what they ran or repaired before the file was written",
+        &["custom_pipelines", "replacing_rate", "unsloth_fixed", "unsloth_version"],
     ),
 ];
 

@@ -13,7 +13,8 @@ use crate::spec::{
 use crate::weights::Stored;
 
 /// `model_type: "t5"` and `"mt5"`.
-pub const FAMILY: Family = Family { model_types: &[("t5", "T5"), ("mt5", "mT5")], spec, stored };
+pub const FAMILY: Family =
+    Family { model_types: &[("t5", "T5"), ("mt5", "mT5")], spec, stored, heads: None };
 
 const NAMES: &[Row] = &[
     ("token", "shared"),

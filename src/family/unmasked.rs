@@ -18,6 +18,7 @@ pub const FAMILY: Family = Family {
     spec,
     // Its tensors have our names; only the pair head stands at the top.
     stored: |_, name, _| Stored::plain(name.strip_prefix("output.").unwrap_or(name)),
+    heads: None,
 };
 
 /// Every setting is read; an unknown one is refused by serde with its name.

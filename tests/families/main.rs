@@ -1,9 +1,12 @@
 //! Every family against its reference: small random checkpoints (`golden/make.py`), their logits,
 //! attention, heads and greedy ids; cached decoding against uncached; and checkpoints that are broken.
 
+mod generation;
+mod heads;
 mod hostile;
 #[path = "../machines/mod.rs"]
 mod machines;
+mod settings;
 #[path = "../support/mod.rs"]
 mod support;
 mod tokenizers;
@@ -285,7 +288,10 @@ fn main() {
         cases.push(forward_equals_reference(name));
         cases.push(greedy_equals_reference(name));
     }
+    cases.extend(generation::cases());
+    cases.extend(heads::cases());
     cases.extend(hostile::cases());
+    cases.extend(settings::cases());
     cases.extend(tokenizers::cases());
     cases.extend(torch::cases());
     cases.push(well_known());

@@ -58,7 +58,7 @@ def declare(case):
 
     bert = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "[MASK]": 4}
     pairs = ("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1")
-    encoder = dict(kind="encoder", tokens=bert, template=pairs, segments=True)
+    encoder = dict(kind="encoder", tokens=bert, template=pairs, segments=(0, 1))
     small = dict(
         hidden_size=22, num_attention_heads=2, intermediate_size=31, max_position_embeddings=30
     )
@@ -93,6 +93,22 @@ def declare(case):
         hf.BertConfig(vocab_size=48, num_hidden_layers=2, type_vocab_size=6, **small),
         prefix=5,
         **{**encoder, "template": pairs[:1]},
+    )
+    case(
+        "unilm-pair",
+        hf.BertForMaskedLM,
+        hf.BertConfig(vocab_size=46, num_hidden_layers=2, type_vocab_size=6, **small),
+        prefix=8,
+        dtype="f16",
+        rewrite=unilm,
+        **{**encoder, "segments": (4, 5)},
+    )
+    case(
+        "bert-next",
+        hf.BertForNextSentencePrediction,
+        hf.BertConfig(vocab_size=44, num_hidden_layers=1, **small),
+        head="pair",
+        **encoder,
     )
 
     llama = dict(
@@ -424,6 +440,20 @@ def declare(case):
         **causal,
     )
     case(
+        "gemma-first",
+        hf.GemmaForCausalLM,
+        hf.GemmaConfig(
+            vocab_size=43,
+            num_hidden_layers=1,
+            head_dim=10,
+            num_key_value_heads=2,
+            hidden_act="gelu",
+            **llama,
+        ),
+        dtype="bf16",
+        rewrite=first_gemma,
+    )
+    case(
         "glm",
         hf.GlmForCausalLM,
         hf.GlmConfig(
@@ -465,6 +495,18 @@ def old_names(name):
     """As the first BERT checkpoints have it."""
     name = name.replace("LayerNorm.weight", "LayerNorm.gamma")
     return name.replace("LayerNorm.bias", "LayerNorm.beta")
+
+
+def unilm(settings):
+    """As microsoft/unilm names it; its code has no class that a config could name."""
+    del settings["architectures"]
+    return {**settings, "model_type": "unilm"}
+
+
+def first_gemma(settings):
+    """As the first files of Gemma have it; the reference reads the approximation out of it."""
+    assert settings["hidden_act"] == "gelu_pytorch_tanh"
+    return {**settings, "hidden_act": "gelu", "hidden_activation": None}
 
 
 def bare(name):

@@ -28,8 +28,8 @@ CASES = {}
 
 def case(name, model, config, **options):
     """Declares a checkpoint. Options: kind ("encoder" where it does not generate), head ("logits",
-    "pretraining", "classes", "replaced", "none"), dtype, shard (size), tokens (special -> id),
-    template (single, pair), segments (whether the pair's second has segment 1), start (ids that a
+    "pretraining", "classes", "replaced", "pair", "none"), dtype, shard (size), tokens (special -> id),
+    template (single, pair), segments (those of a pair's two texts), start (ids that a
     decoder starts with), low (smallest id in random inputs), untie (modules whose weight gets numbers
     of its own), prefix (every case is read under a prefix mask of so many keys), rewrite (config dict -> config dict), rename (tensor name -> tensor name, or None to
     leave it out), zero (buffers that are 0)."""
@@ -132,6 +132,8 @@ def record(model, options, ids, segments=None, target=None, text=None, pair=None
         # Class 0 of the reference is "belongs together"; ours are no, yes.
         scores = out["seq_relationship_logits" if "seq_relationship_logits" in out else "sop_logits"]
         golden["pair_scores"] = scores[0].flip(0).tolist()
+    elif head == "pair":
+        golden["pair_scores"] = out.logits[0].flip(0).tolist()
     elif head in ("logits", "replaced", "classes"):
         golden[head] = out.logits[0].tolist()
     if kind == "causal":
@@ -193,7 +195,8 @@ def build(name):
         pairs = [" ".join(f"w{number}" for number in some(4))] if len(options["template"]) > 1 else []
         for pair in [None, *pairs]:
             encoded = tokenizer.encode(text, pair) if pair else tokenizer.encode(text)
-            segments = encoded.type_ids if options.get("segments") else None
+            named = options.get("segments")
+            segments = [named[number] for number in encoded.type_ids] if named and pair else None
             golden.append(record(model, options, encoded.ids, segments, start(3), text, pair))
     for count in (1, 9):
         golden.append(record(model, options, some(count), None, start(5)))
