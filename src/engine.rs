@@ -202,8 +202,9 @@ impl Engine {
         };
         let config = config.ok_or_else(|| missing("config.json"))?;
         let (mut spec, family) = family::recognise(&config)?;
-        let other = |name: &str| {
-            others.iter().find(|(have, _)| have == name).map(|(_, bytes)| bytes.as_slice())
+        let other = |name: &str| match name {
+            "config.json" => Some(config.as_slice()),
+            _ => others.iter().find(|(have, _)| have == name).map(|(_, bytes)| bytes.as_slice()),
         };
         let mut tokenizer = Tokenizer::of_folder(&other, spec.vocabulary, spec.special)?;
         tokenizer.complete(&mut spec)?;
