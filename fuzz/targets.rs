@@ -109,7 +109,7 @@ pub fn tokenizer(bytes: &[u8]) {
 pub fn older_tokenizer(bytes: &[u8]) {
     const VOCABULARY: usize = 4_096;
     let Some((which, content)) = bytes.split_first() else { return };
-    const NAMES: [&str; 8] = [
+    const NAMES: [&str; 12] = [
         "vocab.txt",
         "vocab.json",
         "merges.txt",
@@ -118,13 +118,23 @@ pub fn older_tokenizer(bytes: &[u8]) {
         "tokenizer.model",
         "ice_text.model",
         "source.spm",
+        "added_tokens.json",
+        "special_tokens_map.json",
+        "sentencepiece.bpe.model",
+        "cog-pretrain.model",
     ];
+    const ADDED: [&str; 2] = ["added_tokens.json", "special_tokens_map.json"];
     let name = NAMES[*which as usize % NAMES.len()];
     let files = |have: &str| match have {
         have if have == name => Some(content),
         "vocab.json" if name == "source.spm" => Some(&br#"{"</s>":1,"a":2,"<unk>":0}"#[..]),
         "vocab.json" if name == "merges.txt" => Some(&br#"{"a":0,"b":1,"ab":2}"#[..]),
         "merges.txt" if name == "vocab.json" => Some(&b"a b"[..]),
+        "vocab.json" if ADDED.contains(&name) => Some(&br#"{"a":0,"b":1,"ab":2}"#[..]),
+        "merges.txt" if ADDED.contains(&name) => Some(&b"a b"[..]),
+        "config.json" if name == "sentencepiece.bpe.model" => {
+            Some(&br#"{"model_type":"mbart"}"#[..])
+        }
         "vocab.txt" if name == "tokenizer_config.json" => Some(&b"[UNK]\n[CLS]\n[SEP]\na\n##b"[..]),
         _ => None,
     };

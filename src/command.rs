@@ -71,6 +71,9 @@ struct TraceArgs {
     /// The language to answer in, by the id of its token
     #[arg(long)]
     language: Option<u32>,
+    /// The language that the text is in, by the id of its token
+    #[arg(long)]
+    source_language: Option<u32>,
     /// New tokens; 0 is one forward pass
     #[arg(long, default_value_t = 0)]
     steps: usize,
@@ -213,6 +216,7 @@ fn request(args: &TraceArgs, engine: &Engine) -> Result<Request> {
         text: args.text.clone(),
         pair: args.pair.clone(),
         language: args.language,
+        source_language: args.source_language,
         ids: args.ids.clone(),
         target_ids: args.target_ids.clone(),
         source_length: args.source_length,

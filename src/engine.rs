@@ -212,8 +212,9 @@ impl Engine {
         if let Some(told) = told {
             generation::apply(&told, &mut spec)?;
         }
-        let other = |name: &str| {
-            others.iter().find(|(have, _)| have == name).map(|(_, bytes)| bytes.as_slice())
+        let other = |name: &str| match name {
+            "config.json" => Some(config.as_slice()),
+            _ => others.iter().find(|(have, _)| have == name).map(|(_, bytes)| bytes.as_slice()),
         };
         let mut tokenizer = Tokenizer::of_folder(&other, spec.vocabulary, spec.special)?;
         tokenizer.complete(&mut spec)?;

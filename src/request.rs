@@ -2,13 +2,15 @@
 //!
 //! The field names are those of the JavaScript API (camelCase); unknown ones are refused.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::graph::{Site, What};
 use crate::mask::{Mask, MaskFile, MaskSource};
 use crate::sample::Sampling;
-use crate::spec::{Architecture, LanguagePlace, Spec};
+use crate::spec::{Architecture, LanguagePlace, Slot, Spec, Template};
 use crate::tokenizer::Tokenizer;
 use crate::trace::Token;
 
@@ -36,6 +38,9 @@ pub struct Request {
     pub candidates: Option<usize>,
     /// The token of the language to answer in, where a model has such tokens.
     pub language: Option<u32>,
+    /// The token of the language that the text is in, where a model's source names it (mBART). Ids stay as
+    /// they are.
+    pub source_language: Option<u32>,
     /// Masks instead of the model's own.
     pub mask: MaskFile,
     /// Factors of heads.
@@ -268,6 +273,7 @@ pub fn resolve(spec: &Spec, tokenizer: &Tokenizer, request: &Request) -> Result<
     let target = target_ids(spec, request, &start)?;
     let language =
         request.language.filter(|_| spec.template.language == Some(LanguagePlace::Source));
+    let template = template(spec, request)?;
     let (mut tokens, mut segments, mut truncated) = match (&request.text, &request.ids) {
         (Some(_), Some(_)) => {
             return Err(Error::input("request", "a text or ids", "both"));
@@ -282,7 +288,7 @@ pub fn resolve(spec: &Spec, tokenizer: &Tokenizer, request: &Request) -> Result<
                 _ => usize::from(language.is_some()),
             };
             let room = room.saturating_sub(reserve);
-            let mut input = tokenizer.input(&spec.template, text, request.pair.as_deref(), room)?;
+            let mut input = tokenizer.input(&template, text, request.pair.as_deref(), room)?;
             if let Some(id) = language {
                 input.tokens.insert(0, tokenizer.token(id));
                 input.segments.insert(0, 0);
@@ -421,11 +427,32 @@ pub fn resolve(spec: &Spec, tokenizer: &Tokenizer, request: &Request) -> Result<
     Ok(Resolved { encoder, decoder, tokens, source_length, truncated, start_length })
 }
 
+/// The model's template, with the language that the text is said to be in.
+fn template<'a>(spec: &'a Spec, request: &Request) -> Result<Cow<'a, Template>> {
+    let Some(language) = request.source_language else { return Ok(Cow::Borrowed(&spec.template)) };
+    let wrong =
+        |expected: String| Err(Error::input("source language", expected, language.to_string()));
+    let Some((own, _)) = spec.template.source_language() else {
+        return wrong("a model whose source names its language".into());
+    };
+    if spec.template.language_of(language).is_none() {
+        let count = spec.template.languages.len();
+        return wrong(format!("one of its {count} tokens of languages"));
+    }
+    let mut template = spec.template.clone();
+    for slot in &mut template.source {
+        if *slot == Slot::Token(*own) {
+            *slot = Slot::Token(language);
+        }
+    }
+    Ok(Cow::Owned(template))
+}
+
 /// What an answer starts with: the template's start, in the language that was asked for.
 fn start_ids(spec: &Spec, request: &Request) -> Result<Vec<u32>> {
     let mut start = spec.template.start.clone();
     let Some(language) = request.language else { return Ok(start) };
-    let is_language = |id: &u32| spec.template.languages.iter().any(|(known, _)| known == id);
+    let is_language = |id: &u32| spec.template.language_of(*id).is_some();
     if !is_language(&language) {
         let expected = match spec.template.languages.as_slice() {
             [] => "a model with tokens of languages".to_string(),

@@ -276,6 +276,21 @@ pub struct Template {
     pub prefixes: Vec<String>,
 }
 
+impl Template {
+    /// The language that a token stands for.
+    pub fn language_of(&self, id: u32) -> Option<&(u32, String)> {
+        self.languages.iter().find(|(known, _)| *known == id)
+    }
+
+    /// The language that a source is said to be in, where the template says so (mBART).
+    pub fn source_language(&self) -> Option<&(u32, String)> {
+        self.source.iter().find_map(|slot| match slot {
+            Slot::Token(id) => self.language_of(*id),
+            _ => None,
+        })
+    }
+}
+
 /// Where a model is told which language to answer in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LanguagePlace {

@@ -22,6 +22,9 @@ pub struct Task {
     /// The languages that it can be told to answer in.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub languages: Vec<Language>,
+    /// The language that a text is taken to be in where a request names no other of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_language: Option<Language>,
     /// What its classes are called.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
@@ -82,6 +85,7 @@ impl Task {
             prefixes: Vec::new(),
             blanks: Vec::new(),
             languages: Vec::new(),
+            source_language: None,
             labels: Vec::new(),
             pair: false,
         }
@@ -160,12 +164,13 @@ fn of_two_stacks(spec: &Spec, tokenizer: &Tokenizer) -> Vec<Task> {
             let languages = &spec.template.languages;
             let code = |(id, code): &(u32, String)| Language { id: *id, code: code.clone() };
             // A model of many languages that names none to begin with may not have been tuned yet.
-            let is_language = |id: &u32| languages.iter().any(|(known, _)| known == id);
+            let is_language = |id: &u32| spec.template.language_of(*id).is_some();
             let open = spec.template.language == Some(LanguagePlace::Start)
                 && !spec.template.start.iter().any(is_language);
             let trained = if open { Trained::Untold } else { Trained::Yes };
             all.push(Task {
                 languages: languages.iter().map(code).collect(),
+                source_language: spec.template.source_language().map(code),
                 ..Task::new(Kind::Translate, trained)
             });
         }

@@ -1,5 +1,8 @@
 //! Text to ids and back, and the pieces that a person reads.
 
+mod added;
+mod class;
+mod fairseq;
 mod file;
 mod older;
 mod pieces;
@@ -19,15 +22,19 @@ use older::Numbers;
 pub use older::Files;
 
 /// The files of a model folder that a tokenizer is made from.
-pub const FILES: [&str; 9] = [
+pub const FILES: [&str; 13] = [
     "tokenizer.json",
     "tokenizer_config.json",
+    "added_tokens.json",
+    "special_tokens_map.json",
     "vocab.txt",
     "vocab.json",
     "merges.txt",
     "spiece.model",
+    "sentencepiece.bpe.model",
     "tokenizer.model",
     "ice_text.model",
+    "cog-pretrain.model",
     "source.spm",
 ];
 
@@ -75,8 +82,11 @@ impl Tokenizer {
         if let Some(json) = files("tokenizer.json") {
             return Tokenizer::open(json, vocabulary, special);
         }
-        match older::tokenizer(files)? {
-            Some(older) => Tokenizer::build(&older.json, older.numbers, vocabulary, special),
+        match older::tokenizer(files, vocabulary)? {
+            Some(older) => {
+                let json = older.json.to_string();
+                Tokenizer::build(json.as_bytes(), older.numbers, vocabulary, special)
+            }
             None => {
                 let expected = format!("{} in the model folder", older::NAMES);
                 Err(Error::new(Kind::Tokenizer, "tokenizer", expected, "none of them"))

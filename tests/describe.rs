@@ -8,7 +8,7 @@ use pollster::block_on;
 use serde_json::Value as Json;
 use unmasked::device::{Choice, Device};
 use unmasked::engine::Engine;
-use unmasked::request::Request;
+use unmasked::request::{Request, Watch, Watchable};
 use unmasked::session::Session;
 
 type Files = Vec<(String, Vec<u8>)>;
@@ -175,6 +175,65 @@ fn a_t5_says_which_tasks_its_config_names() {
     let t5 = describe(files);
     assert_eq!(tasks(&t5)[0], "infill: yes");
     assert_eq!(t5["tasks"][0]["blanks"], serde_json::json!(["<extra_id_0>"]));
+}
+
+#[test]
+fn a_config_says_whose_pieces_a_folder_has() {
+    let mut files = model_files(&folder("mbart"));
+    files.retain(|(name, _)| name != "tokenizer.json");
+    let pieces = folder("../tokenizers/mbart/sentencepiece.bpe.model");
+    files.push(("sentencepiece.bpe.model".into(), fs::read(pieces).unwrap()));
+    let open = |files| {
+        let device = block_on(Device::open(Choice::Cpu)).unwrap();
+        block_on(Engine::load(files, Rc::new(device))).err().unwrap().to_string()
+    };
+    // With mBART's 25 languages these pieces are 137, and this model has fewer ids.
+    let error = open(files.clone());
+    assert!(error.contains("the model's 49 ids") && error.contains("137"), "{error}");
+    // A number beyond the model is refused as well.
+    files.push(("added_tokens.json".into(), br#"{"<x>":49}"#.to_vec()));
+    let error = open(files);
+    assert!(error.contains("below the model's 49") && error.contains("<x>"), "{error}");
+}
+
+#[test]
+fn a_text_is_in_the_language_that_a_request_says() {
+    let mut files = model_files(&folder("mbart"));
+    // As mBART-50 has it: `en_XX text </s>`.
+    respell(&mut files, "<s>", "en_XX");
+    respell(&mut files, "w9", "de_DE");
+    let engine = open(files);
+    let description = serde_json::to_value(engine.describe()).unwrap();
+    let own = serde_json::json!({ "id": 0, "code": "en_XX" });
+    assert_eq!(description["tasks"][0]["source_language"], own);
+    let ask = |source_language, ids| {
+        let text = Option::is_none(&ids).then(|| "w5 w7".to_string());
+        let watch = Watch { what: vec![Watchable::Logits], ..Watch::default() };
+        let request = Request { text, ids, source_language, watch, ..Request::default() };
+        let trace = block_on(Session::new().forward(&engine, &request))?;
+        let read = trace.tokens.iter().map(|token| token.id).collect::<Vec<u32>>();
+        let logits = trace.forward.unwrap().logits.expect("watched logits");
+        Ok::<_, unmasked::error::Error>((read, logits))
+    };
+    let (plain, logits) = ask(None, None).unwrap();
+    assert_eq!(plain, [0, 5, 7, 2]);
+    assert_eq!(ask(Some(0), None).unwrap().1, logits, "its own language, said aloud");
+    let (german, other) = ask(Some(9), None).unwrap();
+    assert_eq!(german, [9, 5, 7, 2]);
+    assert_ne!(other, logits);
+    // The engine reads what these very ids say, which no language changes.
+    assert_eq!(ask(None, Some(german.clone())).unwrap().1, other);
+    assert_eq!(ask(Some(0), Some(german.clone())).unwrap(), (german, other));
+    let error = ask(Some(5), None).unwrap_err().to_string();
+    assert!(error.contains("source language") && error.contains("one of its 2 tokens"), "{error}");
+
+    let engine = open(model_files(&folder("t5")));
+    let description = serde_json::to_value(engine.describe()).unwrap();
+    assert!(description["tasks"][0].get("source_language").is_none());
+    let text = Some("w5".into());
+    let request = Request { text, source_language: Some(1), ..Request::default() };
+    let error = block_on(Session::new().forward(&engine, &request)).unwrap_err().to_string();
+    assert!(error.contains("a model whose source names its language"), "{error}");
 }
 
 #[test]

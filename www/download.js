@@ -17,7 +17,7 @@
  * @property {() => Promise<void>} settled
  */
 
-import { FORMS, FORM_NAMES, isShard } from './files.js';
+import { FORMS, FORM_NAMES, isShard, readTokenizer } from './files.js';
 import { pinned } from './hub.js';
 import { translator } from './i18n/index.js';
 
@@ -90,20 +90,6 @@ export async function downloadFolder(place, { keeper = null, ...means } = {}) {
     await keeper?.settled();
     throw error;
   }
-}
-
-/** `tokenizer.json`, or what there was before it. Whether it is enough is for the engine to say. */
-async function readTokenizer(optional) {
-  const found = [await optional('tokenizer.json')];
-  if (!found[0]) {
-    found.push(await optional('tokenizer_config.json'), await optional('vocab.txt'));
-    if (!found.at(-1)) found.push(await optional('vocab.json'), await optional('merges.txt'));
-    // One after the other: a checkpoint has one of these.
-    for (const name of ['spiece.model', 'tokenizer.model', 'ice_text.model', 'source.spm']) {
-      if (!found.at(-1)) found.push(await optional(name));
-    }
-  }
-  return found.filter((file) => file !== null);
 }
 
 /** One file, or those that an index names, in the first form that is there. */

@@ -12,6 +12,9 @@ const number = (element, name, fallback, least, most) => {
   return Number.isFinite(value) ? Math.min(most, Math.max(least, value)) : fallback;
 };
 
+/** The id of a token. @param {string|null} text */
+export const token = (text) => (/^\d{1,9}$/.test(text ?? '') ? Number(text) : undefined);
+
 /** @returns {import('./machine.js').Settings} */
 export function settingsOf(element) {
   const temperature = number(element, 'temperature', 0, 0, 5);
@@ -30,7 +33,8 @@ export function settingsOf(element) {
     fill: element.getAttribute('fill') === 'confidence' ? 'confidence' : 'parallel',
     sampling,
     rule: MASKS.find((rule) => rule === element.getAttribute('mask')),
-    language: /^\d{1,9}$/.test(element.getAttribute('language') ?? '') ? Number(element.getAttribute('language')) : undefined,
+    language: token(element.getAttribute('language')),
+    sourceLanguage: token(element.getAttribute('sourcelanguage')),
     maxNewTokens: Math.trunc(number(element, 'max', 40, 1, 512)),
     candidates: 10,
   };

@@ -24,7 +24,7 @@ const TYPING_MILLISECONDS = 250;
 /** What a changed attribute asks for: another model, another run, or only another drawing. */
 const WORK = {
   architecture: 'model', model: 'model', device: 'model', family: 'model', trace: 'model', scene: 'model',
-  text: 'text', pair: 'text', blanks: 'text', fill: 'run', mask: 'run', language: 'run', temperature: 'run', topk: 'run', topp: 'run', seed: 'run', max: 'run',
+  text: 'text', pair: 'text', blanks: 'text', fill: 'run', mask: 'run', language: 'run', sourcelanguage: 'run', temperature: 'run', topk: 'run', topp: 'run', seed: 'run', max: 'run',
   view: 'draw', controls: 'draw', layer: 'draw', head: 'draw', lang: 'draw', theme: 'draw', enlarged: 'draw', enlargeable: 'draw',
   autoplay: 'draw', start: 'draw',
 };

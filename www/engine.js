@@ -31,6 +31,7 @@ export { EngineError };
  * @property {{ temperature?: number, topK?: number, topP?: number, seed?: number }} [sampling]
  * @property {number} [candidates]
  * @property {number} [language] the token of the language to answer in, where the model has such tokens
+ * @property {number} [sourceLanguage] the token of the language that the text is in, where the model's source names it
  * @property {object} [mask]
  * @property {number[][]} [gates]
  * @property {{ layers?: 'all'|number[], heads?: 'all'|number[], rows?: 'all'|number[], what: string[] }} [watch]

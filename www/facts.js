@@ -5,7 +5,7 @@
  *   feed_forward_width: number, activation: string, gated: boolean, norm: 'layer'|'rms', order: 'pre'|'post'|'parallel',
  *   positions: { kind: string, streams?: number, dims?: number, parts?: number, buckets?: number, max_distance?: number } }} Stack
  * @typedef {{ task: string, trained: 'yes'|'no'|'untold', prefixes?: string[], blanks?: string[],
- *   languages?: Array<{ id: number, code: string }>, labels?: string[], pair: boolean }} Task
+ *   languages?: Array<{ id: number, code: string }>, source_language?: { id: number, code: string }, labels?: string[], pair: boolean }} Task
  * @typedef {{ family: string, name: string, architecture: string, parameters: number, vocabulary: number, width: number,
  *   max_positions: number, stacks: Record<string, Stack>, stored: { formats: string[], bytes: number, tied?: boolean },
  *   tasks: Task[], masks: Record<string, string>, pretrained_as?: string, objective?: string }} Description

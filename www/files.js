@@ -20,7 +20,7 @@ export class FileError extends Error {
   }
 }
 
-const WANTED = /^(?:[\w.-]+\.safetensors|pytorch_model(?:-[\w.-]+)?\.bin|(?:config|generation_config|tokenizer|tokenizer_config|model\.safetensors\.index|pytorch_model\.bin\.index|vocab)\.json|vocab\.txt|merges\.txt|(?:spiece|tokenizer|ice_text)\.model|source\.spm)$/;
+const WANTED = /^(?:[\w.-]+\.safetensors|pytorch_model(?:-[\w.-]+)?\.bin|(?:config|generation_config|tokenizer|tokenizer_config|added_tokens|special_tokens_map|model\.safetensors\.index|pytorch_model\.bin\.index|vocab)\.json|vocab\.txt|merges\.txt|(?:spiece|sentencepiece\.bpe|tokenizer|ice_text|cog-pretrain)\.model|source\.spm)$/;
 
 /** Whether the engine takes a file of this name from a model folder. @param {string} name */
 export const isWanted = (name) => WANTED.test(name);
@@ -62,18 +62,38 @@ export async function readFolder(folder, { sizes = {}, onProgress, onFile, signa
     return file;
   };
   if (names.length) return Promise.all(names.map(read));
+  const optional = (name) => read(name).catch((error) => {
+    if (error.status !== 404) throw error;
+    return null;
+  });
   const [config, tokenizer, weights] = await Promise.all([
-    read('config.json'), read('tokenizer.json'),
-    readWeights(read),
+    read('config.json'), readTokenizer(optional), readWeights(read, optional),
   ]);
-  return [config, tokenizer, ...weights];
+  return [config, ...tokenizer, ...weights];
+}
+
+/**
+ * `tokenizer.json`, or what there was before it. Whether it is enough is for the engine to say.
+ * @template {{ name: string }} T
+ * @param {(name: string) => Promise<T|null>} optional null where there is no such file
+ * @returns {Promise<T[]>}
+ */
+export async function readTokenizer(optional) {
+  const found = [await optional('tokenizer.json')];
+  if (!found[0]) {
+    found.push(await optional('tokenizer_config.json'), await optional('added_tokens.json'), await optional('special_tokens_map.json'));
+    found.push(await optional('vocab.txt'));
+    if (!found.at(-1)) found.push(await optional('vocab.json'), await optional('merges.txt'));
+    // One after the other: a checkpoint has one of these.
+    for (const name of ['spiece.model', 'sentencepiece.bpe.model', 'tokenizer.model', 'ice_text.model', 'cog-pretrain.model', 'source.spm']) {
+      if (!found.at(-1)) found.push(await optional(name));
+    }
+  }
+  return found.filter((file) => file !== null);
 }
 
 /** What is there of the forms of weights; a checkpoint in several files names them in its index. */
-async function readWeights(read) {
-  const optional = (name) => read(name).catch((error) => {
-    if (error.status !== 404) throw error;
-  });
+async function readWeights(read, optional) {
   for (const { one, index: indexName } of FORMS) {
     const file = await optional(one);
     if (file) return [file];

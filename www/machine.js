@@ -4,7 +4,7 @@
  * @typedef {'idle'|'loading'|'empty'|'running'|'done'|'error'} Phase
  * @typedef {{ text: string, pair?: string, blanks: number[]|null, fill: 'parallel'|'confidence',
  *   sampling?: { temperature: number, topK?: number, topP?: number, seed: number },
- *   rule?: string, language?: number, mask?: object, gates?: number[][], maxNewTokens: number, candidates: number }} Settings
+ *   rule?: string, language?: number, sourceLanguage?: number, mask?: object, gates?: number[][], maxNewTokens: number, candidates: number }} Settings
  *   rule: of the rows that write, in place of the mask it was trained with; mask: the same for the engine
  */
 
@@ -448,6 +448,6 @@ function firstSentence(tokens) {
 const placeOf = ({ start, end }) => ({ start, end });
 
 /** @param {Settings} settings @param {import('./watch.js').Watch} watch */
-function generateRequest({ text, pair, sampling, language, mask, gates, maxNewTokens, candidates }, watch) {
-  return { text, pair, sampling, language, mask, gates, maxNewTokens, candidates, watch };
+function generateRequest({ text, pair, sampling, language, sourceLanguage, mask, gates, maxNewTokens, candidates }, watch) {
+  return { text, pair, sampling, language, sourceLanguage, mask, gates, maxNewTokens, candidates, watch };
 }

@@ -2,7 +2,7 @@
  * What a person asks a model from elsewhere for, and what that means for the machine that shows it. Pure.
  *
  * @typedef {import('./facts.js').Description} Description
- * @typedef {{ at: number, text: string, second: string, prefix: string, blank: string, language: string, rule: string, max: number,
+ * @typedef {{ at: number, text: string, second: string, prefix: string, blank: string, language: string, from: string, rule: string, max: number,
  *   words: number[]|null }} Choice   at: which of its tasks; text: of its own, '' = the page's; words: blanked by hand
  */
 
@@ -15,7 +15,7 @@ export function firstChoice({ tasks }) {
 
 /** A task's own choices, when it is chosen. @param {import('./facts.js').Task} [task] */
 export function detailsOf(task) {
-  return { prefix: task?.prefixes?.[0] ?? '', blank: task?.blanks?.[0] ?? '', language: '' };
+  return { prefix: task?.prefixes?.[0] ?? '', blank: task?.blanks?.[0] ?? '', language: '', from: '' };
 }
 
 /** The masks that its rows may be given: its own, and those that make sense beside it. @param {Description} description @param {boolean} pair */
@@ -56,6 +56,7 @@ export function attributesOf(description, choice, pageText) {
     pair, blanks: description.architecture === 'encoder' ? blanks : null,
     mask: choice.rule && choice.rule !== trainedRule(description) ? choice.rule : null,
     language: choice.language || null,
+    sourcelanguage: choice.from || null,
     max: description.architecture === 'encoder' ? null : choice.max,
   };
 }

@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Value as Json, json};
 
+use super::class::{self, Cut};
 use super::file::{broken, parse, text};
-use super::pieces::{Model, Parts, Piece, Use, added, replace};
+use super::pieces::{Model, Parts, Piece, Use, replace, special};
+use super::{added, fairseq};
 use crate::error::Result;
 
 /// The files of a model folder, by name.
@@ -15,13 +17,16 @@ pub type Files<'a> = &'a dyn Fn(&str) -> Option<&'a [u8]>;
 
 /// The names of the files that are looked for, for a message that says what is missing.
 pub const NAMES: &str = "`tokenizer.json`, `vocab.txt`, `vocab.json` with `merges.txt` or `source.spm`, \
-     `spiece.model`, `tokenizer.model` or `ice_text.model`";
+     `spiece.model`, `sentencepiece.bpe.model`, `tokenizer.model`, `ice_text.model` or `cog-pretrain.model`";
+
+/// The pieces of GLM's Chinese models.
+const COG: &str = "cog-pretrain.model";
 
 /// A tokenizer made from older files.
 #[derive(Debug)]
 pub struct Older {
     /// The `tokenizer.json`.
-    pub json: Vec<u8>,
+    pub json: Json,
     /// Where the model numbers its pieces otherwise.
     pub numbers: Option<Numbers>,
 }
@@ -40,29 +45,50 @@ pub struct Numbers {
     pub spelled: HashMap<String, u32>,
 }
 
-/// A tokenizer, or `None` where none of the older files is there.
-pub fn tokenizer(files: Files<'_>) -> Result<Option<Older>> {
+/// A tokenizer for a model with so many ids, or `None` where none of the older files is there.
+pub fn tokenizer(files: Files<'_>, vocabulary: usize) -> Result<Option<Older>> {
     let settings = match files("tokenizer_config.json") {
         Some(bytes) => parse("tokenizer_config.json", bytes)?,
         None => Json::Null,
     };
+    let class = class::of(files, &settings)?;
+    let Some(mut older) = of_pieces(files, &settings, class.as_deref())? else { return Ok(None) };
+    let added = added::read(files, &settings)?;
+    match &older.numbers {
+        Some(numbers) => added.hold(numbers, vocabulary)?,
+        None => added.put(&mut older.json, vocabulary)?,
+    }
+    if class.is_some_and(|class| GLM.contains(&class.as_str())) {
+        older.json["post_processor"] = glm(&older.json, &settings)?;
+    }
+    Ok(Some(older))
+}
+
+/// What the files of pieces say, without the tokens that others add.
+fn of_pieces(files: Files<'_>, settings: &Json, class: Option<&str>) -> Result<Option<Older>> {
     let json = if let Some(vocabulary) = files("vocab.txt") {
-        word_pieces(text("vocab.txt", vocabulary)?, &settings)
+        class::words(class)?;
+        word_pieces(text("vocab.txt", vocabulary)?, settings)
     } else if let (Some(vocabulary), Some(merges)) = (files("vocab.json"), files("merges.txt")) {
         let vocabulary = parse("vocab.json", vocabulary)?;
-        byte_pairs(&vocabulary, text("merges.txt", merges)?, &settings)?
+        let cut = class::cut(class)?;
+        byte_pairs(&vocabulary, text("merges.txt", merges)?, settings, cut)?
     } else if let Some(model) = files("spiece.model") {
-        sentence_pieces(model, &settings)?
+        sentence_pieces(model, settings)?
+    } else if let Some(model) = files(fairseq::NAME) {
+        fairseq::tokenizer(model, class, settings)?
+    } else if let Some(model) = files(COG) {
+        glm_chinese(model)?
     } else if let Some(model) = files("tokenizer.model") {
-        tokenizer_model(model, &settings)?
+        tokenizer_model(model, settings)?
     } else if let Some(model) = files("ice_text.model") {
-        return ice_text(model, &settings).map(Some);
+        return ice_text(model, settings).map(Some);
     } else if let (Some(model), Some(list)) = (files("source.spm"), files("vocab.json")) {
         return marian(model, &parse("vocab.json", list)?).map(Some);
     } else {
         return Ok(None);
     };
-    Ok(Some(Older { json: json.to_string().into_bytes(), numbers: None }))
+    Ok(Some(Older { json, numbers: None }))
 }
 
 /// BERT's: words, then the longest pieces that the vocabulary has.
@@ -70,7 +96,7 @@ fn word_pieces(vocabulary: &str, settings: &Json) -> Json {
     // A line is a piece; its number is the id.
     let lines = vocabulary.lines().map(|line| line.trim_end_matches('\r'));
     let ids: BTreeMap<&str, usize> = lines.enumerate().map(|(id, piece)| (piece, id)).collect();
-    let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
+    let own = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
     let post = match (ids.get("[CLS]"), ids.get("[SEP]")) {
         (Some(cls), Some(sep)) => {
             json!({ "type": "BertProcessing", "cls": ["[CLS]", cls], "sep": ["[SEP]", sep] })
@@ -79,7 +105,7 @@ fn word_pieces(vocabulary: &str, settings: &Json) -> Json {
     };
     json!({
         "version": "1.0",
-        "added_tokens": added(special.iter().filter_map(|name| Some((*name, *ids.get(name)?)))),
+        "added_tokens": special(own.iter().filter_map(|name| Some((*name, *ids.get(name)?)))),
         "normalizer": {
             "type": "BertNormalizer",
             "clean_text": true,
@@ -101,7 +127,7 @@ fn word_pieces(vocabulary: &str, settings: &Json) -> Json {
 }
 
 /// GPT-2's: bytes, joined in the order of the merges. RoBERTa and BART put `<s>` and `</s>` around.
-fn byte_pairs(vocabulary: &Json, merges: &str, settings: &Json) -> Result<Json> {
+fn byte_pairs(vocabulary: &Json, merges: &str, settings: &Json, cut: Cut) -> Result<Json> {
     let Some(ids) = vocabulary.as_object() else {
         return Err(broken("vocab.json", "an object of pieces", "another"));
     };
@@ -112,8 +138,8 @@ fn byte_pairs(vocabulary: &Json, merges: &str, settings: &Json) -> Result<Json> 
         .collect();
     let prefix = settings["add_prefix_space"].as_bool().unwrap_or(false);
     let id = |name: &str| ids.get(name).and_then(Json::as_u64).map(|id| id as usize);
-    let special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "<|endoftext|>"];
-    let mut added = added(special.iter().filter_map(|name| Some((*name, id(name)?))));
+    let own = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "<|endoftext|>"];
+    let mut added = special(own.iter().filter_map(|name| Some((*name, id(name)?))));
     for token in added.as_array_mut().into_iter().flatten() {
         // A blank stands for its word and the space before it.
         token["lstrip"] = (token["content"] == "<mask>").into();
@@ -133,13 +159,27 @@ fn byte_pairs(vocabulary: &Json, merges: &str, settings: &Json) -> Result<Json> 
             "type": "ByteLevel",
             "add_prefix_space": prefix,
             "trim_offsets": true,
-            "use_regex": true,
+            "use_regex": cut == Cut::Gpt2,
         })
+    };
+    let (normalizer, pre_tokenizer) = match cut {
+        Cut::Gpt2 => (Json::Null, bytes(prefix)),
+        Cut::Qwen2 => {
+            let words = json!({
+                "type": "Split",
+                "pattern": { "Regex": class::QWEN2 },
+                "behavior": "Isolated",
+                "invert": false,
+            });
+            let both = json!({ "type": "Sequence", "pretokenizers": [words, bytes(prefix)] });
+            (json!({ "type": "NFC" }), both)
+        }
     };
     Ok(json!({
         "version": "1.0",
         "added_tokens": added,
-        "pre_tokenizer": bytes(prefix),
+        "normalizer": normalizer,
+        "pre_tokenizer": pre_tokenizer,
         "post_processor": post,
         "decoder": bytes(true),
         "model": {
@@ -182,6 +222,41 @@ fn sentence_pieces(model: &[u8], settings: &Json) -> Result<Json> {
         false => (&[], "</s>"),
     };
     model.json(NAME, Parts { before, first, last: &[last], by_words: true, ..Parts::default() })
+}
+
+/// GLM's classes that put their own tokens around a text (`tokenization_glm.py` of THUDM/glm-10b and
+/// glm-large-chinese, of which lovelyllwang/GenRE 5b52b25 has a copy).
+const GLM: [&str; 2] = ["GLMGPT2Tokenizer", "GLMChineseTokenizer"];
+
+/// GLM's Chinese models: pieces, and special tokens that `added_tokens.json` numbers.
+fn glm_chinese(model: &[u8]) -> Result<Json> {
+    Model::read(COG, model)?.json(COG, Parts::default())
+}
+
+/// What GLM puts around a text: its first token and the end of a text, under the names that its settings give.
+fn glm(tokenizer: &Json, settings: &Json) -> Result<Json> {
+    let all = tokenizer["added_tokens"].as_array();
+    let id = |name: &str| all?.iter().find(|token| token["content"] == *name)?["id"].as_u64();
+    let mut tokens = serde_json::Map::new();
+    let mut around = Vec::new();
+    for (role, usual) in [("cls_token", "[CLS]"), ("eos_token", "<|endoftext|>")] {
+        let named = settings[role].as_str().or(settings[role]["content"].as_str());
+        let name = named.unwrap_or(usual);
+        let Some(id) = id(name) else {
+            let expected = format!("a number of `{}`", name.escape_debug());
+            return Err(broken("added_tokens.json", &expected, "none"));
+        };
+        tokens.insert(name.into(), json!({ "id": name, "ids": [id], "tokens": [name] }));
+        around.push(json!({ "SpecialToken": { "id": name, "type_id": 0 } }));
+    }
+    let text = |id: &str| json!({ "Sequence": { "id": id, "type_id": 0 } });
+    let [first, last] = [around.remove(0), around.remove(0)];
+    Ok(json!({
+        "type": "TemplateProcessing",
+        "single": [first, text("A"), last],
+        "pair": [first, text("A"), last, text("B"), last],
+        "special_tokens": tokens,
+    }))
 }
 
 /// LLaMA's, Gemma's, and what ChatGLM2 and 3 put around the like.
@@ -241,7 +316,7 @@ fn ice_text(model: &[u8], settings: &Json) -> Result<Older> {
             spelled: HashMap::new(),
         }
     });
-    Ok(Older { json: json.to_string().into_bytes(), numbers })
+    Ok(Older { json, numbers })
 }
 
 /// Marian's: a model cuts the source into pieces, a list numbers them with those of the answer.
@@ -278,7 +353,7 @@ fn marian(model: &[u8], list: &Json) -> Result<Older> {
     let spelled = (0..).zip(&names).map(|(id, name)| (name.clone(), id)).collect();
     let json = model.json("source.spm", Parts { last: &["</s>"], ..Parts::default() })?;
     let numbers = Numbers { ids, names, unknown: cannot.map(|id| id as u32), spelled };
-    Ok(Older { json: json.to_string().into_bytes(), numbers: Some(numbers) })
+    Ok(Older { json, numbers: Some(numbers) })
 }
 
 fn is_on(settings: &Json, name: &str, default: bool) -> bool {

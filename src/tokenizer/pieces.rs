@@ -138,7 +138,7 @@ impl Model {
     /// The whole `tokenizer.json`. `before` and `after` are normalizers and decoders of its family,
     /// and a template puts these tokens before and behind a text.
     pub fn json(&self, name: &str, parts: Parts<'_>) -> Result<Json> {
-        let Parts { before, after, first, last, by_words } = parts;
+        let Parts { before, after, first, last, between, by_words } = parts;
         let mut normalizers = before;
         if let Some(charsmap) = &self.charsmap {
             normalizers.push(json!({ "type": "Precompiled", "precompiled_charsmap": charsmap }));
@@ -179,13 +179,13 @@ impl Model {
             };
             decoder = self.decoder(after);
         }
-        let special =
+        let is_special =
             |piece: &&(usize, &Piece)| matches!(piece.1.usage, Use::Control | Use::Unknown);
         let numbered: Vec<(usize, &Piece)> = self.pieces.iter().enumerate().collect();
         let list = |of: &dyn Fn(&&(usize, &Piece)) -> bool| {
-            added(numbered.iter().filter(of).map(|(id, piece)| (piece.text.as_str(), *id)))
+            special(numbered.iter().filter(of).map(|(id, piece)| (piece.text.as_str(), *id)))
         };
-        let mut tokens = list(&special);
+        let mut tokens = list(&is_special);
         if self.joins_pairs
             && let (Json::Array(tokens), Json::Array(mut whole)) =
                 (&mut tokens, list(&|piece| piece.1.usage == Use::Whole))
@@ -201,7 +201,7 @@ impl Model {
             "added_tokens": tokens,
             "normalizer": { "type": "Sequence", "normalizers": normalizers },
             "pre_tokenizer": pre_tokenizer,
-            "post_processor": self.template(first, last),
+            "post_processor": self.template(first, last, between),
             "decoder": decoder,
             "model": if self.joins_pairs { self.pairs(name)? } else { self.unigram() },
         }))
@@ -217,7 +217,7 @@ impl Model {
         json!({ "type": "Sequence", "decoders": decoders })
     }
 
-    fn template(&self, first: &[&str], last: &[&str]) -> Json {
+    fn template(&self, first: &[&str], last: &[&str], between: Option<&[&str]>) -> Json {
         let mut special = serde_json::Map::new();
         let mut around = |names: &[&str]| -> Vec<Json> {
             let known = names.iter().filter_map(|name| Some((*name, self.id(name)?)));
@@ -230,13 +230,13 @@ impl Model {
                 .collect()
         };
         let (first, last) = (around(first), around(last));
+        let between = between.map_or_else(|| last.clone(), around);
         if special.is_empty() {
             return Json::Null;
         }
         let text = |id: &str| vec![json!({ "Sequence": { "id": id, "type_id": 0 } })];
-        // Between two texts stands what ends one, or what separates them (`[SEP]`) does.
         let single = [first.clone(), text("A"), last.clone()].concat();
-        let pair = [first, text("A"), last.clone(), text("B"), last].concat();
+        let pair = [first, text("A"), between, text("B"), last].concat();
         json!({
             "type": "TemplateProcessing",
             "single": single,
@@ -311,6 +311,8 @@ pub struct Parts<'a> {
     pub first: &'a [&'a str],
     /// Tokens behind each text.
     pub last: &'a [&'a str],
+    /// Tokens between two texts, where they are not those behind each.
+    pub between: Option<&'a [&'a str]>,
     /// Word by word, whatever the model says of spaces.
     pub by_words: bool,
 }
@@ -361,7 +363,7 @@ fn read_piece(name: &str, piece: &[u8]) -> Result<Piece> {
 }
 
 /// Special tokens as a `tokenizer.json` lists them.
-pub(super) fn added<'a>(tokens: impl Iterator<Item = (&'a str, usize)>) -> Json {
+pub(super) fn special<'a>(tokens: impl Iterator<Item = (&'a str, usize)>) -> Json {
     tokens
         .map(|(content, id)| {
             json!({

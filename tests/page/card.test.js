@@ -54,10 +54,10 @@ test('a card says what the description says', () => {
 
 test('what is chosen becomes what the machine is given', () => {
   const fill = firstChoice(bert);
-  assert.deepEqual(attributesOf(bert, fill, 'a b'), { text: 'a b', pair: null, blanks: null, mask: null, language: null, max: null });
+  assert.deepEqual(attributesOf(bert, fill, 'a b'), { text: 'a b', pair: null, blanks: null, mask: null, language: null, sourcelanguage: null, max: null });
   assert.equal(attributesOf(bert, { ...fill, words: [1] }, 'a b').blanks, '1');
   const pair = { ...fill, at: 1, second: 'c d' };
-  assert.deepEqual(attributesOf(bert, pair, 'a b'), { text: 'a b', pair: 'c d', blanks: '', mask: null, language: null, max: null });
+  assert.deepEqual(attributesOf(bert, pair, 'a b'), { text: 'a b', pair: 'c d', blanks: '', mask: null, language: null, sourcelanguage: null, max: null });
   assert.equal(attributesOf(bert, { ...fill, second: 'c d' }, 'a b').pair, null, 'filling takes one sentence');
   assert.equal(attributesOf(bert, { ...fill, text: 'own' }, 'a b').text, 'own');
   assert.equal(attributesOf(bert, fill, null).text, null);
@@ -69,6 +69,8 @@ test('what is chosen becomes what the machine is given', () => {
   assert.equal(attributesOf(t5, infill, 'a b ').text, 'a b <extra_id_0>');
   assert.equal(attributesOf(t5, infill, 'a <extra_id_0> b').text, 'a <extra_id_0> b');
   assert.equal(attributesOf(t5, { ...infill, language: '7', max: 20 }, 'a').language, '7');
+  assert.equal(attributesOf(t5, { ...infill, from: '9' }, 'a').sourcelanguage, '9');
+  assert.equal({ ...translate, from: '9', ...detailsOf(t5.tasks[1]) }.from, '', 'another task begins anew');
 });
 
 test('what a model was not trained for is said', () => {

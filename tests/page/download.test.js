@@ -102,7 +102,7 @@ test('where there is no tokenizer.json, the files before it are asked for', asyn
   await withHub({ without: ['tokenizer.json'] }, async (hub, place) => {
     await downloadFolder(place);
     const names = hub.asked.map(({ path }) => path.split('/').at(-1));
-    for (const name of ['generation_config.json', 'tokenizer_config.json', 'vocab.txt', 'vocab.json', 'merges.txt', 'spiece.model', 'tokenizer.model', 'ice_text.model', 'source.spm']) assert.ok(names.includes(name), name);
+    for (const name of ['generation_config.json', 'tokenizer_config.json', 'added_tokens.json', 'special_tokens_map.json', 'vocab.txt', 'vocab.json', 'merges.txt', 'spiece.model', 'sentencepiece.bpe.model', 'tokenizer.model', 'ice_text.model', 'cog-pretrain.model', 'source.spm']) assert.ok(names.includes(name), name);
   });
 });
 
@@ -204,7 +204,7 @@ test('a body says where it begins, how long its file is and which one', () => {
 });
 
 test('only what the engine takes is read', () => {
-  for (const name of ['config.json', 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json', 'vocab.txt', 'vocab.json', 'merges.txt', 'spiece.model', 'tokenizer.model', 'ice_text.model', 'source.spm', 'model.safetensors', 'model-00001-of-00002.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin', 'pytorch_model-00001-of-00002.bin', 'pytorch_model.bin.index.json']) assert.ok(isWanted(name), name);
+  for (const name of ['config.json', 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json', 'added_tokens.json', 'special_tokens_map.json', 'vocab.txt', 'vocab.json', 'merges.txt', 'spiece.model', 'sentencepiece.bpe.model', 'tokenizer.model', 'ice_text.model', 'cog-pretrain.model', 'source.spm', 'model.safetensors', 'model-00001-of-00002.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin', 'pytorch_model-00001-of-00002.bin', 'pytorch_model.bin.index.json']) assert.ok(isWanted(name), name);
   for (const name of ['training_args.bin', 'optimizer.bin', 'pytorch_model.bin.txt', 'README.md', 'golden.json', 'config.json.txt', 'a/config.json', '.safetensors', 'passwords.txt']) assert.ok(!isWanted(name), name);
   assert.deepEqual(shardsOf('{"metadata":{"total_size":8},"weight_map":{"a":"x.safetensors","b":"x.safetensors","c":"../y.safetensors","d":"z.bin","e":7}}'), { names: ['x.safetensors'], bytes: 8 });
   assert.deepEqual(shardsOf('{"weight_map":{"a":"pytorch_model-00001-of-00002.bin","b":"../pytorch_model-2.bin","c":"training_args.bin"}}'), { names: ['pytorch_model-00001-of-00002.bin'], bytes: 0 });

@@ -107,6 +107,22 @@ test('a folder of which nobody knows the sizes, of one file or of shards', async
   });
 });
 
+test('a folder without a tokenizer.json is asked for the files before it', async () => {
+  const base = { 'config.json': CONFIG, 'model.safetensors': WEIGHTS };
+  const pairs = { 'tokenizer_config.json': '{}', 'added_tokens.json': '{}', 'vocab.json': '{}', 'merges.txt': 'a b' };
+  for (const older of [pairs, { 'vocab.txt': 'a' }, { 'sentencepiece.bpe.model': 'x' }, { 'cog-pretrain.model': 'x' }]) {
+    await withServer({ ...base, ...older }, async (url) => {
+      const names = (await readFolder(url)).map(({ name }) => name);
+      assert.deepEqual(names, ['config.json', ...Object.keys(older), 'model.safetensors']);
+    });
+  }
+  // A server that fails is no server without a file.
+  const fails = (response) => response.writeHead(500).end();
+  await withServer({ ...base, 'tokenizer.json': fails, 'vocab.txt': 'a' }, async (url) => {
+    assert.match((await failure(readFolder(url))).message, /`tokenizer\.json`: the server answered 500/);
+  });
+});
+
 test('a file from a disk is read ahead, in parts, wherever it is asked for', async () => {
   const large = bytes(36_000_000);
   const file = new File([large], 'model.safetensors');

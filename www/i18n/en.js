@@ -263,6 +263,8 @@ export default {
   'card.prefix': 'Prefix',
   'card.prefix.none': 'none',
   'card.blank': 'Blank',
+  'card.from': 'From',
+  'card.from.own': '{code}, as its files say',
   'card.language': 'Into',
   'card.language.own': 'as its files say',
   'card.second': 'Second sentence',

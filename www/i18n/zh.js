@@ -263,6 +263,8 @@ export default {
   'card.prefix': '前缀',
   'card.prefix.none': '无',
   'card.blank': '空白',
+  'card.from': '译自',
+  'card.from.own': '{code}（按其文件）',
   'card.language': '译成',
   'card.language.own': '按其文件',
   'card.second': '第二句',

@@ -90,7 +90,7 @@ export class Card {
   }
 
   #drawTasks(t) {
-    const { task, prefix, blank, language, second, text, rule, max } = this.#parts;
+    const { task, prefix, blank, from, language, second, text, rule, max } = this.#parts;
     const description = this.#described;
     const { choice } = this;
     const chosen = description.tasks[choice.at];
@@ -103,6 +103,9 @@ export class Card {
     show(blank, blanks.length > 0);
     drawChoice(blank, t('card.blank'), blanks.map((one) => [one, one]), choice.blank);
     const languages = chosen.languages ?? [];
+    const source = chosen.source_language;
+    show(from, source !== undefined);
+    drawChoice(from, t('card.from'), [['', t('card.from.own', { code: source?.code ?? '' })], ...languages.filter(({ id }) => id !== source?.id).map(({ id, code }) => [String(id), code])], choice.from);
     show(language, languages.length > 0);
     drawChoice(language, t('card.language'), [['', t('card.language.own')], ...languages.map(({ id, code }) => [String(id), code])], choice.language);
     show(second, chosen.pair);
@@ -135,13 +138,13 @@ function build() {
   const choice = (name) => make('label', { class: 'chooser' }, make('span'), make('select', { 'data-choice': name }));
   const field = (name) => make('label', { class: 'chooser field' }, make('span'),
     make('input', { type: 'text', 'data-choice': name, autocomplete: 'off', spellcheck: 'false', dir: 'auto', maxlength: 2000 }));
-  const [task, prefix, blank, language, rule, max] = ['at', 'prefix', 'blank', 'language', 'rule', 'max'].map(choice);
+  const [task, prefix, blank, from, language, rule, max] = ['at', 'prefix', 'blank', 'from', 'language', 'rule', 'max'].map(choice);
   const [text, second] = ['text', 'second'].map(field);
-  const tasks = make('div', { class: 'asks' }, task, prefix, blank, language, max, rule, text, second);
+  const tasks = make('div', { class: 'asks' }, task, prefix, blank, from, language, max, rule, text, second);
   const notes = make('div', { class: 'notes', role: 'status' });
   const moreSummary = make('summary');
   const facts = make('dl', { class: 'facts' });
   const more = make('details', {}, moreSummary, facts);
   const node = make('article', { class: 'card' }, make('header', {}, title, short, source, back), tasks, notes, more);
-  return { node, title, source, short, back, task, prefix, blank, language, rule, max, text, second, tasks, notes, more, moreSummary, facts };
+  return { node, title, source, short, back, task, prefix, blank, from, language, rule, max, text, second, tasks, notes, more, moreSummary, facts };
 }

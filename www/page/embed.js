@@ -1,6 +1,6 @@
 /** The settings of embed.html: its query, checked like the page's own address, as the element's attributes. Pure. */
 
-import { MASKS } from '../element-settings.js';
+import { MASKS, token } from '../element-settings.js';
 import { ARCHITECTURES, readHash } from '../state.js';
 
 const VIEWS = ['title', 'about', 'tokens', 'mask', 'candidates', 'stats'];
@@ -28,7 +28,8 @@ export function attributesOf(search) {
       architecture: ARCHITECTURES.includes(architecture ?? '') ? architecture : 'causal',
       text: state.text, pair: state.pair, blanks: state.blanks?.join(' ') ?? null, fill: state.fill, family: state.family || null,
       temperature: state.temperature || null, topk: state.topK || null, topp: state.topP, seed: state.seed,
-      mask: MASKS.find((rule) => rule === fields.get('mask')) ?? null, language: /^\d{1,9}$/.test(fields.get('language') ?? '') ? Number(fields.get('language')) : null,
+      mask: MASKS.find((rule) => rule === fields.get('mask')) ?? null,
+      language: token(fields.get('language')) ?? null, sourcelanguage: token(fields.get('sourceLanguage')) ?? null,
       layer: state.layer || null, head: state.head || null, device: state.device, lang: state.lang || null,
       theme: state.theme === 'auto' ? null : state.theme,
       view: known(fields.get('view'), VIEWS), controls: known(fields.get('controls'), CONTROLS),

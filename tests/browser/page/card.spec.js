@@ -199,6 +199,29 @@ for (const [name, { spelled, codes, place }] of Object.entries(LANGUAGES)) {
   });
 }
 
+test('mBART reads its text as the language that is chosen', async ({ page }) => {
+  await page.goto(`/open.html#lang=en&device=cpu&on=none&${TEXT}`);
+  await expect(page.locator('html')).toHaveAttribute('data-ready', 'true');
+  // As mBART-50 has it: the language, the text, the end.
+  const tokenizer = readFileSync(`${FAMILIES}mbart/tokenizer.json`, 'utf8').replaceAll('"<s>"', '"en_XX"').replace('"w46"', '"fr_XX"');
+  const files = ['config.json', 'model.safetensors'].map((file) => ({ name: file, mimeType: 'application/octet-stream', buffer: readFileSync(`${FAMILIES}mbart/${file}`) }));
+  await panel(page).locator('[data-choose="files"]').setInputFiles([...files, { name: 'tokenizer.json', mimeType: 'application/json', buffer: Buffer.from(tokenizer) }]);
+  const demo = opened(page, 'encoder-decoder');
+  await expect(demo).toHaveCount(1);
+  await done(page);
+  const from = field(page, 'encoder-decoder', 'from');
+  await expect(from.locator('option')).toHaveText(['en_XX, as its files say', 'fr_XX']);
+  const read = () => demo.evaluate((element) => element.timeline.header.tokens.map(({ id }) => id));
+  const own = await read();
+  expect(own[0]).toBe(0);
+  await from.selectOption({ label: 'fr_XX' });
+  await expect(demo).toHaveAttribute('sourcelanguage', '46');
+  await expect.poll(read).toEqual([46, ...own.slice(1)]);
+  await done(page);
+  await from.selectOption({ label: 'en_XX, as its files say' });
+  await expect.poll(read).toEqual(own);
+});
+
 test('a model from elsewhere and its counterpart stand side by side, under one clock', async ({ page }) => {
   await openModel(page, 'gpt2');
   await expect(page.locator('unmasked-demo')).toHaveCount(2);
