@@ -68,7 +68,7 @@ test('what broke off is listed as unfinished, and the next visit asks for the mi
     const progress = [];
     const keeper = await Keeper.open(SOURCE);
     const found = await downloadFolder(place, { wait: soon, keeper, onProgress: (now) => progress.push(now) });
-    assert.deepEqual(asked(), { 'config.json': 'bytes=0-', 'model.safetensors.index.json': 'bytes=0-', weights: 'bytes=1000-' });
+    assert.deepEqual(asked(), { 'config.json': 'bytes=0-', 'generation_config.json': 'bytes=0-', 'model.safetensors.index.json': 'bytes=0-', weights: 'bytes=1000-' });
     assert.deepEqual(await weightsOf(found), WEIGHTS);
     assert.equal(progress.at(-1).loaded, progress.at(-1).total);
     const card = new File(['# A card'], 'README.md');
@@ -124,7 +124,7 @@ test('where no commit says that it is the same, each file\'s own tag must', asyn
     asked();
     assert.deepEqual(await weightsOf(await visit(plain)), WEIGHTS);
     const size = golden('gpt2/tokenizer.json').length;
-    assert.deepEqual(asked(), { 'config.json': 'bytes=0-', 'tokenizer.json': `bytes=${size - 1}-`, 'model.safetensors.index.json': 'bytes=0-', weights: 'bytes=1000-' });
+    assert.deepEqual(asked(), { 'config.json': 'bytes=0-', 'generation_config.json': 'bytes=0-', 'tokenizer.json': `bytes=${size - 1}-`, 'model.safetensors.index.json': 'bytes=0-', weights: 'bytes=1000-' });
   });
 });
 
