@@ -182,8 +182,8 @@ impl Checkpoint {
             for entry in entries {
                 let tensor = entry.name.clone();
                 if checkpoint.numbers.insert(tensor, checkpoint.entries.len()).is_some() {
-                    let what = format!("tensor `{}`", entry.name.escape_debug());
-                    return Err(Error::weights(what, "in one file", "in two"));
+                    let what = format!("tensor `{}` of `{name}`", entry.name.escape_debug());
+                    return Err(Error::weights(what, "once in the weights", "twice"));
                 }
                 checkpoint.entries.push(entry);
             }

@@ -7,12 +7,13 @@
 mod pickle;
 mod zip;
 
-use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::future::ready;
 use std::ops::Range;
 
 use safetensors::Dtype;
 
-use super::{Entry, ReadAt};
+use super::{Entry, ReadAt, Reading};
 use crate::error::{Error, Result, one_line};
 use pickle::{Fault, Pickle, Storage, Tensor, Value, little_endian};
 use zip::Archive;
@@ -31,31 +32,35 @@ pub struct File<'a> {
     file: &'a dyn ReadAt,
 }
 
-impl File<'_> {
-    fn wrong(&self, expected: impl Into<String>, got: impl Into<String>) -> Error {
-        Error::weights(format!("`{}`", self.name), expected, got)
+impl<'a> File<'a> {
+    /// Apart from the rest, as in `pickle.rs`.
+    #[cold]
+    #[inline(never)]
+    fn wrong(&self, expected: &str, got: fmt::Arguments<'_>) -> Error {
+        Error::weights(format!("`{}`", self.name), expected, got.to_string())
     }
 
     fn cut(&self) -> Error {
-        let got = format!("one that breaks off, of {} bytes; download it again", self.bytes());
+        let got = format_args!("one that breaks off, of {} bytes; download it again", self.bytes());
         self.wrong("a complete file of torch.save", got)
     }
 
-    fn faulty(&self, fault: Fault) -> Error {
-        match fault {
+    /// What a pickle of it says.
+    fn pickle<'p>(&self, bytes: &'p [u8]) -> Result<(Value<'p>, Pickle<'p>)> {
+        pickle::read(bytes).map_err(|fault| match fault {
             Fault::Cut => self.cut(),
-            Fault::Wrong(expected, got) => self.wrong(expected, got),
-        }
+            Fault::Wrong(expected, got) => self.wrong(&expected, format_args!("{got}")),
+        })
     }
 
     fn bytes(&self) -> u64 {
         self.file.bytes()
     }
 
-    async fn read(&self, at: Range<u64>) -> Result<Vec<u8>> {
+    fn read(&self, at: Range<u64>) -> Reading<'a> {
         match at.start <= at.end && at.end <= self.bytes() {
-            true => self.file.read(at).await,
-            false => Err(self.cut()),
+            true => self.file.read(at),
+            false => Box::pin(ready(Err(self.cut()))),
         }
     }
 }
@@ -68,7 +73,8 @@ pub async fn header(number: usize, name: &str, file: &dyn ReadAt) -> Result<Vec<
         OLDER => older(&file).await,
         begin if begin.starts_with(ZIP) => zipped(&file).await,
         begin => {
-            let got = format!("{} bytes that begin with `{}`", file.bytes(), begin.escape_ascii());
+            let begins = begin.escape_ascii();
+            let got = format_args!("{} bytes that begin with `{begins}`", file.bytes());
             Err(file.wrong("a file of torch.save", got))
         }
     }
@@ -80,38 +86,34 @@ async fn zipped(file: &File<'_>) -> Result<Vec<Entry>> {
     if let Some(at) = archive.find(file, "byteorder").await? {
         let order = file.read(at.start..at.end.min(at.start + 6)).await?;
         if order != b"little" {
-            return Err(file.wrong("little-endian numbers", "another order of bytes"));
+            return Err(file.wrong("little-endian numbers", format_args!("another order of bytes")));
         }
     }
-    let at = archive.find(file, "data.pkl").await?;
-    let at =
-        at.ok_or_else(|| file.wrong("a file of torch.save", "a zip archive without `data.pkl`"))?;
-    if at.end - at.start > MOST {
-        let got = format!("one of {}", at.end - at.start);
-        return Err(file.wrong(format!("a `data.pkl` of at most {MOST} bytes"), got));
+    let at = archive.find(file, "data.pkl").await?.unwrap_or_default();
+    if at.is_empty() {
+        let got = format_args!("a zip archive without `data.pkl`");
+        return Err(file.wrong("a file of torch.save", got));
     }
-    let bytes = file.read(at.clone()).await?;
-    let (root, pickle) = pickle::read(&bytes).map_err(|fault| file.faulty(fault))?;
+    if at.end - at.start > MOST {
+        let got = format_args!("one of {}", at.end - at.start);
+        return Err(file.wrong("a `data.pkl` of at most 8 MB", got));
+    }
+    let bytes = file.read(at).await?;
+    let (root, pickle) = file.pickle(&bytes)?;
     if pickle.bytes != bytes.len() {
-        return Err(file.wrong("a `data.pkl` of one pickle", "more behind it"));
+        return Err(file.wrong("a `data.pkl` of one pickle", format_args!("more behind it")));
     }
     let mut places = Vec::with_capacity(pickle.storages.len());
     for storage in &pickle.storages {
-        let place = archive.find(file, &format!("data/{}", storage.key)).await?;
-        let place = place.ok_or_else(|| {
-            let got = format!("no `data/{}`", one_line(storage.key));
-            file.wrong("every storage in the archive", got)
-        })?;
-        if Some(place.end - place.start) != bytes_of(storage) {
-            let got = format!("{} bytes", place.end - place.start);
-            return Err(file.wrong(described(storage), got));
+        let Some(place) = archive.find(file, &format!("data/{}", storage.key)).await? else {
+            let got = format_args!("no `data/{}`", one_line(storage.key));
+            return Err(file.wrong("every storage in the archive", got));
+        };
+        let bytes = place.end - place.start;
+        if Some(bytes) != bytes_of(storage) {
+            return Err(file.wrong(&described(storage), format_args!("{bytes} bytes")));
         }
         places.push(place);
-    }
-    let mut all: Vec<&Range<u64>> = places.iter().chain([&at]).collect();
-    all.sort_by_key(|place| (place.start, place.end));
-    if all.iter().zip(all.iter().skip(1)).any(|(a, b)| a.end > b.start) {
-        return Err(file.wrong("entries that lie apart", "two that overlap"));
     }
     entries(file, root, &pickle, &places)
 }
@@ -121,79 +123,68 @@ async fn zipped(file: &File<'_>) -> Result<Vec<Entry>> {
 async fn older(file: &File<'_>) -> Result<Vec<Entry>> {
     let mut at = OLDER.len() as u64;
     let bytes = pickle_at(file, at).await?;
-    let (system, pickle) = pickle::read(&bytes).map_err(|fault| file.faulty(fault))?;
-    let Value::Dict(system) = system else {
-        return Err(file.wrong("what the system was that wrote it", system.kind()));
-    };
+    let (system, pickle) = file.pickle(&bytes)?;
     let is_little =
         |(key, value)| matches!((key, value), (Value::Text("little_endian"), Value::Truth(true)));
-    if !pickle.pairs(system).any(is_little) {
-        return Err(file.wrong("little-endian numbers", "another order of bytes"));
+    if !matches!(system, Value::Dict(system) if pickle.pairs(system).any(is_little)) {
+        return Err(file.wrong("little-endian numbers", format_args!("another order of bytes")));
     }
     at += pickle.bytes as u64;
     let bytes = pickle_at(file, at).await?;
-    let (root, pickle) = pickle::read(&bytes).map_err(|fault| file.faulty(fault))?;
+    let (root, pickle) = file.pickle(&bytes)?;
     at += pickle.bytes as u64;
     let bytes = pickle_at(file, at).await?;
-    let (keys, names) = pickle::read(&bytes).map_err(|fault| file.faulty(fault))?;
+    let (keys, names) = file.pickle(&bytes)?;
     at += names.bytes as u64;
-    let Value::List(keys) = keys else {
-        return Err(file.wrong("a list of its storages", keys.kind()));
-    };
-    let mut places: HashMap<&str, Range<u64>> = HashMap::new();
-    let numbers: HashMap<&str, &Storage<'_>> =
-        pickle.storages.iter().map(|storage| (storage.key, storage)).collect();
-    for key in names.items(keys) {
-        let Value::Text(key) = *key else {
-            return Err(file.wrong("names of its storages", key.kind()));
+    let keys = if let Value::List(keys) = keys { names.items(keys) } else { &[] };
+    let mut places = vec![0..0; pickle.storages.len()];
+    for key in keys {
+        let key = if let Value::Text(key) = *key { key } else { key.kind() };
+        let number = pickle.keys.get(key).copied().unwrap_or(usize::MAX);
+        let Some((storage, place)) = pickle.storages.get(number).zip(places.get_mut(number)) else {
+            let got = format_args!("`{}`, of no tensor", one_line(key));
+            return Err(file.wrong("the storages of its tensors", got));
         };
-        let storage = numbers.get(key).ok_or_else(|| {
-            let got = format!("`{}`, of no tensor", one_line(key));
-            file.wrong("the storages of its tensors", got)
-        })?;
-        let start = at.checked_add(8).ok_or_else(|| file.cut())?;
-        let end = bytes_of(storage).and_then(|bytes| start.checked_add(bytes));
-        let end = end.filter(|end| *end <= file.bytes()).ok_or_else(|| file.cut())?;
+        if place.end > 0 {
+            return Err(file.wrong("every storage once", format_args!("`{}` twice", one_line(key))));
+        }
+        let start = at.saturating_add(8);
         let count = little_endian(&file.read(at..start).await?);
         if count != storage.count {
-            return Err(file.wrong(described(storage), format!("{count} numbers")));
+            return Err(file.wrong(&described(storage), format_args!("{count} numbers")));
         }
-        if places.insert(key, start..end).is_some() {
-            return Err(file.wrong("every storage once", format!("`{}` twice", one_line(key))));
-        }
+        let end = bytes_of(storage).and_then(|bytes| start.checked_add(bytes));
+        let end = end.filter(|end| *end <= file.bytes()).ok_or_else(|| file.cut())?;
+        *place = start..end;
         at = end;
     }
     if at != file.bytes() {
-        let got = format!("{} bytes behind the last storage", file.bytes() - at);
+        let got = format_args!("{} bytes behind the last storage", file.bytes() - at);
         return Err(file.wrong("nothing but its storages", got));
     }
-    let place = |storage: &Storage<'_>| {
-        places.get(storage.key).cloned().ok_or_else(|| {
-            let got = format!("no storage `{}`", one_line(storage.key));
-            file.wrong("the storages of its tensors", got)
-        })
-    };
-    let places = pickle.storages.iter().map(place).collect::<Result<Vec<_>>>()?;
+    if let Some((storage, _)) = pickle.storages.iter().zip(&places).find(|(_, at)| at.end == 0) {
+        let got = format_args!("no storage `{}`", one_line(storage.key));
+        return Err(file.wrong("the storages of its tensors", got));
+    }
     entries(file, root, &pickle, &places)
 }
 
 /// The bytes of a pickle of which only it tells where it ends: more of them until it does.
-async fn pickle_at(file: &File<'_>, start: u64) -> Result<Vec<u8>> {
-    let mut length = 1 << 16;
-    loop {
-        let end = file.bytes().min(start + length);
-        let bytes = file.read(start..end).await?;
-        match pickle::read(&bytes) {
-            Err(Fault::Cut) if end == file.bytes() => return Err(file.cut()),
-            Err(Fault::Cut) if length < MOST => length = MOST.min(4 * length),
-            Err(Fault::Cut) => {
-                let got = "one that goes on";
-                return Err(file.wrong(format!("a pickle of at most {MOST} bytes"), got));
+fn pickle_at<'f>(file: &'f File<'_>, start: u64) -> Reading<'f> {
+    Box::pin(async move {
+        let mut length = 1 << 16;
+        loop {
+            let end = file.bytes().min(start + length);
+            let bytes = file.read(start..end).await?;
+            if end == file.bytes()
+                || length == MOST
+                || !matches!(pickle::read(&bytes), Err(Fault::Cut))
+            {
+                return Ok(bytes);
             }
-            Err(fault) => return Err(file.faulty(fault)),
-            Ok(_) => return Ok(bytes),
+            length = MOST.min(4 * length);
         }
-    }
+    })
 }
 
 fn bytes_of(storage: &Storage<'_>) -> Option<u64> {
@@ -217,60 +208,65 @@ fn entries(
     places: &[Range<u64>],
 ) -> Result<Vec<Entry>> {
     let Value::Dict(root) = root else {
-        return Err(file.wrong("a dict of tensors by their names", root.kind()));
+        let got = format_args!("{}", root.kind());
+        return Err(file.wrong("a dict of tensors by their names", got));
     };
-    let mut seen = HashSet::new();
     let mut all = Vec::new();
     for (key, value) in pickle.pairs(root) {
         let Value::Text(name) = key else {
-            return Err(file.wrong("names that are strings", key.kind()));
+            return Err(file.wrong("names that are strings", format_args!("{}", key.kind())));
         };
-        let shown = || format!("tensor `{}` of `{}`", one_line(name), file.name);
-        if !seen.insert(name) {
-            let what = format!("header of `{}`", file.name);
-            return Err(Error::weights(
-                what,
-                "every tensor once",
-                format!("`{}` twice", one_line(name)),
-            ));
-        }
-        let tensor = match value {
-            Value::Tensor(tensor) => pickle.tensors.get(tensor),
-            _ => None,
+        let wrong = |expected: &str, got: fmt::Arguments<'_>| {
+            file.wrong(expected, format_args!("{got}, tensor `{}`", one_line(name)))
         };
-        let tensor = tensor.ok_or_else(|| Error::weights(shown(), "a tensor", value.kind()))?;
+        let Value::Tensor(tensor) = value else {
+            return Err(wrong("tensors by their names", format_args!("{}", value.kind())));
+        };
+        let tensor = pickle.tensors.get(tensor).ok_or_else(|| file.cut())?;
         let place = pickle.storages.get(tensor.storage).zip(places.get(tensor.storage));
         let (storage, place) = place.ok_or_else(|| file.cut())?;
-        let (shape, count) = row_after_row(tensor)
-            .map_err(|(expected, got)| Error::weights(shown(), expected, got))?;
-        let end = tensor.offset.checked_add(count).filter(|end| *end <= storage.count);
-        let end = end.ok_or_else(|| {
-            let got = format!("{count} from number {} on of {}", tensor.offset, storage.count);
-            Error::weights(shown(), "numbers within its storage", got)
-        })?;
+        let Tensor { offset, shape, strides, .. } = tensor;
+        let Some((lengths, count)) = counted(shape) else {
+            return Err(wrong("a shape that can be counted", format_args!("{shape:?}")));
+        };
+        if count > 0 && !is_row_after_row(tensor) {
+            let got =
+                format_args!("strides {strides:?} of {shape:?} (`contiguous()` before saving)");
+            return Err(wrong("numbers that lie row after row", got));
+        }
+        let end = offset.checked_add(count).filter(|end| *end <= storage.count);
+        let Some(end) = end else {
+            let got = format_args!("{count} from number {offset} on of {}", storage.count);
+            return Err(wrong("numbers within their storage", got));
+        };
         let at = |number: u64| place.start + number * size_of(storage.dtype);
-        let at = at(tensor.offset)..at(end);
-        let dtype = storage.dtype;
-        all.push(Entry { name: name.to_string(), file: file.number, dtype, shape, at });
+        all.push(Entry {
+            name: name.to_string(),
+            file: file.number,
+            dtype: storage.dtype,
+            shape: lengths,
+            at: at(*offset)..at(end),
+        });
     }
     Ok(all)
 }
 
-/// The shape of a tensor and how many numbers it has, which must lie row after row.
-fn row_after_row(tensor: &Tensor) -> Result<(Vec<usize>, u64), (&'static str, String)> {
-    let Tensor { shape, strides, .. } = tensor;
+/// A shape, and how many numbers it has.
+fn counted(shape: &[u64]) -> Option<(Vec<usize>, u64)> {
+    let (mut lengths, mut count) = (Vec::with_capacity(shape.len()), 1u64);
+    for length in shape {
+        lengths.push(usize::try_from(*length).ok()?);
+        count = count.checked_mul(*length)?;
+    }
+    Some((lengths, count))
+}
+
+fn is_row_after_row(tensor: &Tensor) -> bool {
     let mut count = 1u64;
-    let mut plain = shape.len() == strides.len();
-    for (length, stride) in shape.iter().zip(strides).rev() {
-        plain &= *length == 1 || *stride == count;
-        let product = count.checked_mul(*length);
-        count = product.ok_or_else(|| ("a shape that can be counted", format!("{shape:?}")))?;
-    }
-    if !plain && count > 0 {
-        let got = format!("strides {strides:?} of shape {shape:?}; save it after `contiguous()`");
-        return Err(("numbers that lie row after row", got));
-    }
-    let lengths =
-        shape.iter().map(|length| usize::try_from(*length)).collect::<Result<Vec<_>, _>>();
-    Ok((lengths.map_err(|_| ("a shape that can be counted", format!("{shape:?}")))?, count))
+    tensor.shape.len() == tensor.strides.len()
+        && tensor.shape.iter().zip(&tensor.strides).rev().all(|(length, stride)| {
+            let fits = *length == 1 || *stride == count;
+            count = count.saturating_mul(*length);
+            fits
+        })
 }

@@ -5,6 +5,7 @@
 //! and what the memo names again is not copied.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use safetensors::Dtype;
 
@@ -12,6 +13,8 @@ use crate::error::one_line;
 
 /// The most steps of the machine: those of some 17 000 tensors. None makes more than one value.
 const MOST_STEPS: usize = 1 << 20;
+/// The most bytes of a storage's name.
+const MOST_KEY: usize = 100;
 /// The most dimensions of a tensor.
 const MOST_DIMENSIONS: usize = 8;
 
@@ -25,8 +28,11 @@ pub enum Fault {
 
 type Result<T> = std::result::Result<T, Fault>;
 
-fn wrong<T>(expected: impl Into<String>, got: impl Into<String>) -> Result<T> {
-    Err(Fault::Wrong(expected.into(), got.into()))
+/// Apart from the rest, which has many of them: the page's program is to stay small.
+#[cold]
+#[inline(never)]
+fn wrong(expected: &str, got: fmt::Arguments<'_>) -> Fault {
+    Fault::Wrong(expected.to_string(), got.to_string())
 }
 
 /// What the machine computes with.
@@ -92,10 +98,14 @@ impl Value<'_> {
             Value::Global(_) => "a function",
         }
     }
+
+    fn instead_of(&self, expected: &str) -> Fault {
+        wrong(expected, format_args!("{}", self.kind()))
+    }
 }
 
 /// Numbers that lie one after the other; several tensors may show them.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Storage<'a> {
     /// Its name in the file.
     pub key: &'a str,
@@ -118,6 +128,8 @@ pub struct Tensor {
 #[derive(Debug, Default)]
 pub struct Pickle<'a> {
     pub storages: Vec<Storage<'a>>,
+    /// Their numbers by their names.
+    pub keys: HashMap<String, usize>,
     pub tensors: Vec<Tensor>,
     /// What tuples, lists and dicts hold; of a dict a key and its value in turn.
     held: Vec<Vec<Value<'a>>>,
@@ -139,13 +151,13 @@ impl<'a> Pickle<'a> {
 }
 
 /// Reads the pickle at the beginning of these bytes: its last value, and all that it describes.
+#[inline(never)]
 pub fn read(bytes: &[u8]) -> Result<(Value<'_>, Pickle<'_>)> {
     let mut machine = Machine {
         bytes,
         stack: Vec::new(),
         marks: Vec::new(),
         memo: Vec::new(),
-        keys: HashMap::new(),
         pickle: Pickle::default(),
     };
     for _ in 0..MOST_STEPS {
@@ -153,7 +165,7 @@ pub fn read(bytes: &[u8]) -> Result<(Value<'_>, Pickle<'_>)> {
             return Ok((last, machine.pickle));
         }
     }
-    wrong("a description of tensors", format!("one of more than {MOST_STEPS} steps"))
+    Err(wrong("a description of tensors", format_args!("one of more than {MOST_STEPS} steps")))
 }
 
 struct Machine<'a> {
@@ -162,8 +174,6 @@ struct Machine<'a> {
     /// Where on the stack the marks lie.
     marks: Vec<usize>,
     memo: Vec<Value<'a>>,
-    /// The storages by their names.
-    keys: HashMap<&'a str, usize>,
     pickle: Pickle<'a>,
 }
 
@@ -177,7 +187,7 @@ impl<'a> Machine<'a> {
             0x80 => {
                 return match self.number(1)? {
                     2 => Ok(None),
-                    other => wrong("pickle protocol 2", format!("protocol {other}")),
+                    other => Err(wrong("pickle protocol 2", format_args!("protocol {other}"))),
                 };
             }
             b'(' => {
@@ -197,7 +207,9 @@ impl<'a> Machine<'a> {
                     let unused = 64 - 8 * size as u32;
                     Value::Number((self.number(size)? << unused) as i64 >> unused)
                 }
-                size => return wrong("numbers of at most 8 bytes", format!("one of {size}")),
+                size => {
+                    return Err(wrong("numbers of at most 8 bytes", format_args!("one of {size}")));
+                }
             },
             b'X' => {
                 let length = self.number(4)?;
@@ -223,7 +235,9 @@ impl<'a> Machine<'a> {
                 let number = self.number(if get == b'h' { 1 } else { 4 })? as usize;
                 match self.memo.get(number) {
                     Some(value) => *value,
-                    None => return wrong("a value of the memo", format!("number {number}")),
+                    None => {
+                        return Err(wrong("a value of the memo", format_args!("number {number}")));
+                    }
                 }
             }
             b'a' => {
@@ -245,12 +259,12 @@ impl<'a> Machine<'a> {
                 self.pop()?;
                 match self.pop()? {
                     dict @ Value::Dict(_) => dict,
-                    other => return wrong("a dict with attributes", other.kind()),
+                    other => return Err(other.instead_of("a dict with attributes")),
                 }
             }
             other => {
-                let got = format!("opcode {other:#04x} at byte {at} of its pickle");
-                return wrong("what a state dict is made of", got);
+                let got = format_args!("opcode {other:#04x} at byte {at} of its pickle");
+                return Err(wrong("what a state dict is made of", got));
             }
         };
         self.stack.push(value);
@@ -273,7 +287,7 @@ impl<'a> Machine<'a> {
     fn text(&mut self, length: u64) -> Result<Value<'a>> {
         match str::from_utf8(self.take(length)?) {
             Ok(text) => Ok(Value::Text(text)),
-            Err(_) => wrong("strings of UTF-8", "other bytes"),
+            Err(_) => Err(wrong("strings of UTF-8", format_args!("other bytes"))),
         }
     }
 
@@ -290,14 +304,14 @@ impl<'a> Machine<'a> {
         let [module, name] = [self.line()?, self.line()?].map(String::from_utf8_lossy);
         match Global::find(&module, &name) {
             Some(global) => Ok(Value::Global(global)),
-            None => wrong(
+            None => Err(wrong(
                 "tensors and their names alone",
-                format!(
+                format_args!(
                     "a file that asks Python to run `{}`, which is not done here; save its state dict alone, \
                      as safetensors",
                     one_line(&format!("{module}.{name}"))
                 ),
-            ),
+            )),
         }
     }
 
@@ -310,12 +324,15 @@ impl<'a> Machine<'a> {
         let floor = self.marks.last().copied().unwrap_or(0);
         match self.stack.len() > floor {
             true => self.stack.pop().ok_or(Fault::Cut),
-            false => wrong("a value on the stack", "none"),
+            false => Err(wrong("a value on the stack", format_args!("none"))),
         }
     }
 
     fn pop_some(&mut self, count: u8) -> Result<Vec<Value<'a>>> {
-        let mut items = (0..count).map(|_| self.pop()).collect::<Result<Vec<_>>>()?;
+        let mut items = Vec::new();
+        for _ in 0..count {
+            items.push(self.pop()?);
+        }
         items.reverse();
         Ok(items)
     }
@@ -323,7 +340,7 @@ impl<'a> Machine<'a> {
     fn pop_to_mark(&mut self) -> Result<Vec<Value<'a>>> {
         match self.marks.pop() {
             Some(mark) if mark <= self.stack.len() => Ok(self.stack.split_off(mark)),
-            _ => wrong("a mark on the stack", "none"),
+            _ => Err(wrong("a mark on the stack", format_args!("none"))),
         }
     }
 
@@ -332,7 +349,7 @@ impl<'a> Machine<'a> {
         let value = self.pop()?;
         self.stack.push(value);
         if number != self.memo.len() {
-            return wrong("a memo in order", format!("number {number} out of it"));
+            return Err(wrong("a memo in order", format_args!("number {number} out of it")));
         }
         self.memo.push(value);
         Ok(None)
@@ -344,15 +361,13 @@ impl<'a> Machine<'a> {
         let (number, fits) = match value {
             Value::List(number) => (number, !is_dict),
             Value::Dict(number) => (number, is_dict && items.len().is_multiple_of(2)),
-            other => return wrong("a list or a dict", other.kind()),
+            other => return Err(other.instead_of("a list or a dict")),
         };
         match self.pickle.held.get_mut(number) {
             Some(held) if fits => held.extend(items),
             _ => {
-                return wrong(
-                    "keys and their values",
-                    format!("{} for {}", items.len(), value.kind()),
-                );
+                let got = format_args!("{} for {}", items.len(), value.kind());
+                return Err(wrong("keys and their values", got));
             }
         }
         self.stack.push(value);
@@ -367,43 +382,44 @@ impl<'a> Machine<'a> {
             Value::Text("storage"),
             Value::Global(Global::Storage(dtype)),
             Value::Text(key),
-            count,
+            count @ 0..,
         ) = (match items {
             [what, class, key, _, Value::Number(count)]
             | [what, class, key, _, Value::Number(count), Value::Nothing] => {
                 (*what, *class, *key, *count)
             }
-            _ => {
-                return wrong(
-                    "a storage of its own",
-                    format!("{} of {} values", id.kind(), items.len()),
-                );
-            }
+            _ => return Err(id.instead_of("a storage of its own")),
         })
         else {
-            return wrong("a storage of numbers", "one of another kind");
+            return Err(wrong("a storage of numbers", format_args!("one of another kind")));
         };
-        let count = match u64::try_from(count) {
-            Ok(count) => count,
-            Err(_) => return wrong("storages of some numbers", format!("{count}")),
-        };
-        let number = *self.keys.entry(key).or_insert(self.pickle.storages.len());
-        match self.pickle.storages.get(number) {
-            None => self.pickle.storages.push(Storage { key, dtype, count }),
-            Some(same) if same.dtype == dtype && same.count == count => {}
+        // Each time that it is named it is looked up: a long name would cost its length as often.
+        if key.len() > MOST_KEY {
+            let got = format_args!("one of {}", key.len());
+            return Err(wrong("names of storages of some 100 bytes", got));
+        }
+        let storage = Storage { key, dtype, count: count as u64 };
+        match self.pickle.keys.get(key) {
+            None => {
+                self.pickle.keys.insert(key.to_string(), self.pickle.storages.len());
+                self.pickle.storages.push(storage);
+                Ok(Value::Storage(self.pickle.storages.len() - 1))
+            }
+            Some(number) if self.pickle.storages.get(*number) == Some(&storage) => {
+                Ok(Value::Storage(*number))
+            }
             Some(_) => {
-                let got = format!("two descriptions of storage `{}`", one_line(key));
-                return wrong("one description of a storage", got);
+                let got = format_args!("two of storage `{}`", one_line(key));
+                Err(wrong("one description of a storage", got))
             }
         }
-        Ok(Value::Storage(number))
     }
 
     fn call(&mut self) -> Result<Value<'a>> {
         let arguments = self.pop()?;
         let callable = self.pop()?;
         let Value::Tuple(number) = arguments else {
-            return wrong("arguments in a tuple", arguments.kind());
+            return Err(arguments.instead_of("arguments in a tuple"));
         };
         let items = self.pickle.items(number);
         match (callable, items) {
@@ -414,35 +430,48 @@ impl<'a> Machine<'a> {
             }
             (
                 Value::Global(Global::RebuildTensor),
-                [Value::Storage(storage), offset, Value::Tuple(shape), Value::Tuple(strides), _, _],
+                [
+                    Value::Storage(storage),
+                    Value::Number(offset @ 0..),
+                    Value::Tuple(shape),
+                    Value::Tuple(strides),
+                    _,
+                    _,
+                ],
             ) => {
                 let tensor = Tensor {
                     storage: *storage,
-                    offset: self.numbers(&[*offset])?.first().copied().unwrap_or(0),
-                    shape: self.numbers(self.pickle.items(*shape))?,
-                    strides: self.numbers(self.pickle.items(*strides))?,
+                    offset: *offset as u64,
+                    shape: self.numbers(*shape)?,
+                    strides: self.numbers(*strides)?,
                 };
                 self.pickle.tensors.push(tensor);
                 Ok(Value::Tensor(self.pickle.tensors.len() - 1))
             }
             (callable, _) => {
-                let got = format!("{} called with {} values", callable.kind(), items.len());
-                wrong("tensors as torch.save describes them", got)
+                let got = format_args!("{} called with {} values", callable.kind(), items.len());
+                Err(wrong("tensors as torch.save describes them", got))
             }
         }
     }
 
-    fn numbers(&self, items: &[Value<'a>]) -> Result<Vec<u64>> {
+    fn numbers(&self, tuple: usize) -> Result<Vec<u64>> {
+        let items = self.pickle.items(tuple);
         if items.len() > MOST_DIMENSIONS {
-            let expected = format!("tensors of at most {MOST_DIMENSIONS} dimensions");
-            return wrong(expected, format!("one of {}", items.len()));
+            let got = format_args!("one of {}", items.len());
+            return Err(wrong("tensors of at most 8 dimensions", got));
         }
-        let number = |item: &Value| match item {
-            Value::Number(number @ 0..) => Ok(*number as u64),
-            Value::Number(number) => wrong("shapes of no negative numbers", format!("{number}")),
-            other => wrong("shapes of numbers", other.kind()),
-        };
-        items.iter().map(number).collect()
+        let mut numbers = Vec::with_capacity(items.len());
+        for item in items {
+            match item {
+                Value::Number(number @ 0..) => numbers.push(*number as u64),
+                Value::Number(number) => {
+                    return Err(wrong("no negative numbers", format_args!("{number}")));
+                }
+                other => return Err(other.instead_of("shapes of numbers")),
+            }
+        }
+        Ok(numbers)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::pin::Pin;
 
 use super::File;
 use super::pickle::little_endian;
@@ -21,16 +22,21 @@ const HEAD: u64 = 30;
 pub struct Archive {
     /// The folder in which all of them lie.
     folder: String,
-    entries: HashMap<String, Entry>,
-    /// Where the directory begins, which is where the last entry has ended.
-    end: u64,
+    entries: Vec<Entry>,
+    /// Their numbers by their names.
+    numbers: HashMap<String, usize>,
 }
 
 struct Entry {
     /// Of its head.
     start: u64,
     bytes: u64,
+    /// Where the next one begins, or the directory.
+    end: u64,
 }
+
+/// An entry that is looked for.
+type Finding<'a> = Pin<Box<dyn Future<Output = Result<Option<Range<u64>>>> + 'a>>;
 
 /// Fields one after the other.
 struct Fields<'a>(&'a [u8]);
@@ -58,77 +64,91 @@ impl<'a> Fields<'a> {
 impl Archive {
     /// Reads the directory.
     pub async fn open(file: &File<'_>) -> Result<Archive> {
-        let broken = |got: &str| {
-            file.wrong(
-                "a complete zip archive, as torch.save writes it",
-                format!("{got}; download it again"),
-            )
+        let bytes = file.bytes();
+        let tail = file.read(bytes.saturating_sub(WIDE_END + LOCATOR + END)..bytes).await?;
+        let Some((count, directory)) = directory_of(&tail, bytes) else {
+            return Err(broken(file, "no directory at its end"));
         };
-        let (count, directory) =
-            find_directory(file).await?.ok_or_else(|| broken("no directory at its end"))?;
         let length = directory.end - directory.start;
         if length > MOST {
-            let got = format!("one of {length} bytes");
-            return Err(file.wrong(format!("a directory of at most {MOST} bytes"), got));
+            let got = format_args!("one of {length} bytes");
+            return Err(file.wrong("a directory of at most 8 MB", got));
         }
         let bytes = file.read(directory.clone()).await?;
-        let mut fields = Fields(&bytes);
-        let mut archive =
-            Archive { folder: String::new(), entries: HashMap::new(), end: directory.start };
-        while !fields.0.is_empty() {
-            let (name, entry) =
-                entry(file, &mut fields)?.ok_or_else(|| broken("a directory that breaks off"))?;
-            if archive.entries.is_empty() {
-                archive.folder = name.split('/').next().unwrap_or_default().to_string();
-            }
-            if archive.entries.insert(name.clone(), entry).is_some() {
-                let got = format!("`{}` twice", one_line(&name));
-                return Err(file.wrong("every entry once", got));
-            }
-        }
-        if archive.entries.len() as u64 != count {
-            let got = format!("{} where it says {count}", archive.entries.len());
-            return Err(file.wrong("a directory of all entries", got));
-        }
-        Ok(archive)
+        Archive::of(file, &bytes, count, directory.start)
     }
 
-    /// Where the bytes of an entry lie; nothing where there is no such entry.
-    pub async fn find(&self, file: &File<'_>, name: &str) -> Result<Option<Range<u64>>> {
-        let name = format!("{}/{name}", self.folder);
-        let Some(entry) = self.entries.get(&name) else { return Ok(None) };
-        let wrong = |got: &str| {
-            let expected = format!("entry `{}` where the directory says", one_line(&name));
-            file.wrong(expected, got)
-        };
-        let start = entry.start.checked_add(HEAD + name.len() as u64);
-        let start = start
-            .filter(|start| *start <= self.end)
-            .ok_or_else(|| wrong("a place beyond the archive"))?;
-        let head = file.read(entry.start..start).await?;
-        let mut fields = Fields(&head);
-        let numbers = fields.numbers([4, 2, 2, 2, 8, 8, 2, 2]);
-        let Some([0x0403_4b50, _, _, 0, _, _, length, extra]) = numbers else {
-            return Err(wrong("something else there"));
-        };
-        if length != name.len() as u64 || fields.0 != name.as_bytes() {
-            return Err(wrong("another entry there"));
+    fn of(file: &File<'_>, bytes: &[u8], count: u64, end: u64) -> Result<Archive> {
+        let mut fields = Fields(bytes);
+        let (mut entries, mut numbers) = (Vec::<Entry>::new(), HashMap::new());
+        let mut folder = String::new();
+        while !fields.0.is_empty() {
+            let Some((name, entry)) = entry(file, &mut fields, end)? else {
+                return Err(broken(file, "a directory that breaks off"));
+            };
+            let least = entries.last().map_or(0, |last| last.start);
+            if !(least..=end).contains(&entry.start) {
+                let got = format_args!("`{}` before its neighbour or behind all", one_line(&name));
+                return Err(file.wrong("entries one after the other", got));
+            }
+            match entries.last_mut() {
+                None => folder = name.split('/').next().unwrap_or_default().to_string(),
+                Some(last) => last.end = entry.start,
+            }
+            let shown = one_line(&name);
+            if numbers.insert(name, entries.len()).is_some() {
+                return Err(file.wrong("every entry once", format_args!("`{shown}` twice")));
+            }
+            entries.push(entry);
         }
-        let start = start + extra;
-        match start.checked_add(entry.bytes) {
-            Some(end) if end <= self.end => Ok(Some(start..end)),
-            _ => Err(wrong("bytes that go on beyond the archive")),
+        match entries.len() as u64 == count {
+            true => Ok(Archive { folder, entries, numbers }),
+            false => {
+                let got = format_args!("{} where it says {count}", entries.len());
+                Err(file.wrong("a directory of all entries", got))
+            }
         }
     }
+
+    /// Where the bytes of an entry lie; nothing where there is no such entry. They end before the next one begins, so
+    /// no two entries share any.
+    pub fn find<'f>(&'f self, file: &'f File<'_>, name: &str) -> Finding<'f> {
+        let name = format!("{}/{name}", self.folder);
+        Box::pin(async move {
+            let number = self.numbers.get(&name).copied().unwrap_or(usize::MAX);
+            let Some(entry) = self.entries.get(number) else { return Ok(None) };
+            let wrong = |got: &str| {
+                let got = format_args!("{got}, entry `{}`", one_line(&name));
+                file.wrong("entries where the directory says, one after the other", got)
+            };
+            let start = entry.start.saturating_add(HEAD + name.len() as u64);
+            if start > entry.end {
+                return Err(wrong("a place beyond the next one"));
+            }
+            let head = file.read(entry.start..start).await?;
+            let mut fields = Fields(&head);
+            let numbers = fields.numbers([4, 2, 2, 2, 8, 8, 2, 2]);
+            let Some([0x0403_4b50, _, _, 0, _, _, length, extra]) = numbers else {
+                return Err(wrong("something else there"));
+            };
+            if length != name.len() as u64 || fields.0 != name.as_bytes() {
+                return Err(wrong("another one there"));
+            }
+            let start = start + extra;
+            match start.checked_add(entry.bytes) {
+                Some(end) if end <= entry.end => Ok(Some(start..end)),
+                _ => Err(wrong("bytes that go on beyond the next one")),
+            }
+        })
+    }
+}
+
+fn broken(file: &File<'_>, got: &str) -> Error {
+    let expected = "a complete zip archive, as torch.save writes it";
+    file.wrong(expected, format_args!("{got}; download it again"))
 }
 
 /// How many entries the directory has, and where it lies: it must reach to the records behind it, which end the file.
-async fn find_directory(file: &File<'_>) -> Result<Option<(u64, Range<u64>)>> {
-    let bytes = file.bytes();
-    let tail = file.read(bytes.saturating_sub(WIDE_END + LOCATOR + END)..bytes).await?;
-    Ok(directory_of(&tail, bytes))
-}
-
 fn directory_of(tail: &[u8], bytes: u64) -> Option<(u64, Range<u64>)> {
     let end = tail.len().checked_sub(END as usize)?;
     let (before, last) = tail.split_at_checked(end)?;
@@ -160,7 +180,7 @@ fn directory_of(tail: &[u8], bytes: u64) -> Option<(u64, Range<u64>)> {
 }
 
 /// The next entry of the directory; nothing where it breaks off.
-fn entry(file: &File<'_>, fields: &mut Fields<'_>) -> Result<Option<(String, Entry)>, Error> {
+fn entry(file: &File<'_>, fields: &mut Fields<'_>, end: u64) -> Result<Option<(String, Entry)>> {
     // What nobody asks for here (versions, times, checksums, attributes) is taken together.
     let numbers = fields.numbers([4, 4, 2, 2, 8, 4, 4, 2, 2, 2, 2, 6, 4]);
     let Some(
@@ -173,17 +193,17 @@ fn entry(file: &File<'_>, fields: &mut Fields<'_>) -> Result<Option<(String, Ent
     let (Some(name), Some(extra), Some(_)) = parts else { return Ok(None) };
     let name = String::from_utf8_lossy(name).into_owned();
     if method != 0 || flags & 1 != 0 {
-        let got = format!("`{}` compressed or encrypted", one_line(&name));
+        let got = format_args!("`{}` compressed or encrypted", one_line(&name));
         return Err(file.wrong("entries that are stored as they are", got));
     }
     let Some([bytes, packed, start]) = widened([bytes, packed, start], extra) else {
         return Ok(None);
     };
     if bytes != packed || disk != 0 {
-        let got = format!("{packed} of {bytes} bytes of `{}`", one_line(&name));
+        let got = format_args!("{packed} of {bytes} bytes of `{}`", one_line(&name));
         return Err(file.wrong("entries as long as they say", got));
     }
-    Ok(Some((name, Entry { start, bytes })))
+    Ok(Some((name, Entry { start, bytes, end })))
 }
 
 /// The numbers of an entry, those of 64 bits from where they are given.
