@@ -1,7 +1,7 @@
 //! Tokens beyond an older vocabulary: `added_tokens.json`, `added_tokens_decoder` in
 //! `tokenizer_config.json`, and the names of special tokens there and in `special_tokens_map.json`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Value as Json, json};
 
@@ -72,21 +72,21 @@ pub fn read(files: Files<'_>, settings: &Json) -> Result<Added> {
         let list = parse(LIST, bytes)?;
         let expected = "an object of tokens and their numbers";
         let all = list.as_object().ok_or_else(|| broken(LIST, expected, "another"))?;
+        let named: HashSet<String> =
+            added.named.iter().map(|(token, _)| token.content.clone()).collect();
         for (content, id) in all {
             let number = id
                 .as_u64()
                 .ok_or_else(|| broken(LIST, "numbers of added tokens", &clip(&id.to_string())))?;
-            // How it is looked for is this list's word, which has none: the reference forgets what the names say.
-            let named = added.named.iter().position(|(token, _)| token.content == *content);
-            let token = Token::read(LIST, &Json::String(content.clone()), named.is_some())?;
-            if let Some(named) = named {
-                added.named.remove(named);
-            }
+            let is_special = named.contains(content);
+            let token = Token::read(LIST, &Json::String(content.clone()), is_special)?;
             if let Some(other) = added.numbered.insert(number, token) {
                 let got = format!("{number} of {} and {}", quote(&other.content), quote(content));
                 return Err(broken(LIST, "each number once", &got));
             }
         }
+        // How those are looked for is this list's word, which has none: the reference forgets what the names say.
+        added.named.retain(|(token, _)| !all.contains_key(&token.content));
     }
     Ok(added)
 }
@@ -104,17 +104,25 @@ impl Added {
                 _ => {}
             }
         }
+        let numbers = self.numbered.iter().map(|(id, token)| (token.content.clone(), Some(*id)));
+        let mut known: HashMap<String, Option<u64>> = numbers.collect();
         for (file, json) in all {
-            // Null stands for a role that nobody has.
-            if json.is_null() {
+            // A role that nobody has.
+            if json.is_null() || *json == "" {
                 continue;
             }
             let token = Token::read(file, json, true)?;
-            let listed = self.numbered.values_mut().find(|known| known.content == token.content);
-            if let Some(listed) = listed {
-                listed.special = true;
-            } else if self.named.iter().all(|(known, _)| known.content != token.content) {
-                self.named.push((token, json.is_object()));
+            match known.get(&token.content) {
+                Some(Some(id)) => {
+                    if let Some(listed) = self.numbered.get_mut(id) {
+                        listed.special = true;
+                    }
+                }
+                Some(None) => {}
+                None => {
+                    known.insert(token.content.clone(), None);
+                    self.named.push((token, json.is_object()));
+                }
             }
         }
         Ok(())
@@ -144,8 +152,11 @@ impl Added {
         }
         known.write(&mut tokenizer["model"]["vocab"]);
         let Some(list) = tokenizer["added_tokens"].as_array_mut() else { return Ok(()) };
+        let name = |listed: &Json| listed["content"].as_str().map(str::to_string);
+        let places: HashMap<String, usize> =
+            list.iter().enumerate().filter_map(|(at, listed)| Some((name(listed)?, at))).collect();
         for (id, token, is_described) in all {
-            match list.iter_mut().find(|listed| listed["content"] == *token.content) {
+            match places.get(&token.content).and_then(|at| list.get_mut(*at)) {
                 Some(listed) if is_described => *listed = token.json(id),
                 Some(listed) => listed["special"] = true.into(),
                 None => list.push(token.json(id)),

@@ -51,7 +51,8 @@ pub fn tokenizer(files: Files<'_>, vocabulary: usize) -> Result<Option<Older>> {
         Some(bytes) => parse("tokenizer_config.json", bytes)?,
         None => Json::Null,
     };
-    let class = class::of(files, &settings)?;
+    let named = class::of(files, &settings)?;
+    let class = named.or_else(|| files(COG).map(|_| "GLMChineseTokenizer".to_string()));
     let Some(mut older) = of_pieces(files, &settings, class.as_deref())? else { return Ok(None) };
     let added = added::read(files, &settings)?;
     match &older.numbers {
