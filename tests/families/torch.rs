@@ -353,6 +353,8 @@ pub fn cases() -> Vec<Case> {
         ] {
             refusal(archive(&dict(&[("x", value)])), &words);
         }
+        let long = storage("FloatStorage", &"k".repeat(101), 2);
+        refusal(archive(&dict(&[("x", long)])), &["names of storages", "101"]);
         let twice = [("x", two()), ("y", tensor(&two_in("HalfStorage"), 0, &[2], &[1]))];
         refusal(archive(&dict(&twice)), &["one description of a storage", "`0`"]);
         for shape in [&[1, 2][..], &[2, 1], &[0, 5], &[]] {
