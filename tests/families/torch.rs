@@ -284,7 +284,10 @@ pub fn cases() -> Vec<Case> {
             (dict(&[("step", number(7))]), ["`step`", "a number"]),
             (dict(&[("x", storage("FloatStorage", "0", 2))]), ["`x`", "a storage"]),
             ([DICT, b"NNu."].concat(), ["names that are strings", "None"]),
-            (dict(&[("x", two()), ("x", two())]), ["tensor `x`", "twice"]),
+            (
+                dict(&[("x", two()), ("x", two())]),
+                ["every tensor once", "two of one name, tensor `x`"],
+            ),
             ([DICT, b"Nu."].concat(), ["keys and their values", "1 for a dict"]),
             (b"\x80\x02NNs.".to_vec(), ["a value on the stack", "none"]),
             (b"\x80\x02t.".to_vec(), ["a mark on the stack", "none"]),
