@@ -7,6 +7,7 @@
 mod pickle;
 mod zip;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::future::ready;
 use std::ops::Range;
@@ -211,7 +212,7 @@ fn entries(
         let got = format_args!("{}", root.kind());
         return Err(file.wrong("a dict of tensors by their names", got));
     };
-    let mut all = Vec::new();
+    let (mut all, mut numbers) = (Vec::new(), HashMap::new());
     for (key, value) in pickle.pairs(root) {
         let Value::Text(name) = key else {
             return Err(file.wrong("names that are strings", format_args!("{}", key.kind())));
@@ -219,6 +220,10 @@ fn entries(
         let wrong = |expected: &str, got: fmt::Arguments<'_>| {
             file.wrong(expected, format_args!("{got}, tensor `{}`", one_line(name)))
         };
+        // Now, not when all are there: a long name that comes again and again would fill the memory.
+        if numbers.insert(name.to_string(), all.len()).is_some() {
+            return Err(wrong("every tensor once", format_args!("two of one name")));
+        }
         let Value::Tensor(tensor) = value else {
             return Err(wrong("tensors by their names", format_args!("{}", value.kind())));
         };

@@ -284,7 +284,10 @@ pub fn cases() -> Vec<Case> {
             (dict(&[("step", number(7))]), ["`step`", "a number"]),
             (dict(&[("x", storage("FloatStorage", "0", 2))]), ["`x`", "a storage"]),
             ([DICT, b"NNu."].concat(), ["names that are strings", "None"]),
-            (dict(&[("x", two()), ("x", two())]), ["tensor `x`", "twice"]),
+            (
+                dict(&[("x", two()), ("x", two())]),
+                ["every tensor once", "two of one name, tensor `x`"],
+            ),
             ([DICT, b"Nu."].concat(), ["keys and their values", "1 for a dict"]),
             (b"\x80\x02NNs.".to_vec(), ["a value on the stack", "none"]),
             (b"\x80\x02t.".to_vec(), ["a mark on the stack", "none"]),
@@ -353,6 +356,8 @@ pub fn cases() -> Vec<Case> {
         ] {
             refusal(archive(&dict(&[("x", value)])), &words);
         }
+        let long = storage("FloatStorage", &"k".repeat(101), 2);
+        refusal(archive(&dict(&[("x", long)])), &["names of storages", "101"]);
         let twice = [("x", two()), ("y", tensor(&two_in("HalfStorage"), 0, &[2], &[1]))];
         refusal(archive(&dict(&twice)), &["one description of a storage", "`0`"]);
         for shape in [&[1, 2][..], &[2, 1], &[0, 5], &[]] {
