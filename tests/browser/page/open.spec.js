@@ -130,7 +130,7 @@ test('a half-finished download survives a reload: only what is missing is asked 
   await line.locator('[data-action="open"]').click();
   await expect(told(page)).toContainText('from hub:owner/gpt2.');
   const asked = hub.asked.map(({ host, path, range }) => `${host} ${path.split('/').at(-1)} ${range}`);
-  expect(asked).toEqual(['hub config.json bytes=0-', 'hub model.safetensors.index.json bytes=0-', 'hub model.safetensors bytes=1000-', 'store model.safetensors bytes=1000-', 'hub README.md bytes=0-65535']);
+  expect(asked).toEqual(['hub config.json bytes=0-', 'hub model.safetensors.index.json bytes=0-', 'hub generation_config.json bytes=0-', 'hub model.safetensors bytes=1000-', 'store model.safetensors bytes=1000-', 'hub README.md bytes=0-65535']);
   await done(page);
   await expect(line).not.toContainText('unfinished');
   await expect(line).toHaveCount(1);
@@ -273,6 +273,42 @@ test('what torch.save wrote opens from files, and what asks to run something is 
   await expect(wrong(page)).toContainText('asks Python to run `os.system`');
 });
 
+test('what is broken, hostile or absurd ends in one clear message, and the page goes on', async ({ page }) => {
+  const folder = (name, files) => new Map(files.map((file) => [file, readFileSync(`${FAMILIES}${name}/${file}`)]));
+  const whole = () => folder('gpt2', ['config.json', 'tokenizer.json', 'model.safetensors']);
+  const shards = () => folder('gpt2-switches', ['config.json', 'tokenizer.json', 'model.safetensors.index.json', ...[1, 2, 3].map((n) => `model-0000${n}-of-00003.safetensors`)]);
+  /** The weights with other bytes in place of some, as many. */
+  const spoilt = (files, from, to) => files.get('model.safetensors').write(to, files.get('model.safetensors').indexOf(from));
+  const edited = (files, name, change) => files.set(name, Buffer.from(JSON.stringify(change(JSON.parse(files.get(name))))));
+  /** What is wrong, the files, and what must be said. @type {Array<[string, Map<string, Buffer>, (files: Map<string, any>) => unknown, RegExp]>} */
+  const all = [
+    ['a shard that breaks off', shards(), (files) => files.set('model-00002-of-00003.safetensors', files.get('model-00002-of-00003.safetensors').subarray(0, 3000)), /model-00002-of-00003\.safetensors.*complete/],
+    ['a shard that is not there', shards(), (files) => files.delete('model-00003-of-00003.safetensors'), /index.*model-00003-of-00003\.safetensors/],
+    ['an index without an entry', shards(), (files) => edited(files, 'model.safetensors.index.json', (index) => { delete index.weight_map['transformer.wte.weight']; return index; }), /index.*transformer\.wte\.weight/],
+    ['a tensor of another shape', whole(), (files) => spoilt(files, '[61,27]', '[27,61]'), /transformer\.wte\.weight.*\[61, 27\].*\[27, 61\]/],
+    ['a header of 10 GB', whole(), (files) => files.get('model.safetensors').writeBigUInt64LE(10_000_000_000n), /model\.safetensors.*complete/],
+    ['numbers that are none', whole(), (files) => files.get('model.safetensors').fill(0xff, files.get('model.safetensors').length - 64), /finite/],
+    ['the config of another family', whole(), (files) => files.set('config.json', readFileSync(`${FAMILIES}bert/config.json`)), /bert\.embeddings\.word_embeddings\.weight/],
+    ['a vocabulary larger than its matrix', whole(), (files) => edited(files, 'config.json', (config) => ({ ...config, vocab_size: 500 })), /\[500, 27\].*\[61, 27\]/],
+  ];
+  await show(page);
+  await done(page);
+  for (const [name, files, spoil, sentence] of all) {
+    spoil(files);
+    await panel(page).locator('[data-choose="files"]').setInputFiles([...files].map(([name, buffer]) => ({ name, mimeType: '', buffer })));
+    await expect(wrong(page), name).toContainText(sentence);
+    await expect(wrong(page), name).not.toContainText(/panicked|unreachable|undefined/);
+  }
+  // The machine beside goes on, and the next model opens.
+  await page.locator('#sentence').fill('My sister is here.');
+  await done(page);
+  await panel(page).locator('[data-choose="files"]').setInputFiles([...whole()].map(([name, buffer]) => ({ name, mimeType: '', buffer })));
+  await expect(told(page)).toContainText('Open: Causal decoder, from your files.');
+  await expect(wrong(page)).toBeHidden();
+  await done(page);
+  await expect(panel(page).locator('.card')).toHaveCount(1);
+});
+
 test('open.html asks for what it is told to and nothing else; index.html asks nobody', async ({ page, baseURL }) => {
   const seen = await watch(page);
   const origin = new URL(baseURL).origin;
@@ -284,7 +320,7 @@ test('open.html asks for what it is told to and nothing else; index.html asks no
   await done(page);
   const asked = new Set(foreign(seen.requests, origin));
   const folder = `${hub.url}owner/gpt2/resolve/`;
-  expect(asked).toEqual(new Set([`${folder}main/config.json`, ...['tokenizer.json', 'model.safetensors.index.json', 'model.safetensors', 'README.md'].map((name) => `${folder}${COMMIT}/${name}`), `${hub.store}owner/gpt2/model.safetensors`]));
+  expect(asked).toEqual(new Set([`${folder}main/config.json`, ...['tokenizer.json', 'model.safetensors.index.json', 'model.safetensors', 'generation_config.json', 'README.md'].map((name) => `${folder}${COMMIT}/${name}`), `${hub.store}owner/gpt2/model.safetensors`]));
 
   const before = hub.asked.length;
   await open(page, 'lang=en&device=cpu&on=causal');
