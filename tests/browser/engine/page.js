@@ -1,8 +1,7 @@
 /** The page that holds the engine alone, for every test of a file: opened before each, and no rule broken after it. */
+import { readdirSync } from 'node:fs';
 import { expect, test } from '@playwright/test';
 import { watch } from '../watch.js';
-
-const FILES = ['config.json', 'tokenizer.json', 'model.safetensors'];
 
 /** A model folder's files in the page as a person chooses them, on disk until they are read: `#files`. */
 export async function chooseFiles(page, folder) {
@@ -12,7 +11,7 @@ export async function chooseFiles(page, folder) {
     Object.assign(input, { type: 'file', multiple: true, id: 'files' });
     document.body.append(input);
   });
-  await page.locator('#files').setInputFiles(FILES.map((name) => `${folder}/${name}`));
+  await page.locator('#files').setInputFiles(readdirSync(folder).filter((name) => name !== 'golden.json').map((name) => `${folder}/${name}`));
 }
 
 /** Call once at the top of a file. @returns {() => { requests: string[], errors: string[] }} what the running test's page did */
