@@ -30,7 +30,7 @@ use serde_json::Value as Json;
 
 use crate::error::{Error, Result};
 use crate::graph::Activation;
-use crate::spec::{Head, Spec};
+use crate::spec::{Head, OutputHead, Spec};
 use crate::weights::Stored;
 
 /// Whether a checkpoint has a tensor of a name.
@@ -55,6 +55,21 @@ impl Family {
         names.iter().all(|name| has(&(self.stored)(spec, name, has).name))
     }
 
+    /// The head that fills blanks and the one that judges pairs, where a checkpoint has them. Where a head of classes
+    /// is named, the two are what is left of an earlier training.
+    fn find_both_heads(&self, spec: &mut Spec, has: Has<'_>, task_of_pairs: &str) {
+        if spec.has_classes() {
+            return;
+        }
+        spec.head = spec.head.or_else(|| self.filling(spec, has, spec.encoder.activation));
+        let pairs = self.has_all(spec, has, &["output.pool.weight", "output.pair.weight"]);
+        if spec.output_heads.is_empty() && pairs {
+            spec.output_heads = vec![OutputHead::Pair { pool: Some(Activation::Tanh) }];
+        }
+        spec.objective =
+            objective(spec.head.is_some(), !spec.output_heads.is_empty(), task_of_pairs);
+    }
+
     /// A head that fills blanks, where a checkpoint has what it takes.
     fn filling(&self, spec: &Spec, has: Has<'_>, transform: Activation) -> Option<Head> {
         let parts = ["head.transform.weight", "head.transform.norm.weight", "head.bias"];
@@ -62,6 +77,16 @@ impl Family {
         let tied = !self.has_all(spec, has, &["head.weight"]);
         let head = Head { bias: true, transform: Some(transform), ..Head::plain(tied) };
         self.has_all(spec, has, &parts).then_some(head)
+    }
+}
+
+/// What an encoder with these heads was trained for.
+fn objective(fills: bool, pairs: bool, task_of_pairs: &str) -> Option<String> {
+    match (fills, pairs) {
+        (true, true) => Some(format!("masked tokens and {task_of_pairs}")),
+        (true, false) => Some("masked tokens".into()),
+        (false, true) => Some(task_of_pairs.into()),
+        (false, false) => None,
     }
 }
 

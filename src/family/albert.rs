@@ -91,20 +91,7 @@ fn spec(json: &Json) -> Result<Spec> {
 
 /// A file may hold both heads and name the class of one, or none.
 fn heads(spec: &mut Spec, has: Has<'_>) {
-    if spec.has_classes() {
-        return;
-    }
-    spec.head = spec.head.or_else(|| FAMILY.filling(spec, has, spec.encoder.activation));
-    let pairs = FAMILY.has_all(spec, has, &["output.pool.weight", "output.pair.weight"]);
-    if spec.output_heads.is_empty() && pairs {
-        spec.output_heads = vec![OutputHead::Pair { pool: Some(Activation::Tanh) }];
-    }
-    spec.objective = match (spec.head.is_some(), !spec.output_heads.is_empty()) {
-        (true, true) => Some("masked tokens and sentence order".into()),
-        (true, false) => Some("masked tokens".into()),
-        (false, true) => Some("sentence order".into()),
-        (false, false) => None,
-    };
+    FAMILY.find_both_heads(spec, has, "sentence order");
 }
 
 fn stored(_: &Spec, name: &str, has: Has<'_>) -> Stored {

@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use super::names::{Row, find};
 use super::settings::{Settings, wrong};
-use super::{Family, Has};
+use super::{Family, Has, objective};
 use crate::error::Result;
 use crate::graph::Activation;
 use crate::spec::{Architecture, Head, Norm, OutputHead, Spec, Stack};
@@ -17,6 +17,9 @@ pub const FAMILY: Family = Family {
     stored,
     heads: Some(heads),
 };
+
+/// What the pair head was trained for.
+const PAIRS: &str = "next sentence";
 
 const NAMES: &[Row] = &[
     ("token", "bert.embeddings.word_embeddings"),
@@ -84,7 +87,7 @@ fn spec(json: &Json) -> Result<Spec> {
     };
     spec.objective = match class {
         "BertForSequenceClassification" => Some("classes".into()),
-        _ => objective(spec.head.is_some(), !spec.output_heads.is_empty()),
+        _ => objective(spec.head.is_some(), !spec.output_heads.is_empty(), PAIRS),
     };
     settings.finish(WITHOUT_EFFECT)?;
     Ok(spec)
@@ -105,28 +108,9 @@ fn segments(settings: &Settings<'_>, all: usize) -> Result<[u32; 2]> {
     Ok([read("source_type_id", usual[0])?, read("target_type_id", usual[1])?])
 }
 
-/// Files of the first release hold both heads and name the class of one, or none. Where a head of
-/// classes is named, the two are what is left of an earlier training.
+/// Files of the first release hold both heads and name the class of one, or none.
 fn heads(spec: &mut Spec, has: Has<'_>) {
-    if spec.has_classes() {
-        return;
-    }
-    spec.head = spec.head.or_else(|| FAMILY.filling(spec, has, spec.encoder.activation));
-    let pairs = FAMILY.has_all(spec, has, &["output.pool.weight", "output.pair.weight"]);
-    if spec.output_heads.is_empty() && pairs {
-        spec.output_heads = vec![OutputHead::Pair { pool: Some(Activation::Tanh) }];
-    }
-    spec.objective = objective(spec.head.is_some(), !spec.output_heads.is_empty());
-}
-
-fn objective(fills: bool, pairs: bool) -> Option<String> {
-    let objective = match (fills, pairs) {
-        (true, true) => "masked tokens and next sentence",
-        (true, false) => "masked tokens",
-        (false, true) => "next sentence",
-        (false, false) => return None,
-    };
-    Some(objective.into())
+    FAMILY.find_both_heads(spec, has, PAIRS);
 }
 
 /// What BERT and its descendants share: the encoder, without heads.
