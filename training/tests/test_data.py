@@ -81,7 +81,7 @@ def test_hard_negatives_are_no_translations(corpus):
 def test_false_pairs_that_look_true():
     said = ["I see a dog.", "I see a cat.", "I see a dog!", "You see a dog.", "I see a red dog now."]
     meant = ["Je vois un chien.", "Je vois un chat.", "je vois un chien !", "Tu vois un chien.", "Je vois un chien rouge ici maintenant."]
-    far = [(f"Word {n}.", f"Chien numéro {n} parmi tant d'autres.") for n in range(5)]
+    far = [(f"Word {n}.", f"Chien numéro {n} aboie.") for n in range(5)]
     sides = list(zip(said, meant)) + far
     nearest = data.hard_negatives(sides, np.random.default_rng(0), nearest=1, drawn=0, first=1)
     assert nearest.tolist() in ([[1]], [[3]])  # 2 is the same sentence, 4 is longer, the others share one word
