@@ -81,10 +81,11 @@ def test_hard_negatives_are_no_translations(corpus):
 def test_false_pairs_that_look_true():
     said = ["I see a dog.", "I see a cat.", "I see a dog!", "You see a dog.", "I see a red dog now."]
     meant = ["Je vois un chien.", "Je vois un chat.", "je vois un chien !", "Tu vois un chien.", "Je vois un chien rouge ici maintenant."]
-    far = [(f"Word {n}.", f"Chien numéro {n} aboie.") for n in range(5)]
+    longer = [(f"I see bird {n}.", f"Je vois un oiseau qui porte le numéro {n}.") for n in range(5)]
+    far = [("Beware.", "Chien méchant, prudence ici."), *longer]  # one word in common, and that one rare
     sides = list(zip(said, meant)) + far
     nearest = data.hard_negatives(sides, np.random.default_rng(0), nearest=1, drawn=0, first=1)
-    assert nearest.tolist() in ([[1]], [[3]])  # 2 is the same sentence, 4 is longer, the others share one word
+    assert nearest.tolist() in ([[1]], [[3]])  # 2 is the same sentence, 4 and more are longer or share one word
     both = data.hard_negatives(sides, np.random.default_rng(0), nearest=1, drawn=3, first=1)
     assert both[0, 0] == nearest[0, 0] and sorted(both[0].tolist()) == [-1, -1, 1, 3]
     assert (both[0, 2:] == -1).all()
