@@ -178,10 +178,9 @@ impl Tokenizer {
             spec.template.source = self.around(None)?;
         }
         if is_glm && spec.template.source == [Slot::Source] {
-            // Its tokenizers put these around a text in code that no file holds (`GLMGPT2Tokenizer`,
-            // `GLMChineseTokenizer` of the released `tokenization_glm.py`).
-            let token = |name: &str| named(&[name]).map(Slot::Token);
-            let around = [token("[CLS]"), Some(Slot::Source), token("<|endoftext|>")];
+            // A `tokenizer.json` that was made of its tokenizers need not say what their code does.
+            let [first, last] = class::AROUND_GLM.map(|(_, name)| named(&[name]).map(Slot::Token));
+            let around = [first, Some(Slot::Source), last];
             spec.template.source = around.into_iter().flatten().collect();
         }
         // What stands around a text is special, even where no text could spell it (ChatGLM2).

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Value as Json, json};
 
-use super::file::{broken, parse};
+use super::file::{broken, clip, parse, quote};
 use super::older::{Files, Numbers};
 use crate::error::Result;
 
@@ -303,13 +303,4 @@ impl Token {
             "special": self.special,
         })
     }
-}
-
-fn quote(name: impl AsRef<str>) -> String {
-    format!("`{}`", clip(&name.as_ref().escape_debug().to_string()))
-}
-
-/// The beginning of what a file says.
-fn clip(text: &str) -> String {
-    text.chars().take(40).collect()
 }

@@ -51,6 +51,11 @@ const BY_MODEL: [(&str, &str); 5] = [
     ("xlm-roberta", "XLMRobertaTokenizer"),
 ];
 
+/// What GLM's classes put around a text, in code that no file holds (`tokenization_glm.py` of THUDM/glm-10b and
+/// glm-large-chinese, of which lovelyllwang/GenRE 5b52b25 has a copy): a role that settings may name, and the usual
+/// token of it.
+pub const AROUND_GLM: [(&str, &str); 2] = [("cls_token", "[CLS]"), ("eos_token", "<|endoftext|>")];
+
 /// The class of a folder's tokenizer, whether it is the fast one or not.
 pub fn of(files: Files<'_>, settings: &Json) -> Result<Option<String>> {
     let config = match files("config.json") {

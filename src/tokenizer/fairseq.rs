@@ -5,7 +5,7 @@
 use serde_json::Value as Json;
 
 use super::class::refused;
-use super::file::broken;
+use super::file::{broken, clip, quote};
 use super::pieces::{Model, Parts, Piece, Use};
 use crate::error::Result;
 
@@ -56,7 +56,7 @@ pub fn tokenizer(model: &[u8], class: Option<&str>, settings: &Json) -> Result<J
     let source = settings["src_lang"].as_str().unwrap_or("en_XX");
     if !languages.contains(&source) {
         let expected = format!("as `src_lang` one of its {} languages", languages.len());
-        return Err(broken("tokenizer_config.json", &expected, &format!("`{}`", clip(source))));
+        return Err(broken("tokenizer_config.json", &expected, &quote(source)));
     }
     match class {
         Some("MBart50Tokenizer") => around(&model, &[source], &["</s>"], &[]),
@@ -73,8 +73,4 @@ fn around(model: &Model, first: &[&str], last: &[&str], between: &[&str]) -> Res
         token["lstrip"] = (token["content"] == "<mask>").into();
     }
     Ok(json)
-}
-
-fn clip(text: &str) -> String {
-    text.escape_debug().take(40).collect()
 }

@@ -18,3 +18,13 @@ pub fn text<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str> {
 pub fn broken(name: &str, expected: &str, got: &str) -> Error {
     Error::new(Kind::Tokenizer, format!("`{name}`"), expected, got)
 }
+
+/// The beginning of what a file says, on one line.
+pub fn clip(text: &str) -> String {
+    text.escape_debug().take(40).collect()
+}
+
+/// A name that a file says.
+pub fn quote(name: impl AsRef<str>) -> String {
+    format!("`{}`", clip(name.as_ref()))
+}

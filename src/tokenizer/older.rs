@@ -225,8 +225,7 @@ fn sentence_pieces(model: &[u8], settings: &Json) -> Result<Json> {
     model.json(NAME, Parts { before, first, last: &[last], by_words: true, ..Parts::default() })
 }
 
-/// GLM's classes that put their own tokens around a text (`tokenization_glm.py` of THUDM/glm-10b and
-/// glm-large-chinese, of which lovelyllwang/GenRE 5b52b25 has a copy).
+/// GLM's classes that put their own tokens around a text.
 const GLM: [&str; 2] = ["GLMGPT2Tokenizer", "GLMChineseTokenizer"];
 
 /// GLM's Chinese models: pieces, and special tokens that `added_tokens.json` numbers.
@@ -240,7 +239,7 @@ fn glm(tokenizer: &Json, settings: &Json) -> Result<Json> {
     let id = |name: &str| all?.iter().find(|token| token["content"] == *name)?["id"].as_u64();
     let mut tokens = serde_json::Map::new();
     let mut around = Vec::new();
-    for (role, usual) in [("cls_token", "[CLS]"), ("eos_token", "<|endoftext|>")] {
+    for (role, usual) in class::AROUND_GLM {
         let named = settings[role].as_str().or(settings[role]["content"].as_str());
         let name = named.unwrap_or(usual);
         let Some(id) = id(name) else {
