@@ -4,6 +4,7 @@ mod added;
 mod class;
 mod fairseq;
 mod file;
+mod numbers;
 mod older;
 mod pieces;
 mod protobuf;
@@ -17,9 +18,9 @@ use crate::error::{Error, Kind, Result, one_line};
 use crate::spec::{Architecture, LanguagePlace, Slot, Spec, SpecialTokens, Template};
 use crate::trace::Token;
 
-use older::Numbers;
+use numbers::Numbers;
 
-pub use older::Files;
+pub use file::Files;
 
 /// The files of a model folder that a tokenizer is made from.
 pub const FILES: [&str; 13] = [

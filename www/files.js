@@ -243,7 +243,7 @@ class Arriving {
         { what: this.name, expected: this.size ? `${this.size} bytes` : 'the whole file', got: `${this.#filled} bytes` });
     }
     if (this.#told !== undefined && this.#filled !== this.#told) {
-      throw new FileError(`\`${this.name}\` is not whole: expected ${this.#told} bytes, got ${this.#filled}`,
+      throw new FileError(`\`${this.name}\` is not whole: expected ${this.#told} bytes, got ${this.#filled} bytes`,
         { what: this.name, expected: `${this.#told} bytes`, got: `${this.#filled} bytes` });
     }
     this.size = this.#filled;

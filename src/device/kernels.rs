@@ -4,12 +4,14 @@
 //! uniform), the play and its operands; where it touches a cache, `@group(1)` holds that layer's
 //! cache and its shape. `tests/shaders.rs` reads the shaders and holds this table to them.
 
+mod context;
 mod launch;
 mod matmul;
 
 use std::ops::Range;
 
-pub use launch::{Context, launch, parts};
+pub use context::Context;
+pub use launch::{launch, parts};
 
 use super::{Format, ROWS_TOGETHER};
 use crate::graph::{Extent, Site, Value, Weight};

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Value as Json, json};
 
-use super::file::{broken, clip, parse, quote};
-use super::older::{Files, Numbers};
+use super::file::{Files, broken, clip, parse, quote};
+use super::numbers::Numbers;
 use crate::error::Result;
 
 const CONFIG: &str = "tokenizer_config.json";

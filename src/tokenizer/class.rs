@@ -2,8 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::file::{broken, parse};
-use super::older::Files;
+use super::file::{Files, broken, parse};
 use crate::error::Result;
 
 /// How a text is cut before bytes are joined.

@@ -1,8 +1,11 @@
-//! A file of a tokenizer: read as what it should be, or an error that names it.
+//! The files of a tokenizer: each read as what it should be, or an error that names it.
 
 use serde_json::Value as Json;
 
 use crate::error::{Error, Kind, Result};
+
+/// The files of a model folder, by name.
+pub type Files<'a> = &'a dyn Fn(&str) -> Option<&'a [u8]>;
 
 /// The file as JSON.
 pub fn parse(name: &str, bytes: &[u8]) -> Result<Json> {

@@ -7,13 +7,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde_json::{Value as Json, json};
 
 use super::class::{self, Cut};
-use super::file::{broken, parse, text};
+use super::file::{Files, broken, parse, text};
+use super::numbers::Numbers;
 use super::pieces::{Model, Parts, Piece, Use, replace, special};
 use super::{added, fairseq};
 use crate::error::Result;
-
-/// The files of a model folder, by name.
-pub type Files<'a> = &'a dyn Fn(&str) -> Option<&'a [u8]>;
 
 /// The names of the files that are looked for, for a message that says what is missing.
 pub const NAMES: &str = "`tokenizer.json`, `vocab.txt`, `vocab.json` with `merges.txt` or `source.spm`, \
@@ -29,20 +27,6 @@ pub struct Older {
     pub json: Json,
     /// Where the model numbers its pieces otherwise.
     pub numbers: Option<Numbers>,
-}
-
-/// A model's own numbers of a tokenizer's pieces.
-#[derive(Debug)]
-pub struct Numbers {
-    /// Of each piece, by its number in the `tokenizer.json`.
-    pub ids: Vec<u32>,
-    /// The name of each number.
-    pub names: Vec<String>,
-    /// The piece of the `tokenizer.json` that stands for what it cannot spell, where the model may have
-    /// a number for that spelling (Marian: as a piece of its answers).
-    pub unknown: Option<u32>,
-    /// The numbers of spellings.
-    pub spelled: HashMap<String, u32>,
 }
 
 /// A tokenizer for a model with so many ids, or `None` where none of the older files is there.

@@ -1,6 +1,6 @@
 //! A matmul as a launch: for a few rows or for any number of them, for software adapters or for hardware.
 
-use super::launch::{Context, Vectors, flag, kind, number, words};
+use super::context::{Context, Vectors, flag, kind, number, words};
 use super::{
     Grid, Launch, MATMUL_ROW, MATMUL_ROW_SPLIT, MATMUL_ROWS, MATMUL_ROWS_TILED, Operand, TILE,
     Tiling, Tuning,
