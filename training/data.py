@@ -43,7 +43,7 @@ class Quartet:
 
 QUARTETS = {
     "en-fr": Quartet("en-fr", "eng-fra.tsv", "en", "fr", True, 3312, 20),
-    "zh-en": Quartet("zh-en", "eng-cmn.tsv", "zh", "en", False, 4800, 5, "en-fr"),
+    "zh-en": Quartet("zh-en", "eng-cmn.tsv", "zh", "en", False, 4200, 5, "en-fr"),
 }
 NEAREST = 4  # pairs kept for each training pair that look like its translation and are none
 ALONE_EVERY = 2  # where a quartet has sentences beside its pairs: every second batch is of them
@@ -204,9 +204,12 @@ def english_beside(folder: Path, quartet: Quartet) -> list[str]:
     return list(dict.fromkeys(pair.english for pair in read_train(folder.parent / quartet.beside)))
 
 
+WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
+
+
 def words(text: str) -> list[str]:
     """Words of a sentence; where nothing spaces them (Chinese), its characters."""
-    return [w for w in re.findall(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+", text.casefold())]
+    return WORD.findall(text.casefold())
 
 
 def hard_negatives(sides: list[tuple[str, str]], rng: np.random.Generator, nearest: int, drawn: int, tries: int = 60, first: int | None = None) -> np.ndarray:
@@ -233,7 +236,7 @@ def hard_negatives(sides: list[tuple[str, str]], rng: np.random.Generator, neare
         same = {other for t in translations[source] for other in backwards[t]}
         forbidden = {t for s in same for t in translations[s]}
         # Rare words first: what they share then carries meaning.
-        shared = sorted((w for w in bags[i] if seen[w] > 1), key=seen.get)[:3]
+        shared = sorted((w for w in bags[i] if seen[w] > 1), key=lambda w: (seen[w], w))[:3]
         pool = {int(j) for w in shared for j in (holders[w] if len(holders[w]) <= tries else rng.choice(holders[w], tries))}
         scored = sorted((-len(bags[i] & bags[j]), order_of(i, j), j) for j in pool
                         if abs(len(bags[j]) - len(bags[i])) <= 1 and spelled[j][1] not in forbidden)  # fmt: skip
