@@ -15,6 +15,9 @@ override BIAS: u32 = 0;
 override ACTIVATION: u32 = 0; // 0: none, 1: relu, 2: gelu, 3: gelu by tanh, 4: quick gelu, 5: silu, 6: tanh, 7: sigmoid
 override MULTIPLY: u32 = 0;
 override ADD: u32 = 0;
+override ADD_NORM: u32 = 0; // of what is added, as NORM; for a few rows alone
+override ADD_WEIGHT: u32 = 0;
+override ADD_BIAS: u32 = 0;
 override STORE: u32 = 0;
 override SHIFT: u32 = 0; // columns from a whole four to the first of x, where x is a view
 
@@ -47,6 +50,11 @@ struct Params {
     add_stride: u32,
     add_start: u32,
     add_scale: f32,
+    add_width: u32, // columns of a row of what is added
+    add_weight: u32, // where vectors hold it
+    add_bias: u32,
+    add_epsilon: f32,
+    add_offset: f32, // added to the norm's weight
     store_width: u32, // kv_heads * head_width
     store_keys: u32, // the first output that is a key
     store_values: u32, // the first that is a value
@@ -215,6 +223,10 @@ fn scale_at(output: u32) -> u32 {
     return (params.inputs + 3u) / 4u * padded + min(output, params.outputs - 1u);
 }
 
+// Of the row of what is added, where that is normalised.
+var<private> add_mean: f32 = 0.0;
+var<private> add_factor: f32 = 1.0;
+
 fn finish(row: u32, output: u32, sum: f32, scale: f32) {
     let to = params.first + output;
     if output >= params.outputs {
@@ -233,7 +245,17 @@ fn finish(row: u32, output: u32, sum: f32, scale: f32) {
         result *= multiply[row * params.multiply_stride + params.multiply_start + to];
     }
     if ADD == 1u {
-        result += params.add_scale * add[row * params.add_stride + params.add_start + to];
+        var other = add[row * params.add_stride + params.add_start + to];
+        if ADD_NORM != 0u {
+            other = (other - add_mean) * add_factor;
+            if ADD_WEIGHT == 1u {
+                other *= vectors[params.add_weight + to] + params.add_offset;
+            }
+            if ADD_BIAS == 1u {
+                other += vectors[params.add_bias + to];
+            }
+        }
+        result += params.add_scale * other;
     }
     out[row * params.stride + to] = result;
 
@@ -299,6 +321,24 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         factor = inverseSqrt(variance + params.epsilon);
     }
 
+    if ADD_NORM != 0u {
+        let start = row * params.add_stride + params.add_start;
+        let length = f32(params.add_width);
+        if ADD_NORM == 1u {
+            var sum = 0.0;
+            for (var k = 0u; k < params.add_width; k++) {
+                sum += add[start + k];
+            }
+            add_mean = sum / length;
+        }
+        var square = 0.0;
+        for (var k = 0u; k < params.add_width; k++) {
+            let d = add[start + k] - add_mean;
+            square += d * d;
+        }
+        add_factor = inverseSqrt(square / length + params.add_epsilon);
+    }
+
     var a = vec4(0.0);
     var b = vec4(0.0);
     for (var k = 0u; k < count; k++) {
@@ -307,8 +347,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             value = (value - mean) * factor;
             if NORM_WEIGHT == 1u {
                 value *= vector(params.norm_weight, k) + params.offset;
-            } else {
-                value *= 1.0 + params.offset;
             }
             if NORM_BIAS == 1u {
                 value += vector(params.norm_bias, k);

@@ -16,6 +16,9 @@ override BIAS: u32 = 0;
 override ACTIVATION: u32 = 0; // 0: none, 1: relu, 2: gelu, 3: gelu by tanh, 4: quick gelu, 5: silu, 6: tanh, 7: sigmoid
 override MULTIPLY: u32 = 0;
 override ADD: u32 = 0;
+override ADD_NORM: u32 = 0; // of what is added, as NORM; for a few rows alone
+override ADD_WEIGHT: u32 = 0;
+override ADD_BIAS: u32 = 0;
 override STORE: u32 = 0;
 override SHIFT: u32 = 0; // columns from a whole four to the first of x, where x is a view
 
@@ -44,6 +47,11 @@ struct Params {
     add_stride: u32,
     add_start: u32,
     add_scale: f32,
+    add_width: u32, // columns of a row of what is added
+    add_weight: u32, // where vectors hold it
+    add_bias: u32,
+    add_epsilon: f32,
+    add_offset: f32, // added to the norm's weight
     store_width: u32, // kv_heads * head_width
     store_keys: u32, // the first output that is a key
     store_values: u32, // the first that is a value
@@ -232,6 +240,10 @@ fn added(sum: vec4<f32>, w: mat4x4<f32>, x: vec4<f32>) -> vec4<f32> {
     return fma(w[3], vec4(x.w), fma(w[2], vec4(x.z), two));
 }
 
+// Of the row of what is added, where that is normalised.
+var<private> add_mean: f32 = 0.0;
+var<private> add_factor: f32 = 1.0;
+
 fn finish(row: u32, output: u32, sum: f32, scale: f32) {
     let to = params.first + output;
     if output >= params.outputs {
@@ -250,7 +262,17 @@ fn finish(row: u32, output: u32, sum: f32, scale: f32) {
         result *= multiply[row * params.multiply_stride + params.multiply_start + to];
     }
     if ADD == 1u {
-        result += params.add_scale * add[row * params.add_stride + params.add_start + to];
+        var other = add[row * params.add_stride + params.add_start + to];
+        if ADD_NORM != 0u {
+            other = (other - add_mean) * add_factor;
+            if ADD_WEIGHT == 1u {
+                other *= vectors[params.add_weight + to] + params.add_offset;
+            }
+            if ADD_BIAS == 1u {
+                other += vectors[params.add_bias + to];
+            }
+        }
+        result += params.add_scale * other;
     }
     out[row * params.stride + to] = result;
 

@@ -91,8 +91,6 @@ fn main(
         var value = (x[source + c] - mean) * factor;
         if params.has_weight == 1u {
             value *= vectors[params.weight + c] + params.offset;
-        } else {
-            value *= 1.0 + params.offset;
         }
         if params.has_bias == 1u {
             value += vectors[params.bias + c];

@@ -1,16 +1,17 @@
 //! Which neighbouring ops become one dispatch: a pure function from a graph to steps.
 //!
 //! A step runs what several ops say when nobody else reads what lies between them: a norm goes into
-//! the matmul that follows it, activation, product and residual sum into a matmul's end, a pick into
-//! the matmul that reads it, the storing of keys and values into the matmul that makes them.
+//! the matmul that follows it (and into the one whose residual sum it is), activation, product and residual sum into a
+//! matmul's end, a pick into the matmul that reads it, the storing of keys and values into the matmul that makes them or,
+//! where rotary positions turn the keys first, into one step with all that turns.
 
 use crate::graph::{Activation, Graph, Heads, Lookup, NormKind, Op, Rotation, Site, Value, Weight};
 
 /// How many rows a list of steps is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rows {
-    /// A few: every dispatch counts, so norms are folded into matmuls, and a labelled norm that only
-    /// a matmul reads is never written. A play that watches such a value takes the other list.
+    /// A few: every dispatch counts, so norms are folded into matmuls, and labelled norms that only matmuls read, or turned
+    /// keys, are never written. A play that watches such a value takes the other list.
     Few,
     /// Any number: arithmetic counts, so a norm is made once a row. Every labelled value is written.
     Many,
@@ -44,8 +45,32 @@ pub struct Stored {
     pub values: usize,
 }
 
+/// What an attention with rotary positions needs before it: queries and keys, columns of one value, are normalised a head at
+/// a time and turned, and the keys go with the values into the cache.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Turned {
+    /// What has them as columns.
+    pub x: Value,
+    /// First column of the queries.
+    pub queries: usize,
+    /// First columns of the keys and of the values.
+    pub stored: Stored,
+    /// Of a head of the queries, and of one of the keys.
+    pub norms: Option<[Norm; 2]>,
+    /// Columns of a head.
+    pub head_width: usize,
+    /// The first of the rotations; each of the others turns the columns behind the one before it, by its own stream.
+    pub rotation: Rotation,
+    /// How many rotations there are.
+    pub rotations: usize,
+    /// `[1, dims / 2]`.
+    pub frequencies: Weight,
+    /// The turned queries.
+    pub out: Value,
+}
+
 /// A matmul and what is folded into it:
-/// `out = activation(scale * norm(x[picked]) weightᵀ + bias) * multiply + add_scale * add`.
+/// `out = activation(scale * norm(x[picked]) weightᵀ + bias) * multiply + add_scale * add_norm(add)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Linear {
     /// Input.
@@ -66,6 +91,8 @@ pub struct Linear {
     pub multiply: Option<Value>,
     /// Is added to it.
     pub add: Option<Value>,
+    /// Normalises what is added.
+    pub add_norm: Option<Norm>,
     /// Factor of what is added.
     pub add_scale: f32,
     /// Where its columns go besides.
@@ -129,6 +156,7 @@ pub enum Step {
         site: Site,
         layer: usize,
     },
+    Turn(Turned),
     Attend {
         queries: Value,
         site: Site,
@@ -155,6 +183,7 @@ impl Step {
                 [Some(*a), with.map(|(_, b)| b)].into_iter().flatten().collect()
             }
             Step::Store { keys, values, .. } => vec![*keys, *values],
+            Step::Turn(turned) => vec![turned.x],
             Step::Attend { queries, .. } => vec![*queries],
             Step::Sample { logits } => vec![*logits],
         }
@@ -170,6 +199,7 @@ impl Step {
             | Step::Rotate { out, .. }
             | Step::Attend { out, .. } => Some(*out),
             Step::Linear(linear) => Some(linear.out),
+            Step::Turn(turned) => Some(turned.out),
             Step::Store { .. } | Step::Sample { .. } => None,
         }
     }
@@ -182,6 +212,7 @@ pub fn fuse(graph: &Graph, rows: Rows) -> Vec<Step> {
     list.fold_stores();
     list.fold_picks();
     if rows == Rows::Few {
+        list.fold_turns();
         list.fold_norms();
         list.fold_picks();
     }
@@ -206,6 +237,7 @@ fn plain(op: &Op) -> Step {
             activation: None,
             multiply: None,
             add: None,
+            add_norm: None,
             add_scale: 1.0,
             store: None,
             out,
@@ -234,6 +266,25 @@ fn plain(op: &Op) -> Step {
 struct List<'a> {
     graph: &'a Graph,
     steps: Vec<Option<Step>>,
+}
+
+/// How queries or keys come from columns of a value.
+struct Way {
+    root: Value,
+    /// Their first column of it.
+    first: usize,
+    /// Of each head, before they are turned.
+    norm: Option<Norm>,
+    /// Columns of a head, rotation and frequencies, in their order.
+    turns: Vec<(usize, Rotation, Weight)>,
+    /// The steps of all that.
+    steps: Vec<usize>,
+}
+
+/// Whether two norms differ in their weights alone.
+fn alike(a: &Norm, b: &Norm) -> bool {
+    let shape = |norm: &Norm| (norm.weight.is_some(), norm.bias.is_some());
+    (a.kind, a.epsilon, a.offset) == (b.kind, b.epsilon, b.offset) && shape(a) == shape(b)
 }
 
 impl List<'_> {
@@ -364,21 +415,116 @@ impl List<'_> {
         }
     }
 
-    /// A norm into the matmul that alone reads it, watchable or not.
+    /// All that rotary positions turn, and the storing of the keys, into one step at the place of the storing.
+    fn fold_turns(&mut self) {
+        for index in 0..self.steps.len() {
+            let Some(Step::Store { keys, values, site, layer }) = self.steps[index] else {
+                continue;
+            };
+            let attend = self.steps.iter().position(|step| {
+                matches!(step, Some(Step::Attend { site: s, layer: l, .. }) if (*s, *l) == (site, layer))
+            });
+            let Some(attend) = attend.filter(|attend| *attend > index) else { continue };
+            let Some(Step::Attend { queries, .. }) = self.steps[attend] else { continue };
+            let (Some(key), Some(query)) = (self.way(keys, index), self.way(queries, attend))
+            else {
+                continue;
+            };
+            let (value_root, first_value) = self.graph.root(values);
+            let together = key.root == value_root && query.root == value_root;
+            if !together || key.turns != query.turns || key.steps.iter().any(|at| *at > index) {
+                continue;
+            }
+            let norms = match (query.norm, key.norm) {
+                (Some(query), Some(key)) if alike(&query, &key) => Some([query, key]),
+                (None, None) => None,
+                _ => continue,
+            };
+            let Some(&(head_width, rotation, frequencies)) = key.turns.first() else { continue };
+            let follows = |(number, turn): (usize, &(usize, Rotation, Weight))| {
+                let start = rotation.start + number * rotation.dims;
+                *turn == (head_width, Rotation { start, stream: number, ..rotation }, frequencies)
+            };
+            if rotation.start != 0 || !key.turns.iter().enumerate().all(follows) {
+                continue;
+            }
+            for at in key.steps.iter().chain(&query.steps) {
+                self.steps[*at] = None;
+            }
+            self.steps[index] = Some(Step::Turn(Turned {
+                x: value_root,
+                queries: query.first,
+                stored: Stored { site, layer, keys: key.first, values: first_value },
+                norms,
+                head_width,
+                rotation,
+                rotations: key.turns.len(),
+                frequencies,
+                out: queries,
+            }));
+        }
+    }
+
+    /// The way of queries or keys from columns of a value to the step `reader`, if nobody else reads what lies between.
+    fn way(&self, value: Value, reader: usize) -> Option<Way> {
+        let mut way = Way { root: value, first: 0, norm: None, turns: vec![], steps: vec![] };
+        let (mut at, mut reader) = (value, reader);
+        while let Some(maker) = self.steps.iter().position(|step| {
+            matches!(step, Some(Step::Rotate { out, .. } | Step::Norm { out, .. }) if *out == at)
+        }) {
+            if self.only_reader(at) != Some(reader) {
+                return None;
+            }
+            match self.steps[maker].clone()? {
+                Step::Rotate { x, head_width, rotation, frequencies, .. } if way.norm.is_none() => {
+                    way.turns.insert(0, (head_width, rotation, frequencies));
+                    at = x;
+                }
+                Step::Norm { x, norm, .. } if way.norm.is_none() && !way.turns.is_empty() => {
+                    way.norm = Some(norm);
+                    at = x;
+                }
+                _ => return None,
+            }
+            way.steps.push(maker);
+            reader = maker;
+        }
+        (way.root, way.first) = self.graph.root(at);
+        Some(way)
+    }
+
+    /// A norm into the matmuls that read it, if nobody else does, watchable or not: as what they multiply, or as what they add.
     fn fold_norms(&mut self) {
         for index in 0..self.steps.len() {
             let Some(Step::Norm { x, norm, groups: 1, out }) = self.steps[index] else { continue };
-            let Some(next) = self.only_reader(out) else { continue };
-            if let Some(Step::Linear(linear)) = &mut self.steps[next]
-                && linear.x == out
-                && linear.norm.is_none()
-                && linear.multiply != Some(out)
-                && linear.add != Some(out)
-            {
-                linear.x = x;
-                linear.norm = Some(norm);
-                self.steps[index] = None;
+            let readers: Vec<usize> = (0..self.steps.len())
+                .filter(|at| {
+                    let step = self.steps[*at].as_ref();
+                    step.is_some_and(|step| step.reads().iter().any(|read| self.root(*read) == out))
+                })
+                .collect();
+            let takes = |at: &usize| match &self.steps[*at] {
+                Some(Step::Linear(linear)) => {
+                    // Once, and all of it.
+                    let reads = self.steps[*at].iter().flat_map(Step::reads);
+                    reads.filter(|read| self.root(*read) == out).count() == 1
+                        && (linear.x == out && linear.norm.is_none()
+                            || linear.add == Some(out) && linear.add_norm.is_none())
+                }
+                _ => false,
+            };
+            if readers.is_empty() || !readers.iter().all(takes) {
+                continue;
             }
+            for at in readers {
+                let Some(Step::Linear(linear)) = &mut self.steps[at] else { continue };
+                if linear.x == out {
+                    (linear.x, linear.norm) = (x, Some(norm));
+                } else {
+                    (linear.add, linear.add_norm) = (Some(x), Some(norm));
+                }
+            }
+            self.steps[index] = None;
         }
     }
 }
@@ -386,7 +532,7 @@ impl List<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{CacheInfo, Index, Label, Source, What};
+    use crate::graph::{CacheInfo, Index, Label, Pairing, Source, What};
 
     const SITE: Site = Site::Decoder;
 
@@ -549,6 +695,92 @@ mod tests {
                 made.extend(step.writes());
             }
         }
+    }
+
+    /// Attention with rotary positions, of one layer: in `turns` streams, of heads that are normalised first or not.
+    fn rotary(model: &mut Model, normed: Value, turns: usize, with_norms: bool) -> Value {
+        let all = model.linear(normed, 24);
+        let view = |model: &mut Model, part: usize| model.graph.columns(all, part * 8, 8).unwrap();
+        let [mut queries, mut keys, values] = [0, 1, 2].map(|part| view(model, part));
+        if with_norms {
+            for value in [&mut queries, &mut keys] {
+                let weight = Some(model.weight(1, 4));
+                let graph = &mut model.graph;
+                *value = graph.norm(*value, NormKind::Rms, 2, 1e-5, 0.0, weight, None).unwrap();
+            }
+        }
+        let dims = 4 / turns;
+        let source = Source::Frequencies(vec![1.0; dims / 2]);
+        let frequencies = model.graph.weight("frequencies", 1, dims / 2, source).unwrap();
+        for stream in 0..turns {
+            let rotation =
+                Rotation { start: stream * dims, dims, pairing: Pairing::Halves, stream };
+            let graph = &mut model.graph;
+            queries = graph.rotate(queries, 2, 4, rotation, frequencies).unwrap();
+            keys = graph.rotate(keys, 2, 4, rotation, frequencies).unwrap();
+        }
+        model.graph.label(What::Queries, SITE, 0, queries);
+        model.graph.label(What::Keys, SITE, 0, keys);
+        model.graph.store(keys, values, SITE, 0).unwrap();
+        let heads = Heads { heads: 2, kv_heads: 2, head_width: 4, scale: 0.5 };
+        model.graph.attend(queries, SITE, 0, heads, None).unwrap()
+    }
+
+    #[test]
+    fn all_that_turns_before_an_attention_is_one_step() {
+        for (turns, with_norms) in [(1, false), (1, true), (2, false), (2, true)] {
+            let mut model = Model::new();
+            let x = model.embed();
+            let normed = model.norm(x);
+            rotary(&mut model, normed, turns, with_norms);
+            let few = fuse(&model.graph, Rows::Few);
+            assert_eq!(few.len(), 4, "{few:#?}");
+            let Step::Turn(turned) = &few[2] else { panic!("{few:#?}") };
+            assert_eq!((turned.rotations, turned.norms.is_some()), (turns, with_norms));
+            let stored = Stored { site: SITE, layer: 0, keys: 8, values: 16 };
+            assert_eq!((turned.queries, turned.stored), (0, stored));
+            // For many rows every labelled value is written.
+            let many = fuse(&model.graph, Rows::Many);
+            assert_eq!(many.len(), 5 + 2 * turns + 2 * with_norms as usize);
+        }
+    }
+
+    #[test]
+    fn keys_that_somebody_else_reads_are_written() {
+        let mut model = Model::new();
+        let x = model.embed();
+        rotary(&mut model, x, 1, false);
+        let turned = model.graph.labels().iter().find(|(label, _)| label.what == What::Keys);
+        let keys = turned.unwrap().1;
+        model.linear(keys, 8);
+        let few = fuse(&model.graph, Rows::Few);
+        assert!(few.iter().any(|step| step.writes() == Some(keys)), "{few:#?}");
+    }
+
+    #[test]
+    fn a_post_norm_block_takes_five_steps() {
+        let mut model = Model::new();
+        let x = model.embed();
+        let mut x = model.norm(x);
+        for layer in 0..2 {
+            let qkv = model.linear(x, 24);
+            let attended = model.attend(qkv, layer);
+            let attended = model.linear(attended, 8);
+            let sum = model.graph.add(x, attended).unwrap();
+            x = model.norm(sum);
+            let up = model.linear(x, 32);
+            let up = model.graph.activate(up, Activation::Gelu);
+            let fed = model.linear(up, 8);
+            let sum = model.graph.add(x, fed).unwrap();
+            x = model.norm(sum);
+            model.graph.label(What::Hidden, SITE, layer + 1, x);
+        }
+        let picked = model.graph.pick(x);
+        model.linear(picked, 16);
+        let few = fuse(&model.graph, Rows::Few);
+        assert_eq!(few.len(), 1 + 2 * 5 + 1, "{few:#?}");
+        assert!(few.iter().all(|step| !matches!(step, Step::Norm { .. })));
+        assert_eq!(fuse(&model.graph, Rows::Many).len(), 2 + 2 * 7 + 1);
     }
 
     #[test]

@@ -156,13 +156,21 @@ static STORE: Kernel = kernel!(
     params: ["width", "keys_stride", "keys_start", "values_stride", "values_start"],
     keys: Read, values: Read
 );
+static TURN: Kernel = kernel!(
+    "turn", cache: true,
+    params: [
+        "query_width", "kv_width", "stride", "x_stride", "queries", "keys", "values", "head_width", "dims", "streams",
+        "neighbours", "query_weight", "query_bias", "key_weight", "key_bias", "epsilon", "offset",
+    ],
+    x: Read, frequencies: Read, vectors: Read, out: Write
+);
 static MATMUL_ROW: Kernel = kernel!(
     "matmul_row", cache: true,
     params: [
         "inputs", "outputs", "first", "end", "picks", "x_stride", "x_start", "stride", "scale", "bias",
         "norm_weight", "norm_bias", "epsilon", "offset",
-        "multiply_stride", "multiply_start", "add_stride", "add_start", "add_scale", "store_width",
-        "store_keys", "store_values",
+        "multiply_stride", "multiply_start", "add_stride", "add_start", "add_scale", "add_width", "add_weight",
+        "add_bias", "add_epsilon", "add_offset", "store_width", "store_keys", "store_values",
     ],
     x: Read, weight: Read, vectors: Read, multiply: Read, add: Read, out: Write
 );
@@ -170,8 +178,8 @@ static MATMUL_ROWS: Kernel = kernel!(
     "matmul_rows", cache: true,
     params: [
         "inputs", "outputs", "first", "end", "picks", "x_stride", "x_start", "stride", "scale", "bias",
-        "multiply_stride", "multiply_start", "add_stride", "add_start", "add_scale", "store_width",
-        "store_keys", "store_values",
+        "multiply_stride", "multiply_start", "add_stride", "add_start", "add_scale", "add_width", "add_weight",
+        "add_bias", "add_epsilon", "add_offset", "store_width", "store_keys", "store_values",
     ],
     x: Read, weight: Read, vectors: Read, multiply: Read, add: Read, out: Write
 );
@@ -199,13 +207,14 @@ static SAMPLE: Kernel = kernel!(
 );
 
 /// All kernels.
-pub static KERNELS: [&Kernel; 12] = [
+pub static KERNELS: [&Kernel; 13] = [
     &EMBED,
     &PICK,
     &COMBINE,
     &NORM,
     &ROTATE,
     &STORE,
+    &TURN,
     &MATMUL_ROW,
     &MATMUL_ROW_SPLIT,
     &MATMUL_ROWS,

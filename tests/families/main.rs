@@ -24,6 +24,7 @@ use unmasked::family;
 use unmasked::model::Transformer;
 use unmasked::request::{Request, Watchable};
 use unmasked::session::Session;
+use unmasked::trace::Step;
 
 use machines::{afresh, chosen, difference, files, logits, run, shared, watch};
 use support::{Case, case, is_cpu};
@@ -214,8 +215,24 @@ fn greedy_equals_reference(name: &str) -> Case {
                     false => assert!(difference(cached, fresh) <= 1e-4, "case {number}"),
                 }
             }
+            if !is_cpu(device) {
+                keeps_to_its_budget(&engine, &steps[1..]);
+            }
         }
     })
+}
+
+/// A token may take two dispatches a layer more than the quartet's block does, which takes five, and eight with cross-attention.
+fn keeps_to_its_budget(engine: &Engine, steps: &[Step]) {
+    let layers = engine.spec.decoder.layers as u32;
+    let block = if engine.spec.encoder.layers > 0 { 8 } else { 5 };
+    for step in steps {
+        let dispatches = step.stats.dispatches;
+        if std::env::var("UNMASKED_ERRORS").is_ok() {
+            println!("dispatches: {}: {dispatches}, {layers} layers", engine.spec.name);
+        }
+        assert!(dispatches <= (block + 2) * layers + 3, "{dispatches} dispatches, {layers} layers");
+    }
 }
 
 // ---- settings of well-known checkpoints ----------------------------------------------------

@@ -5,6 +5,7 @@ mod matmul;
 mod sample;
 #[path = "../support/mod.rs"]
 mod support;
+mod turn;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -14,7 +15,7 @@ use unmasked::graph::{Activation, Index, Lookup, NormKind, Pairing, Rotation, Va
 
 fn main() {
     // Of one kernel on every adapter; and of two, where a second run would take long.
-    let alike = [embed(), pick(), activate(), rotate(), sample::sample_by_width()];
+    let alike = [embed(), pick(), activate(), rotate(), turn::turn(), sample::sample_by_width()];
     // Of these ops the kernels for software adapters differ from those for hardware.
     let twofold = [norm(), matmul::matmul(), arithmetic(), attend::attend(), sample::sample()];
     let mut cases: Vec<Case> = alike.into_iter().flatten().collect();

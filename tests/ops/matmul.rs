@@ -2,10 +2,10 @@
 
 use half::f16;
 use unmasked::device::Matrix;
-use unmasked::graph::NormKind;
+use unmasked::graph::{Activation, NormKind};
 
 use super::property;
-use super::support::{Bench, Case, Format, case, cpu_case};
+use super::support::{Bench, Case, Format, case, cpu_case, is_cpu};
 
 pub fn matmul() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -52,6 +52,41 @@ pub fn matmul() -> Vec<Case> {
         bench.watch(z);
         bench.check(device);
     }));
+    for (kind, plain) in [(NormKind::Layer, false), (NormKind::Rms, false), (NormKind::Layer, true)]
+    {
+        for width in [64, 37] {
+            let name =
+                format!("matmul::between_norms_that_are_also_added_{kind:?}_{plain}_{width}");
+            cases.push(case(name, move |device| {
+                // A post-norm feed-forward: what its norm gives is read, and added to what comes of it.
+                let mut bench = Bench::new(9, 3, 1);
+                let x = bench.input(width);
+                let weight = (!plain).then(|| bench.weight(1, width, Format::F32));
+                let bias = (!plain).then(|| bench.weight(1, width, Format::F32));
+                let normed = bench.graph.norm(x, kind, 1, 1e-5, 0.25, weight, bias).unwrap();
+                let up = bench.weight(50, width, Format::F16);
+                let up = bench.graph.matmul(normed, up, None, 1.0).unwrap();
+                let bent = bench.graph.activate(up, Activation::Relu);
+                let down = bench.weight(width, 50, Format::F16);
+                let made = bench.graph.matmul(bent, down, None, 1.0).unwrap();
+                let out = bench.graph.add_scaled(normed, made, 1.75).unwrap();
+                bench.watch(out);
+                let mut ready = bench.ready(device);
+                for rows in 1..=3 {
+                    let mut given = bench.given.clone();
+                    given.ids.truncate(rows);
+                    given.slots.truncate(rows);
+                    given.positions[0].truncate(rows);
+                    given.picked.truncate(rows);
+                    given.taps[0].rows.truncate(rows);
+                    let played = ready.check(&given);
+                    if !is_cpu(device) {
+                        assert_eq!(played.counters.dispatches, if rows <= 2 { 3 } else { 4 });
+                    }
+                }
+            }));
+        }
+    }
     cases.push(case("matmul::any_shape", |device| {
         let shape = (0..u64::MAX, 1..9usize, 1..4usize, 1..70usize, 1..40usize, 0..4usize);
         property(device, shape, |(seed, rows, variants, inner, out, format)| {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{Format, Laid, Operand, Tuning, stride};
 use crate::device::fuse::Rows;
 use crate::error::{Error, Result};
-use crate::graph::{Activation, Extent, Graph, NormKind, Value, Weight};
+use crate::graph::{Activation, Extent, Graph, NormKind, Site, Value, Weight};
 
 /// What a launch needs to know beside its step.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +58,12 @@ impl Context<'_> {
     pub(super) fn parts(&self, weight: Weight) -> impl Iterator<Item = Range<usize>> {
         let info = self.graph.weight_info(weight);
         self.laid[weight.0 as usize].parts(info.out)
+    }
+
+    /// Columns of all keys, or of all values, of a row in a cache.
+    pub(super) fn kv_width(&self, site: Site) -> usize {
+        let cache = self.graph.caches().iter().find(|cache| cache.site == site);
+        cache.map_or(0, |cache| cache.kv_heads * cache.head_width)
     }
 
     /// A weight that is read as one.

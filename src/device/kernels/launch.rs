@@ -3,10 +3,10 @@
 use super::context::{Context, Vectors, flag, kind, number, words};
 use super::matmul::matmul;
 use super::{
-    ATTEND, COMBINE, EMBED, Format, Grid, Launch, NORM, Operand, PICK, ROTATE, SAMPLE, STORE,
+    ATTEND, COMBINE, EMBED, Format, Grid, Launch, NORM, Operand, PICK, ROTATE, SAMPLE, STORE, TURN,
     Tuning,
 };
-use crate::device::fuse::{Norm, Pair, Step};
+use crate::device::fuse::{Norm, Pair, Step, Turned};
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Extent, Index, Lookup, Pairing, Value};
 
@@ -75,6 +75,7 @@ pub fn launch(context: &Context<'_>, step: &Step, part: usize) -> Result<Launch>
                 lanes: LANES,
             })
         }
+        Step::Turn(turned) => turn(context, turned),
         Step::Attend { queries, site, layer, heads, bias, out } => {
             let (lanes, parts) = attend_lanes(context.tuning, heads.head_width)?;
             let place = context.place(*queries);
@@ -240,6 +241,58 @@ fn norm_part(context: &Context<'_>, x: Value, norm: &Norm, groups: usize, out: V
         extent: context.graph.info(out).extent,
         lanes,
     }
+}
+
+fn turn(context: &Context<'_>, turned: &Turned) -> Result<Launch> {
+    let Turned { x, stored, rotation, norms, head_width, .. } = turned;
+    let (query_width, stride) = context.shape(turned.out);
+    let kv_width = context.kv_width(stored.site);
+    let mut vectors = Vectors::default();
+    let mut params = words(&[
+        query_width,
+        kv_width,
+        stride,
+        context.place(*x).stride,
+        turned.queries,
+        stored.keys,
+        stored.values,
+        *head_width,
+        rotation.dims,
+        turned.rotations,
+        (rotation.pairing == Pairing::Neighbours) as usize,
+    ]);
+    let norm = norms.map(|[queries, keys]| {
+        for norm in [queries, keys] {
+            let [weight, bias] = [norm.weight, norm.bias].map(|it| vectors.push(context, it));
+            params.extend(words(&[weight, bias]));
+        }
+        queries
+    });
+    if norm.is_none() {
+        params.extend([0; 4]);
+    }
+    params.push(norm.map_or(0.0, |norm| norm.epsilon).to_bits());
+    params.push(norm.map_or(0.0, |norm| norm.offset).to_bits());
+    Ok(Launch {
+        kernel: &TURN,
+        overrides: vec![
+            ("NORM", norm.map_or(0.0, |norm| kind(norm.kind))),
+            ("NORM_WEIGHT", flag(norm.is_some_and(|norm| norm.weight.is_some()))),
+            ("NORM_BIAS", flag(norm.is_some_and(|norm| norm.bias.is_some()))),
+        ],
+        params,
+        operands: vec![
+            Operand::Value(*x),
+            context.whole(turned.frequencies)?,
+            vectors.operand(),
+            Operand::Value(turned.out),
+        ],
+        cache: Some((stored.site, stored.layer)),
+        grid: Grid::Cells(stride + 2 * kv_width),
+        larger: vec![],
+        extent: Extent::Rows,
+        lanes: LANES,
+    })
 }
 
 fn combine(

@@ -54,15 +54,17 @@ pub(super) fn matmul(context: &Context<'_>, linear: &Linear, part: usize) -> Lau
     }
     params.extend(words(&[multiply.stride, multiply.start, add.stride, add.start]));
     params.push(linear.add_scale.to_bits());
+    let added = linear.add_norm;
+    let [weight, bias] = [added.and_then(|norm| norm.weight), added.and_then(|norm| norm.bias)];
+    params.extend(words(&[info.out, vectors.push(context, weight), vectors.push(context, bias)]));
+    params.push(added.map_or(0.0, |norm| norm.epsilon).to_bits());
+    params.push(added.map_or(0.0, |norm| norm.offset).to_bits());
+    overrides.push(("ADD_NORM", added.map_or(0.0, |norm| kind(norm.kind))));
+    overrides.push(("ADD_WEIGHT", flag(weight.is_some())));
+    overrides.push(("ADD_BIAS", flag(bias.is_some())));
     match linear.store {
         Some(store) => {
-            let width = context
-                .graph
-                .caches()
-                .iter()
-                .find(|cache| cache.site == store.site)
-                .map_or(0, |cache| cache.kv_heads * cache.head_width);
-            params.extend(words(&[width, store.keys, store.values]));
+            params.extend(words(&[context.kv_width(store.site), store.keys, store.values]));
         }
         None => params.extend([0, 0, 0]),
     }
