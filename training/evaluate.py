@@ -38,8 +38,8 @@ def digest(folder: Path) -> str:
     return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
 
 
+@torch.no_grad()
 def evaluate(folder: Path, work: Path, quartet: Quartet, split: str, sentences: int | None, out: Path) -> dict:
-    torch.set_grad_enabled(False)
     model, tokenizer = load(folder), load_tokenizer(folder / "tokenizer.json")
     items = read_split(work, quartet, split, sentences)
     began = time.monotonic()
