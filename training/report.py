@@ -187,7 +187,7 @@ def length_part(measured: dict) -> str:
         if mine:
             head = [f"{at} ({one['sentences']})" for at, one in next(iter(mine.values())).items()]
             rows = [[n] + [f"{shown(one[first])} / {shown(one[second])}" for one in lengths.values()] for n, lengths in mine.items()]
-            told.append(f"### {title}, by English words\n\n" + table(["model"] + head, rows))
+            told.append(f"### {title} by English words\n\n" + table(["model"] + head, rows))
     return "\n\n".join(told)
 
 

@@ -108,7 +108,7 @@ def test_the_encoder_is_told_by_sentence_and_by_length(work, measure, tmp_path):
         assert text == f"{sample['source']} | {sample['references'][0]}"
         assert sample["blanked"]["target"] in report.encoder_said(sample)
     told = report.samples_part({"encoder": found}) + report.length_part({"encoder": found})
-    assert "   - encoder: " in told and "### Encoder: blanks filled / pairs told rightly, by English words" in told
+    assert "   - encoder: " in told and "### Encoder: blanks filled / pairs told rightly by English words" in told
 
 
 def test_equal_tokens_have_no_row_twice():
