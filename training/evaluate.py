@@ -197,7 +197,7 @@ def encoder_samples(tokenizer, items: list[dict], pairs: list[tuple], filled: Fi
         pieces = [tokenizer.id_to_token(id) for id in pair_side(source, target)]
         gaps = ["\u2581_" if at in blanks and piece[0] == "\u2581" else "_" if at in blanks else piece for at, piece in enumerate(pieces)]
         text = lambda part: "".join(part).replace("\u2581", " ").strip()
-    XX
+        plain = lambda piece: piece.replace("\u2581", "") or piece  # a mark of a space alone stays what it is
         guesses = [tokenizer.id_to_token(int(id)) for id in filled.guesses[mine]]
         found.append({
             "id": item["id"], "source": item["source"], "references": item["references"],
