@@ -34,6 +34,8 @@ struct GoldenCase {
     source_length: usize,
     logits: Vec<Vec<f32>>,
     attention: Attention,
+    /// `[blocks passed][row][width]`, a site each.
+    hidden: BTreeMap<String, Vec<Vec<Vec<f32>>>>,
     #[serde(default)]
     pair: Option<Vec<f32>>,
     #[serde(default)]
@@ -87,12 +89,13 @@ fn request(case: &GoldenCase, what: &[Watchable]) -> Request {
 }
 
 fn forward_equals_reference(folder: String) -> Case {
-    case(format!("{folder}::logits_and_attention"), move |device: &Device| {
+    case(format!("{folder}::logits_attention_and_hidden_rows"), move |device: &Device| {
         let engine = model(&folder, device);
         let golden = golden(&folder);
         assert!(!golden.cases.is_empty());
         for (number, case) in golden.cases.iter().enumerate() {
-            let request = request(case, &[Watchable::Attention, Watchable::Logits]);
+            let what = [Watchable::Attention, Watchable::Hidden, Watchable::Logits];
+            let request = request(case, &what);
             let trace = afresh(&engine, &request);
             let got = logits(&trace);
             assert_eq!(got.len(), case.logits.len(), "rows of case {number}");
@@ -109,6 +112,16 @@ fn forward_equals_reference(folder: String) -> Case {
                         let place = format!("case {number}, {} layer {layer}", site.name());
                         assert!((a - b).abs() <= 1e-4, "{place}: attention {a}, reference {b}");
                     }
+                }
+            }
+            assert!(!case.hidden.is_empty(), "case {number} has no hidden rows");
+            for (site, wanted) in &case.hidden {
+                let got = &forward.watched.hidden[site.as_str()];
+                assert_eq!(got.len(), wanted.len(), "case {number}, {site}: blocks");
+                for (blocks, (got, wanted)) in got.iter().zip(wanted).enumerate() {
+                    let worst = difference(&got.concat(), &wanted.concat());
+                    let place = format!("case {number}, {site} after {blocks} blocks");
+                    assert!(worst <= 1e-4, "{place}: rows differ by {worst} of the largest");
                 }
             }
             if let Some(pair) = &case.pair {

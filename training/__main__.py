@@ -20,6 +20,7 @@ def parser() -> argparse.ArgumentParser:
     common.add_argument("--quartet", default="en-fr", help="en-fr or zh-en")
     top = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True)
+    usual = "the quartet's in data.py where not given"
     add = lambda name, help: commands.add_parser(name, parents=[common], help=help)
 
     prepare = add("prepare", "clean, normalise and split the sentence pairs")
@@ -32,7 +33,9 @@ def parser() -> argparse.ArgumentParser:
     evaluate = add("evaluate", "measure an exported model")
     evaluate.add_argument("name", help="encoder, causal, prefix or encoder-decoder")
     evaluate.add_argument("--folder", type=Path, help="the model folder; the shipped one where not given")
-    evaluate.add_argument("--packed", action="store_true", help="the shipped model's packed int8 folder")
+    which = evaluate.add_mutually_exclusive_group()
+    which.add_argument("--packed", action="store_true", help="the shipped model's packed int8 folder")
+    which.add_argument("--unrounded", action="store_true", help="the exported folder before `pack`, which notes what became of it")
     evaluate.add_argument("--split", choices=["test", "validation"], default="test")
     evaluate.add_argument("--sentences", type=int, help="the first so many of the split")
     evaluate.add_argument("--out", type=Path, help="where the numbers go; training/results where not given")
@@ -50,13 +53,13 @@ def parser() -> argparse.ArgumentParser:
     add("report", "REPORT.md, from the logs and measurements")
 
     control = add("control", "tell the mask from the objective: causal, control and prefix, several seeds each, and what they differ in")
-    control.add_argument("--tokens", type=float, default=62e6, help="tokens that each run sees")
+    control.add_argument("--tokens", type=float, help=f"tokens that each run sees; {usual}")
     control.add_argument("--seeds", type=int, default=2)
     control.add_argument("--processes", type=int, default=2, help="runs trained at one time")
 
     everything = add("all", "prepare, tokenizer, train the four, the control experiment, export, evaluate, plot, report")
     everything.add_argument("--data", type=Path, required=True)
-    everything.add_argument("--tokens", type=float, default=62e6, help="tokens that each model sees")
+    everything.add_argument("--tokens", type=float, help=f"tokens that each model sees; {usual}")
     everything.add_argument("--seed", type=int, default=1)
     everything.add_argument("--threads", type=int, default=1, help="of each process")
     everything.add_argument("--processes", type=int, default=2, help="models trained at one time")
@@ -69,7 +72,7 @@ def train_options(train) -> None:
     train.add_argument("--name", help="the run's folder; objective and seed where not given")
     train.add_argument("--minutes", type=float)
     train.add_argument("--steps", type=int)
-    train.add_argument("--tokens", type=float)
+    train.add_argument("--tokens", type=float, help="the quartet's in data.py where no budget is given")
     train.add_argument("--seed", type=int, default=1)
     train.add_argument("--threads", type=int, default=1)
     train.add_argument("--device", default=None, help="cpu or cuda; cuda where there is one")
@@ -78,9 +81,9 @@ def train_options(train) -> None:
     train.add_argument("--go-on", action="store_true", help="go on from the shipped folder and its log where the run has no checkpoint")
     train.add_argument("--rate", type=float)
     train.add_argument("--muon-rate", type=float)
-    train.add_argument("--decay", type=float)
+    train.add_argument("--decay", type=float, help="this, batch tokens and dropout: the quartet's in data.py where not given")
     train.add_argument("--batch-tokens", type=int)
-    train.add_argument("--dropout", type=float, help="0.1 where not given, and 0 for the encoder, whose blanks differ from epoch to epoch")
+    train.add_argument("--dropout", type=float, help="0 for the encoder where not given, since its blanks differ from epoch to epoch")
     train.add_argument("--pair-weight", type=float, help="the pair head's share of the encoder's loss, in shares of the blanks'")
     train.add_argument("--quality-every", type=float, default=1.5e6, help="tokens between two measurements on validation sentences")
 
@@ -92,16 +95,18 @@ def run_train(options) -> None:
     from .train import Budget, Settings, train
 
     given = {name: getattr(options, name) for name in ("rate", "muon_rate", "decay", "batch_tokens", "dropout", "pair_weight")}
-    usual = {"dropout": 0.0 if options.objective == "encoder" else 0.1}
+    quartet = QUARTETS[options.quartet]
+    usual = {"batch_tokens": quartet.batch_tokens, "decay": quartet.decay, "dropout": 0.0 if options.objective == "encoder" else quartet.dropout}
     settings = Settings(options.objective, options.seed, **usual | {k: v for k, v in given.items() if v is not None})
     name = options.name or f"{options.objective}-{options.seed}"
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    budget = Budget(options.minutes, options.steps, int(options.tokens) if options.tokens else None)
+    tokens = options.tokens or (0 if options.minutes or options.steps else quartet.tokens)
+    budget = Budget(options.minutes, options.steps, int(tokens) or None)
     initial, log = options.init, None
     if options.go_on:
         initial = MODELS / f"{options.quartet}-{options.objective}"
         log = RESULTS / options.quartet / "logs" / f"{options.objective}.jsonl"
-    train(options.work / options.quartet / "runs" / name, options.work, QUARTETS[options.quartet], settings, budget,
+    train(options.work / options.quartet / "runs" / name, options.work, quartet, settings, budget,
           options.threads, device, options.precision, initial, log, int(options.quality_every))  # fmt: skip
 
 
@@ -122,15 +127,16 @@ def run_evaluate(options) -> None:
 
     from .data import QUARTETS
     from .evaluate import evaluate
-    from .export import PACKED
+    from .export import PACKED, UNROUNDED
     from .pack import SUFFIX
 
     torch.set_num_threads(options.threads)
     shipped = f"{options.quartet}-{options.name}{SUFFIX if options.packed else ''}"
     folder = options.folder or MODELS / shipped
-    out = options.out or RESULTS / options.quartet / (PACKED if options.packed else "") / f"{options.name}.json"
+    kind = PACKED if options.packed else UNROUNDED if options.unrounded else ""
+    out = options.out or RESULTS / options.quartet / kind / f"{options.name}.json"
     found = evaluate(folder, options.work, QUARTETS[options.quartet], options.split, options.sentences, out)
-    print({k: v for k, v in found.items() if k not in ("outputs", "by_length")})
+    print({k: v for k, v in found.items() if k not in ("outputs", "samples", "by_length")})
 
 
 def run_export(options) -> None:
@@ -159,13 +165,12 @@ def run_export(options) -> None:
 
 
 def run_pack(options) -> None:
-    from .export import TEMPLATES
-    from .pack import SUFFIX, pack
+    from .export import TEMPLATES, UNROUNDED, pack_measured
 
     for architecture in TEMPLATES:
         folder = MODELS / f"{options.quartet}-{architecture}"
         if folder.exists():
-            pack(folder, folder.with_name(folder.name + SUFFIX))
+            pack_measured(folder, RESULTS / options.quartet / UNROUNDED / f"{architecture}.json")
 
 
 def run_labs(options) -> None:
@@ -215,6 +220,12 @@ def run_step(options, *words) -> None:
     subprocess.run([sys.executable, "-m", "training", *map(str, words), "--work", options.work, "--quartet", options.quartet], check=True)
 
 
+def if_given(options, name: str) -> tuple:
+    """An option to hand on, where it was given."""
+    value = getattr(options, name)
+    return () if value is None else (f"--{name}", value)
+
+
 def run_control(options) -> None:
     """Every run is trained to its budget, or on to it, then exported and measured; last come the differences."""
     import json
@@ -228,7 +239,7 @@ def run_control(options) -> None:
     def run(which) -> None:
         objective, seed = which
         name = run_name(objective, seed)
-        run_step(options, "train", objective, "--seed", seed, "--name", name, "--tokens", options.tokens)
+        run_step(options, "train", objective, "--seed", seed, "--name", name, *if_given(options, "tokens"))
         folder = work / FOLDER / name
         run_step(options, "export", f"{objective}={name}", "--to", folder)
         run_step(options, "evaluate", objective, "--folder", folder, "--out", results / f"{objective}-{seed}.json")
@@ -257,18 +268,20 @@ def run_all(options) -> None:
     def train(objective) -> None:
         trained = MODELS / f"{beside}-{ARCHITECTURE_OF[objective]}"
         initial = ("--init", trained) if beside and trained.exists() else ()
-        step("train", objective, "--tokens", options.tokens, "--seed", options.seed, "--threads", options.threads, *initial)
+        step("train", objective, *if_given(options, "tokens"), "--seed", options.seed, "--threads", options.threads, *initial)
 
     shipped = [name for name in OBJECTIVES if name != "control"]
     with ThreadPoolExecutor(options.processes) as pool:
         list(pool.map(train, shipped))
     step("export", *(f"{name}={name}-{options.seed}" for name in shipped))
+    for name in shipped:
+        step("evaluate", name, "--unrounded")
     step("pack")
     for name in shipped:
         step("evaluate", name)
         step("evaluate", name, "--packed")
     if not beside:
-        step("control", "--tokens", options.tokens, "--processes", options.processes)
+        step("control", *if_given(options, "tokens"), "--processes", options.processes)
     for last in ("export", "labs", "compare", "plot", "report"):
         step(last)
 

@@ -38,12 +38,16 @@ class Quartet:
     english_first: bool
     vocab_size: int
     rare: int  # a character seen less often than this is spelled in bytes
+    tokens: int  # that each model sees
+    batch_tokens: int
+    decay: float  # the last part of the budget, over which the rate falls to 0
+    dropout: float  # of the models that write; the encoder has none
     beside: str = ""  # another quartet, whose English sentences are learnt beside the pairs
 
 
 QUARTETS = {
-    "en-fr": Quartet("en-fr", "eng-fra.tsv", "en", "fr", True, 3312, 20),
-    "zh-en": Quartet("zh-en", "eng-cmn.tsv", "zh", "en", False, 4200, 5, "en-fr"),
+    "en-fr": Quartet("en-fr", "eng-fra.tsv", "en", "fr", True, 3312, 20, 62_000_000, 8000, 0.8, 0.1),
+    "zh-en": Quartet("zh-en", "eng-cmn.tsv", "zh", "en", False, 4200, 5, 3_500_000, 3000, 0.6, 0.0, "en-fr"),
 }
 NEAREST = 4  # pairs kept for each training pair that look like its translation and are none
 ALONE_EVERY = 2  # where a quartet has sentences beside its pairs: every second batch is of them

@@ -15,9 +15,10 @@ import torch
 from safetensors.torch import save_file
 
 from .data import QUARTETS, Quartet
+from .evaluate import digest
 from .model import EOS, MASK, SPECIAL, Transformer, Watch, greedy, load
 from .objectives import OBJECTIVES, pair_side, source_side
-from .pack import SUFFIX
+from .pack import SUFFIX, pack
 from .tokenizer import SPECIAL_TEXT
 from .tokenizer import load as load_tokenizer
 
@@ -27,9 +28,10 @@ TEMPLATES = {
     "prefix": {"source": ["[BOS]", "$source", "[SEP]"], "answer": ["$target", "[EOS]"]},
     "encoder-decoder": {"source": ["[BOS]", "$source", "[SEP]"], "start": ["[BOS]"], "answer": ["$target", "[EOS]"]},
 }
+TATOEBA = "Trained on sentence pairs from tatoeba.org (CC BY 2.0 FR) by way of manythings.org/anki"
 CREDITS = {
-    "licence": "CC-BY-2.0-FR",
-    "credit": "Trained on sentence pairs from tatoeba.org (CC BY 2.0 FR) by way of manythings.org/anki",
+    "en-fr": TATOEBA,
+    "zh-en": f"{TATOEBA}; tokenizer.json holds a table made from OpenCC's dictionaries (Apache-2.0)",
 }
 # Written for this project; none of them is needed by the training.
 EXAMPLES = {
@@ -142,7 +144,7 @@ def golden(folder: Path, quartet: Quartet) -> dict:
     cases = [golden_encoder(model, tokenizer, *case) if encoder else golden_generator(model, tokenizer, *case) for case in wanted]
     return {
         "generator": f"training/model.py, torch {torch.__version__.split('+')[0]}, float64 from the weights as stored",
-        "model_sha256": hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest(),
+        "model_sha256": digest(folder),
         "hidden": "rows before the first block, then after every block, the last norm not applied",
         "cases": cases,
     }
@@ -192,8 +194,30 @@ def golden_generator(model, tokenizer, source: str, answer: str) -> dict:
     }  # fmt: skip
 
 
+# ---- packed folders ------------------------------------------------------------------------------------
+
 PACKED = "int8"  # folder of the packed models' measurements
+UNROUNDED = "unrounded"  # folder of the measurements from before the weights were rounded
 MOST_LOST = {"bleu": 0.5, "masked_accuracy": 0.005}  # a packed model that loses more is not offered
+
+
+def pack_measured(folder: Path, unrounded: Path) -> None:
+    """Packs a model, and notes in its measurement from before to which weights it was rounded."""
+    before = digest(folder)
+    pack(folder, folder.with_name(folder.name + SUFFIX))
+    after = digest(folder)
+    found = json.loads(unrounded.read_text()) if unrounded.exists() else {}
+    if found.get("model_sha256") == before != after:
+        found["rounded_sha256"] = after
+        unrounded.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n")
+    if found.get("rounded_sha256") != after:
+        print(f"{folder.name}: not measured before it was rounded, so its packed folder will not be listed (evaluate --unrounded)")
+
+
+def before_rounding(unrounded: Path, weights: dict) -> dict | None:
+    """The quality that a model had before it was rounded to these very weights, where that was measured."""
+    found = json.loads(unrounded.read_text()) if unrounded.exists() else {}
+    return quality_of(found) if found.get("rounded_sha256") == weights["sha256"] else None
 
 
 # A quartet of which a model comes to less than this chrF on the test split is listed as experimental.
@@ -229,13 +253,13 @@ def measured(result: Path, weights: dict) -> dict | None:
     return quality_of(found) if found["model_sha256"] == weights["sha256"] else None
 
 
-def packed_entry(folder: Path, result: Path, quality: dict | None) -> dict | None:
-    """A packed model, where it was measured and loses little against `quality`."""
+def packed_entry(folder: Path, result: Path, before: dict | None) -> dict | None:
+    """A packed model, where it was measured and loses little of the quality from `before` the rounding."""
     if not (folder / "model.safetensors").exists():
         return None
     facts = folder_facts(folder)
     found = measured(result, facts["files"]["model.safetensors"])
-    if not found or not quality or any(quality[k] - found[k] > most for k, most in MOST_LOST.items() if k in found):
+    if not found or not before or any(before[k] - found[k] > most for k, most in MOST_LOST.items() if k in found):
         return None
     return {**facts, "quality": found}
 
@@ -256,10 +280,11 @@ def quartet_entries(name: str, models: Path, results: Path) -> list[dict]:
         entry = {
             "id": folder.name, "folder": folder.name, "architecture": architecture,
             "languages": {"source": quartet.source, "target": quartet.target},
-            "parameters": load(folder).parameters_count(), **facts, **CREDITS, **texts,
+            "parameters": load(folder).parameters_count(), **facts, "licence": "CC-BY-2.0-FR", "credit": CREDITS[name], **texts,
         }  # fmt: skip
         quality = measured(results / f"{architecture}.json", facts["files"]["model.safetensors"])
-        packed = packed_entry(folder.with_name(folder.name + SUFFIX), results / PACKED / f"{architecture}.json", quality)
+        before = before_rounding(results / UNROUNDED / f"{architecture}.json", facts["files"]["model.safetensors"])
+        packed = packed_entry(folder.with_name(folder.name + SUFFIX), results / PACKED / f"{architecture}.json", before)
         entries.append(entry | ({"quality": quality} if quality else {}) | ({"packed": packed} if packed else {}))
     bars = BARS.get(name, {})
     reached = {entry["architecture"]: entry.get("quality", {}).get("chrf", 0) for entry in entries}

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import matplotlib
 
+from . import control
+
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
@@ -16,6 +18,7 @@ LOOK = {
     "causal": ("#d55e00", "-"),
     "prefix": ("#009e73", "--"),
     "encoder-decoder": ("#cc79a7", "-."),
+    "control": ("#000000", (0, (6, 3))),
 }
 
 
@@ -24,8 +27,9 @@ def read_log(path: Path) -> list[dict]:
 
 
 def logs(results: Path) -> dict[str, list[dict]]:
-    """{objective: the lines of its log}, in the order of LOOK."""
-    return {name: read_log(path) for name in LOOK if (path := results / "logs" / f"{name}.jsonl").exists()}
+    """{objective: the lines of its log}, in the order of LOOK; of the control its run with the first seed."""
+    paths = {name: results / "logs" / f"{name}.jsonl" for name in LOOK} | {"control": results / control.FOLDER / "control-1.jsonl"}
+    return {name: read_log(path) for name, path in paths.items() if path.exists()}
 
 
 def curve(lines: list[dict], kind: str, x: str, y: str) -> tuple[list, list]:
@@ -61,14 +65,16 @@ def plot(results: Path, figures: Path) -> None:
     if "encoder" in of:
         draw(figures / "masked.svg", "Blanks filled rightly, translation in view", "million tokens seen", "share of blanks",
              {"encoder": curve(of["encoder"], "quality", "tokens", "masked_accuracy")})  # fmt: skip
-    by_length(results, figures / "length.svg")
+    by_length(results, figures / "length.svg", "Quality by length", "chrf", "chrF, test split")
+    by_length(results, figures / "length-encoder.svg", "Blanks filled rightly by length, translation in view", "blanks", "share of blanks, test split")
 
 
-def by_length(results: Path, path: Path) -> None:
+def by_length(results: Path, path: Path, title: str, number: str, up: str) -> None:
     curves = {}
     for name in LOOK:
         measured = results / f"{name}.json"
-        if measured.exists() and "by_length" in (found := json.loads(measured.read_text())):
-            curves[name] = (list(found["by_length"]), [part["chrf"] for part in found["by_length"].values()])
+        parts = json.loads(measured.read_text()).get("by_length", {}) if measured.exists() else {}
+        if parts and all(number in part for part in parts.values()):
+            curves[name] = (list(parts), [part[number] for part in parts.values()])
     if curves:
-        draw(path, "Quality by length", "words in the English sentence", "chrF, test split", curves)
+        draw(path, title, "words in the English sentence", up, curves)

@@ -362,7 +362,7 @@ def train(
 @cache
 def fast_bf16() -> bool:
     """Whether this processor multiplies bf16 faster than f32. Its flags do not tell: some that have the instruction
-    take 1.7 times as long over it. So both are tried on a feed-forward's shape (half a second)."""
+    are slower with it. So both are tried on a feed-forward's shape (half a second)."""
 
     def seconds(dtype) -> float:
         x, w = torch.ones(2048, 160, dtype=dtype), torch.ones(640, 160, dtype=dtype)

@@ -15,6 +15,9 @@ pub struct Site {
     pub bytes: usize,
 }
 
+/// What goes wherever the models and the code go. The page never reads them, so the service worker does not keep them.
+const NOTICES: [&str; 3] = ["NOTICE", "LICENSE-MIT", "LICENSE-APACHE"];
+
 /// Files that only this machine needs: notes of builds, types, and what was compressed for its own server (a host
 /// compresses as it likes).
 fn is_left_out(path: &str) -> bool {
@@ -43,6 +46,9 @@ pub fn write(folder: &Path) -> Result<Site> {
         files.iter().filter(|(path, _)| !unread.iter().any(|folder| path.starts_with(folder)));
     let worker = service_worker(kept)?;
     files.insert("service-worker.js".into(), worker);
+    for name in NOTICES {
+        files.insert(name.into(), read(&project::path(name))?);
+    }
 
     let next = folder.with_extension("next");
     fs::remove_dir_all(&next).ok();
