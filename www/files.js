@@ -8,7 +8,7 @@
  * @property {Promise<void>} [whole] when all of it is there; rejects where it does not come
  * @property {any} [failure] why it does not come
  * @typedef {{ loaded: number, total: number, file: string }} Progress   total 0 = not known
- * @typedef {{ name: string, size: number, bytes: Uint8Array }} Unpacked   a file whose bytes are at hand: the single file has such
+ * @typedef {{ name: string, size: number, bytes: Uint8Array<ArrayBuffer> }} Unpacked   a file whose bytes are at hand: the single file has such
  */
 
 export class FileError extends Error {
@@ -111,7 +111,7 @@ async function readWeights(read, optional) {
 /** So many bytes of a file are read at once, where less is asked for: each asking costs, and the next bytes come next. */
 const AHEAD = 2 ** 24;
 
-/** @param {File|Unpacked} file @returns {Promise<Uint8Array>} */
+/** @param {File|Unpacked} file @returns {Promise<Uint8Array<ArrayBuffer>>} */
 const partOf = async (file, start, end) => (file instanceof Blob ? new Uint8Array(await file.slice(start, end).arrayBuffer()) : file.bytes.subarray(start, end));
 
 /**

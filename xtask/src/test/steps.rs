@@ -117,6 +117,27 @@ pub fn dist() -> Result<Tally> {
     playwright("tests/browser/dist")
 }
 
+/// What only an engine other than Chromium's can tell, in the Firefox that people have; it computes on the CPU.
+pub fn firefox() -> Result<Tally> {
+    let Some(firefox) = tools::firefox() else {
+        return unavailable("tests/firefox: no Firefox (or name it in UNMASKED_FIREFOX)");
+    };
+    let ready = ["puppeteer-core", "esbuild"]
+        .iter()
+        .all(|package| project::path("node_modules").join(package).exists());
+    let (Ok(node), true) = (which::which("node"), ready) else {
+        return unavailable("tests/firefox: no Node.js, or no node_modules (run `npm ci`)");
+    };
+    crate::dist::dist()?;
+    let server = serve::start(&serve::Options { port: 0, open: false, test_pages: false })?;
+    let mut node = project::command(node);
+    // One file after the other: each runs a browser.
+    node.args(["--test", "--test-reporter", "tap", "--test-concurrency", "1"]);
+    node.args(files("tests/firefox", ".test.js")?);
+    node.env("UNMASKED_URL", &server.url).env("UNMASKED_FIREFOX", firefox);
+    counted(&mut node, Tally::read_tap_line)
+}
+
 /// Each target of fuzz/targets.rs and each property of tests/page/fuzz.test.js, for so many seconds.
 pub fn fuzz(seconds: u64) -> Result<Tally> {
     let seconds = seconds.to_string();
