@@ -46,6 +46,8 @@ enum Step {
     Dist,
     /// The page, the single file and the site in Firefox
     Firefox,
+    /// The page, the single file and the site in WebKit
+    Webkit,
     /// New mutations of the corpus, on stable Rust, and hostile addresses and traces; where asked for
     Fuzz,
 }
@@ -66,6 +68,7 @@ impl Step {
             Self::Page => "page in Chromium",
             Self::Dist => "dist in Chromium",
             Self::Firefox => "page and dist in Firefox",
+            Self::Webkit => "page and dist in WebKit",
             Self::Fuzz => "fuzzing",
         }
     }
@@ -82,6 +85,7 @@ impl Step {
             Self::Page => steps::page(),
             Self::Dist => steps::dist(),
             Self::Firefox => steps::firefox(),
+            Self::Webkit => steps::webkit(),
             Self::Fuzz => steps::fuzz(options.fuzz.unwrap_or(DEFAULT_FUZZ)),
         }
     }
@@ -134,9 +138,9 @@ pub fn screenshots() -> Result<ExitCode> {
 
 fn install(steps: &[Step]) -> Result<()> {
     let browser = [Step::Engine, Step::Page, Step::Dist].iter().any(|step| steps.contains(step));
-    let firefox = steps.contains(&Step::Firefox);
+    let [firefox, webkit] = [Step::Firefox, Step::Webkit].map(|step| steps.contains(&step));
     let others = steps.contains(&Step::Script) || steps.contains(&Step::Fuzz);
-    let node = browser || firefox || others;
+    let node = browser || firefox || webkit || others;
     let mut packages = Vec::new();
     if node {
         let missing = tools::missing_for_browser();
@@ -145,11 +149,14 @@ fn install(steps: &[Step]) -> Result<()> {
     if firefox {
         packages.extend(tools::missing_for_firefox());
     }
+    if webkit {
+        packages.extend(tools::missing_for_webkit());
+    }
     if steps.contains(&Step::Native) {
         packages.extend(tools::missing_for_gpu());
     }
-    if !packages.is_empty() {
-        tools::install(&packages)?;
-    }
-    if node { tools::node_modules() } else { Ok(()) }
+    let installed = if packages.is_empty() { Ok(()) } else { tools::install(&packages) };
+    // One browser that is missing keeps the tests in the others from nothing.
+    let modules = if node { tools::node_modules() } else { Ok(()) };
+    installed.and(modules)
 }

@@ -63,6 +63,11 @@ pub fn firefox() -> Option<PathBuf> {
     named.into_iter().chain(on_path).chain(elsewhere.map(PathBuf::from)).find(|path| path.exists())
 }
 
+/// Whether there is a WebKit that can be driven, and a screen for it.
+pub fn has_webkit() -> bool {
+    ["WebKitWebDriver", "xvfb-run"].iter().all(|name| which::which(name).is_ok())
+}
+
 /// Whether a Vulkan driver is installed. Elsewhere than on Linux the system brings Metal or Direct3D.
 fn has_gpu_driver() -> bool {
     let named =
@@ -97,6 +102,15 @@ pub fn missing_for_browser() -> Vec<&'static str> {
 /// Debian's packages behind what is missing of Firefox.
 pub fn missing_for_firefox() -> Vec<&'static str> {
     if firefox().is_some() { Vec::new() } else { vec!["firefox-esr"] }
+}
+
+/// Debian's packages behind what is missing of WebKit. Elsewhere than on Linux there is no WebKitGTK.
+pub fn missing_for_webkit() -> Vec<&'static str> {
+    let needed =
+        [("WebKitWebDriver", "webkit2gtk-driver"), ("xvfb-run", "xvfb"), ("xauth", "xauth")];
+    let missing =
+        |(name, _): &(&str, &str)| cfg!(target_os = "linux") && which::which(name).is_err();
+    needed.into_iter().filter(missing).map(|(_, package)| package).collect()
 }
 
 /// Debian's packages behind what is missing of a graphics adapter.
