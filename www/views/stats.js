@@ -17,11 +17,12 @@ export function draw(target, { stats, device, parameters, view }) {
 }
 
 /**
- * Tenths where the clock knows of them: Firefox's and Safari's count whole milliseconds, and what took less is not nothing.
+ * Tenths where the clock knows of them: Firefox's and Safari's count whole milliseconds, a Firefox that hides who one is many
+ * at once, and what such a clock did not see was not nothing.
  * @param {number} milliseconds
  */
 export function timeOf(milliseconds) {
-  if (milliseconds < 0.05) return '<1';
+  if (milliseconds < 0.05) return '≈0';
   return milliseconds < 10 && !Number.isInteger(milliseconds) ? milliseconds.toFixed(1) : String(Math.round(milliseconds));
 }
 
