@@ -28,7 +28,7 @@ export default [
   { ignores: ['www/pkg/', 'node_modules/', 'target/', 'dist/', 'tests/browser/results/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   of(['www/**/*.js', 'offline/place.js', 'offline/keep.js'], globals.browser),
-  of(['www/worker.js', 'www/files.js', 'www/program.js', 'offline/program.js'], globals.worker),
+  of(['www/worker.js', 'www/files.js', 'www/program.js', 'offline/program.js', 'offline/gunzip.js'], globals.worker),
   of(['offline/service-worker.js'], globals.serviceworker),
   of(['tests/**/*.js', 'tests/**/*.mjs', 'offline/bundle.mjs', 'eslint.config.js'], { ...globals.node, ...globals.browser }, rules),
 ];

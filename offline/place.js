@@ -4,6 +4,7 @@
  */
 
 import { blocks, elementSheet, models, tokensSheet, workerScript } from 'packed';
+import { gunzip } from './gunzip.js';
 
 export const MODELS = 'packed:/models/';
 
@@ -12,7 +13,7 @@ export const OPEN = null;
 
 export async function readList() { return models; }
 
-/** @type {Map<string, Promise<File[]>>} */
+/** @type {Map<string, Promise<import('../www/files.js').Unpacked[]>>} */
 const opened = new Map();
 
 /** The files of a model, unpacked once however often it is loaded. */
@@ -21,10 +22,14 @@ export function openModel(folder) {
   return opened.get(folder);
 }
 
+/** As bytes, not as `File`s: a page that is a file has no origin, and in WebKit its worker can read no blob. */
 async function unpackModel(folder) {
   const files = Object.entries(blocks[folder] ?? {});
   if (!files.length) throw new Error(`this page has no model \`${folder}\``);
-  return Promise.all(files.map(async ([name, block]) => new File([await unpack(block)], name)));
+  return Promise.all(files.map(async ([name, block]) => {
+    const bytes = await gunzip(bytesOf(document.getElementById(block).textContent));
+    return { name, size: bytes.length, bytes };
+  }));
 }
 
 export async function readSheets() { return [tokensSheet, elementSheet]; }
@@ -38,12 +43,6 @@ export function startWorker() {
   // The worker has read its address when it speaks first, or never will.
   for (const event of ['message', 'error']) worker.addEventListener(event, () => URL.revokeObjectURL(address), { once: true });
   return worker;
-}
-
-/** One data block as bytes. @param {string} id @returns {Promise<Blob>} */
-async function unpack(id) {
-  const packed = new Blob([bytesOf(document.getElementById(id).textContent)]);
-  return new Response(packed.stream().pipeThrough(new DecompressionStream('gzip'))).blob();
 }
 
 function bytesOf(base64) {

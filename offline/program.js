@@ -2,9 +2,9 @@
 
 import * as engine from '../www/pkg/unmasked.js';
 import { wasm } from 'packed';
+import { gunzip } from './gunzip.js';
 
 export async function openProgram() {
-  const stream = new Blob([wasm]).stream().pipeThrough(new DecompressionStream('gzip'));
-  await engine.default({ module_or_path: await new Response(stream).arrayBuffer() });
+  await engine.default({ module_or_path: await gunzip(wasm) });
   return engine;
 }

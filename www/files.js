@@ -8,6 +8,7 @@
  * @property {Promise<void>} [whole] when all of it is there; rejects where it does not come
  * @property {any} [failure] why it does not come
  * @typedef {{ loaded: number, total: number, file: string }} Progress   total 0 = not known
+ * @typedef {{ name: string, size: number, bytes: Uint8Array<ArrayBuffer> }} Unpacked   a file whose bytes are at hand: the single file has such
  */
 
 export class FileError extends Error {
@@ -110,8 +111,11 @@ async function readWeights(read, optional) {
 /** So many bytes of a file are read at once, where less is asked for: each asking costs, and the next bytes come next. */
 const AHEAD = 2 ** 24;
 
+/** @param {File|Unpacked} file @returns {Promise<Uint8Array<ArrayBuffer>>} */
+const partOf = async (file, start, end) => (file instanceof Blob ? new Uint8Array(await file.slice(start, end).arrayBuffer()) : file.bytes.subarray(start, end));
+
 /**
- * @param {File[]} files as a person chose or dropped them
+ * @param {Array<File|Unpacked>} files as a person chose or dropped them, or unpacked
  * @param {{ onProgress?: (progress: Progress) => void, signal?: AbortSignal }} [options]
  * @returns {Source[]}
  */
@@ -127,7 +131,7 @@ export function readFiles(files, { onProgress, signal } = {}) {
         signal?.throwIfAborted();
         if (start < first || end > first + bytes.length) {
           const ahead = Math.min(file.size, Math.max(end, start + AHEAD));
-          bytes = new Uint8Array(await file.slice(start, ahead).arrayBuffer());
+          bytes = await partOf(file, start, ahead);
           first = start;
           if (ahead > reached) tally.add(file.name, ahead - reached);
           reached = Math.max(reached, ahead);

@@ -10,9 +10,11 @@ const PATH = '/some/where/deep/';
 // wasm goes without its type, as on many hosts.
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.json': 'application/json', '.svg': 'image/svg+xml' };
 
-/** The files of dist/site, by their path. @returns {Map<string, Buffer>} */
-export function siteFiles() {
-  const root = join(DIST, 'site');
+/** The files of dist/site, by their path. */
+export const siteFiles = () => filesOf(join(DIST, 'site'));
+
+/** The files of a folder, by their path. @returns {Map<string, Buffer>} */
+export function filesOf(root) {
   const entries = readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   return new Map(entries.map((entry) => {
     const path = join(entry.parentPath ?? entry.path, entry.name);

@@ -142,3 +142,10 @@ test('a file from a disk is read ahead, in parts, wherever it is asked for', asy
   abort.abort();
   assert.equal((await failure(source.read(0, 1))).name, 'AbortError');
 });
+
+test('a file whose bytes are at hand is read as any other', async () => {
+  const [source] = readFiles([{ name: 'model.safetensors', size: WEIGHTS.length, bytes: WEIGHTS }]);
+  assert.equal(source.size, WEIGHTS.length);
+  assert.deepEqual(await source.read(1000, 150_000), WEIGHTS.subarray(1000, 150_000));
+  assert.deepEqual(await source.read(299_000, 300_000), WEIGHTS.subarray(299_000));
+});

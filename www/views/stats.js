@@ -10,10 +10,20 @@ export function draw(target, { stats, device, parameters, view }) {
   if (stats) {
     parts.push(view.t('stats.rows', { n: stats.rows_computed }));
     if (stats.dispatches) parts.push(view.t(device?.backend === 'cpu' ? 'stats.ops' : 'stats.dispatches', { n: stats.dispatches }));
-    parts.push(view.t('stats.time', { n: stats.milliseconds < 10 ? stats.milliseconds.toFixed(1) : Math.round(stats.milliseconds) }));
+    parts.push(view.t('stats.time', { n: timeOf(stats.milliseconds) }));
   }
   setText(target, parts.join(' · '));
   setAttribute(target, 'title', device ? [device.adapter, reasonOf(device, view.t)].filter(Boolean).join(': ') : null);
+}
+
+/**
+ * Tenths where the clock knows of them: Firefox's and Safari's count whole milliseconds, a Firefox that hides who one is many
+ * at once, and what such a clock did not see was not nothing.
+ * @param {number} milliseconds
+ */
+export function timeOf(milliseconds) {
+  if (milliseconds < 0.05) return '≈0';
+  return milliseconds < 10 && !Number.isInteger(milliseconds) ? milliseconds.toFixed(1) : String(Math.round(milliseconds));
 }
 
 /** Why this device, in the page's language; a stored run may bring a cause that nobody here knows, and its own words. */

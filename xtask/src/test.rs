@@ -44,6 +44,10 @@ enum Step {
     Page,
     /// The static site and the single file, with the network cut
     Dist,
+    /// The page, the single file and the site in Firefox
+    Firefox,
+    /// The page, the single file and the site in WebKit
+    Webkit,
     /// New mutations of the corpus, on stable Rust, and hostile addresses and traces; where asked for
     Fuzz,
 }
@@ -63,6 +67,8 @@ impl Step {
             Self::Engine => "engine in Chromium",
             Self::Page => "page in Chromium",
             Self::Dist => "dist in Chromium",
+            Self::Firefox => "page and dist in Firefox",
+            Self::Webkit => "page and dist in WebKit",
             Self::Fuzz => "fuzzing",
         }
     }
@@ -78,6 +84,8 @@ impl Step {
             Self::Engine => steps::engine(),
             Self::Page => steps::page(),
             Self::Dist => steps::dist(),
+            Self::Firefox => steps::firefox(),
+            Self::Webkit => steps::webkit(),
             Self::Fuzz => steps::fuzz(options.fuzz.unwrap_or(DEFAULT_FUZZ)),
         }
     }
@@ -106,7 +114,7 @@ pub fn test(options: &Options) -> Result<ExitCode> {
             Tally::failure(format!("{error:#}"))
         });
         summary.push(format!(
-            "{:<22} {:>5.0} s   {tally}",
+            "{:<26} {:>5.0} s   {tally}",
             step.title(),
             start.elapsed().as_secs_f64()
         ));
@@ -130,17 +138,25 @@ pub fn screenshots() -> Result<ExitCode> {
 
 fn install(steps: &[Step]) -> Result<()> {
     let browser = [Step::Engine, Step::Page, Step::Dist].iter().any(|step| steps.contains(step));
-    let node = browser || steps.contains(&Step::Script) || steps.contains(&Step::Fuzz);
+    let [firefox, webkit] = [Step::Firefox, Step::Webkit].map(|step| steps.contains(&step));
+    let others = steps.contains(&Step::Script) || steps.contains(&Step::Fuzz);
+    let node = browser || firefox || webkit || others;
     let mut packages = Vec::new();
     if node {
         let missing = tools::missing_for_browser();
         packages.extend(missing.into_iter().filter(|package| browser || *package != "chromium"));
     }
+    if firefox {
+        packages.extend(tools::missing_for_firefox());
+    }
+    if webkit {
+        packages.extend(tools::missing_for_webkit());
+    }
     if steps.contains(&Step::Native) {
         packages.extend(tools::missing_for_gpu());
     }
-    if !packages.is_empty() {
-        tools::install(&packages)?;
-    }
-    if node { tools::node_modules() } else { Ok(()) }
+    let installed = if packages.is_empty() { Ok(()) } else { tools::install(&packages) };
+    // One browser that is missing keeps the tests in the others from nothing.
+    let modules = if node { tools::node_modules() } else { Ok(()) };
+    installed.and(modules)
 }

@@ -52,6 +52,22 @@ pub fn chromium() -> Option<PathBuf> {
     named.into_iter().chain(on_path).chain(elsewhere.map(PathBuf::from)).find(|path| path.exists())
 }
 
+/// A Firefox.
+pub fn firefox() -> Option<PathBuf> {
+    let named = env::var_os("UNMASKED_FIREFOX").map(PathBuf::from);
+    let on_path = ["firefox-esr", "firefox"].into_iter().filter_map(|name| which::which(name).ok());
+    let elsewhere = [
+        "/Applications/Firefox.app/Contents/MacOS/firefox",
+        r"C:\Program Files\Mozilla Firefox\firefox.exe",
+    ];
+    named.into_iter().chain(on_path).chain(elsewhere.map(PathBuf::from)).find(|path| path.exists())
+}
+
+/// Whether there is a WebKit that can be driven, and a screen for it.
+pub fn has_webkit() -> bool {
+    ["WebKitWebDriver", "xvfb-run"].iter().all(|name| which::which(name).is_ok())
+}
+
 /// Whether a Vulkan driver is installed. Elsewhere than on Linux the system brings Metal or Direct3D.
 fn has_gpu_driver() -> bool {
     let named =
@@ -83,6 +99,20 @@ pub fn missing_for_browser() -> Vec<&'static str> {
     packages
 }
 
+/// Debian's packages behind what is missing of Firefox.
+pub fn missing_for_firefox() -> Vec<&'static str> {
+    if firefox().is_some() { Vec::new() } else { vec!["firefox-esr"] }
+}
+
+/// Debian's packages behind what is missing of WebKit. Elsewhere than on Linux there is no WebKitGTK.
+pub fn missing_for_webkit() -> Vec<&'static str> {
+    let needed =
+        [("WebKitWebDriver", "webkit2gtk-driver"), ("xvfb-run", "xvfb"), ("xauth", "xauth")];
+    let missing =
+        |(name, _): &(&str, &str)| cfg!(target_os = "linux") && which::which(name).is_err();
+    needed.into_iter().filter(missing).map(|(_, package)| package).collect()
+}
+
 /// Debian's packages behind what is missing of a graphics adapter.
 pub fn missing_for_gpu() -> Vec<&'static str> {
     if has_gpu_driver() { Vec::new() } else { vec!["mesa-vulkan-drivers"] }
@@ -94,7 +124,7 @@ pub fn install(packages: &[&str]) -> Result<()> {
     if which::which("apt-get").is_err() {
         bail!(
             "missing here, by the names of Debian's packages: {list}; install them your system's way \
-             (Node.js 20 or later, Chromium or Chrome, a Vulkan driver)"
+             (Node.js 20 or later, Chromium or Chrome, Firefox, a Vulkan driver)"
         );
     }
     if !is_root() {

@@ -195,6 +195,13 @@ for (const width of [360, 768, 1920]) {
     await done(page);
     await page.keyboard.press('g');
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+    for (const panel of ['.sampling', '.badge']) {
+      await page.locator(`${panel} summary`).click();
+      const box = await page.locator(`${panel} .panel`).boundingBox();
+      expect(box.x).toBeGreaterThanOrEqual(0);
+      expect(box.x + box.width, panel).toBeLessThanOrEqual(width);
+      await page.keyboard.press('Escape');
+    }
   });
 }
 

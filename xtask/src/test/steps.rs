@@ -117,6 +117,23 @@ pub fn dist() -> Result<Tally> {
     playwright("tests/browser/dist")
 }
 
+/// The Firefox that people have; it computes on the CPU.
+pub fn firefox() -> Result<Tally> {
+    let Some(firefox) = tools::firefox() else {
+        return unavailable("tests/firefox: no Firefox (or name it in UNMASKED_FIREFOX)");
+    };
+    let named = Some(("UNMASKED_FIREFOX", firefox));
+    other_browser("tests/firefox", &["puppeteer-core", "esbuild"], named)
+}
+
+/// WebKitGTK, for what Safari would do; it computes on the CPU.
+pub fn webkit() -> Result<Tally> {
+    if !tools::has_webkit() {
+        return unavailable("tests/webkit: no WebKitWebDriver, or no xvfb-run");
+    }
+    other_browser("tests/webkit", &["esbuild"], None)
+}
+
 /// Each target of fuzz/targets.rs and each property of tests/page/fuzz.test.js, for so many seconds.
 pub fn fuzz(seconds: u64) -> Result<Tally> {
     let seconds = seconds.to_string();
@@ -184,6 +201,24 @@ fn playwright(folder: &str) -> Result<Tally> {
         )));
     }
     Ok(tally)
+}
+
+/// What only engines other than Chromium's can tell: the tests of one folder in Node's own runner, of dist/ and of a
+/// server of their own.
+fn other_browser(folder: &str, packages: &[&str], named: Option<(&str, PathBuf)>) -> Result<Tally> {
+    let modules = project::path("node_modules");
+    let ready = packages.iter().all(|package| modules.join(package).exists());
+    let (Ok(node), true) = (which::which("node"), ready) else {
+        return unavailable(&format!("{folder}: no Node.js, or no node_modules (run `npm ci`)"));
+    };
+    crate::dist::dist()?;
+    let server = serve::start(&serve::Options { port: 0, open: false, test_pages: false })?;
+    let mut node = project::command(node);
+    // One file after the other: each runs a browser.
+    node.args(["--test", "--test-reporter", "tap", "--test-concurrency", "1"]);
+    node.args(files(folder, ".test.js")?);
+    node.env("UNMASKED_URL", &server.url).envs(named);
+    counted(&mut node, Tally::read_tap_line)
 }
 
 /// The files of a folder whose names end so, in order; there must be some.
