@@ -1,6 +1,7 @@
 /** The clock and what hangs on it: playing, scrubbing, forcing, and a page's state in its address. */
 import { expect, test } from '@playwright/test';
 import { ARCHITECTURES, answer, done, machine, open } from '../machines.js';
+import { LONG } from '../states.js';
 import { watch } from '../watch.js';
 
 let seen;
@@ -109,12 +110,30 @@ test('a token pointed at in one machine is found in the others', async ({ page }
 });
 
 test('a longer text than the context is cut, and says so', async ({ page }) => {
-  const text = 'The cat is in the garden and the dog is in the house. '.repeat(12);
-  await open(page, `lang=en&device=cpu&on=causal,encoder&text=${encodeURIComponent(text)}`);
+  // What a run keeps free for its answer is cut as well, though the context would hold it.
+  for (const [text, cut] of [
+    ['The cat is in the garden and the dog is in the house. '.repeat(12), { encoder: / house\.$/, causal: / house\.$/ }],
+    [LONG, { causal: /^, and so he got up again\.$/, prefix: /^, and so he got up again\.$/ }],
+  ]) {
+    await open(page, `lang=en&device=cpu&on=${Object.keys(cut)}&text=${encodeURIComponent(text)}`);
+    await page.reload(); // An address that differs in its hash alone is the same page.
+    await done(page);
+    for (const [architecture, end] of Object.entries(cut)) {
+      const line = machine(page, architecture).locator('.cut-line');
+      await expect(line).toContainText('tokens too many');
+      await expect(line.locator('s')).toHaveText(end);
+    }
+  }
+});
+
+test('what is cut begins where the last token that was read ends', async ({ page }) => {
+  const text = '我妹妹想学英语。'.repeat(12);
+  await open(page, `lang=en&device=cpu&text=${encodeURIComponent(text)}`);
   await done(page);
-  for (const architecture of ['causal', 'encoder']) {
-    const cut = machine(page, architecture).locator('.cut-line');
-    await expect(cut).toContainText('tokens too many');
-    await expect(cut.locator('s')).not.toBeEmpty();
+  for (const architecture of ['causal', 'prefix']) {
+    const element = machine(page, architecture);
+    const end = await element.evaluate((demo) => Math.max(...demo.timeline.header.tokens.map((token) => token.end ?? 0)));
+    expect(end).toBeGreaterThan(0);
+    await expect(element.locator('.cut-text')).toHaveText(text.slice(end));
   }
 });
