@@ -436,6 +436,8 @@ function firstSentence(tokens) {
 /**
  * What stands behind the last token that was read, of the sentence and of the second one. Only the run's own tokens tell:
  * it keeps room for its answer.
+ * @param {{ text: string, pair?: string }} settings
+ * @param {Array<{ special?: boolean, end?: number|null }>} tokens
  */
 function cutOf({ text, pair }, tokens) {
   const end = pair ? tokens.findIndex((token, at) => token.special && at > 0) : tokens.length;

@@ -170,7 +170,16 @@ export default {
 
   'badge.gpu': 'WebGPU，{adapter}',
   'badge.gpu.software': '软件 WebGPU，{adapter}',
-  'badge.cpu': 'CPU（WebAssembly）',
+  'badge.cpu': 'CPU',
+  'badge.cpu.asked': '按要求',
+  'badge.cpu.software-adapter': '图形仅由软件模拟',
+  'badge.cpu.no-webgpu': '没有 WebGPU',
+  'badge.cpu.window-only': 'worker 中无 WebGPU',
+  'badge.cpu.insecure': '页面不安全',
+  'badge.cpu.no-adapter': '没有图形适配器',
+  'badge.cpu.refused': '适配器拒绝',
+  'badge.cpu.limits': '适配器上限过低',
+  'badge.cpu.lost': 'GPU 丢失三次',
 
   'device.asked': '按要求使用 CPU。',
   'device.hardware': '图形适配器是真正的硬件。',
