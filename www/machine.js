@@ -402,13 +402,16 @@ export class Machine {
    * The mask for a rule. A prefix ends where the source does; an encoder's, where its first sentence does (UniLM).
    * @param {Settings} settings
    */
-  async #maskOf({ rule, text, pair, mask }) {
+  async #maskOf({ rule, text, pair, language, sourceLanguage, maxNewTokens, mask }) {
     if (!rule) return mask;
     const site = this.isEncoder ? 'encoder' : 'decoder';
     if (rule !== 'prefix') return { [site]: { rule } };
     const { tokens, source_length: whole } = await this.engine.tokenize(text, pair);
-    const end = this.isEncoder ? tokens.findIndex((token, at) => token.special && at > 0) + 1 : whole;
-    return { [site]: { rule: `prefix:${end}` } };
+    if (this.isEncoder) return { encoder: { rule: `prefix:${tokens.findIndex((token, at) => token.special && at > 0) + 1}` } };
+    if (this.engine.describe().architecture === 'encoder-decoder') return { decoder: { rule: `prefix:${whole}` } };
+    // A run keeps room for its answer and may read less of the text than that.
+    const { decoder } = await this.engine.maskPicture({ text, pair, language, sourceLanguage, maxNewTokens });
+    return { decoder: { rule: `prefix:${decoder.rows.length}` } };
   }
 }
 

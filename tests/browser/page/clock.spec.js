@@ -126,6 +126,18 @@ test('a longer text than the context is cut, and says so', async ({ page }) => {
   }
 });
 
+test('of a text that is cut, a prefix mask ends where the source does', async ({ page }) => {
+  await open(page, `lang=en&device=cpu&on=causal&text=${encodeURIComponent(LONG)}`);
+  await done(page);
+  const element = machine(page, 'causal');
+  await element.evaluate((demo) => demo.setAttribute('mask', 'prefix'));
+  await expect.poll(() => element.evaluate((demo) => demo.timeline.frame(1).blocks[0].visible(0, 9))).toBe(true);
+  await done(page);
+  // An answer inside the prefix would change all rows before it, step after step.
+  expect(await element.evaluate((demo) => demo.timeline.steps.slice(1).map(({ stats }) => stats.rows_computed))).toEqual(
+    await element.evaluate((demo) => demo.timeline.steps.slice(1).map(() => 1)));
+});
+
 test('what is cut begins where the last token that was read ends', async ({ page }) => {
   const text = '我妹妹想学英语。'.repeat(12);
   await open(page, `lang=en&device=cpu&text=${encodeURIComponent(text)}`);
