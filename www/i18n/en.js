@@ -217,7 +217,7 @@ export default {
   'help.read': 'How to read it',
   'help.read.matrix': 'Each row is a token that asks, each column a token that may be looked at. A hatched cell is hidden by the mask. The stronger the colour, the more attention the chosen head of the chosen layer gives.',
   'help.read.now': 'The amber row is about to choose. Its candidates are below, with probabilities over the whole vocabulary. Press one to force it: the run goes on from there.',
-  'help.read.point': 'Point at a token, or go to it with the keyboard: those it cannot see are hatched, in every machine. The line under a token says how strongly the one you point at looks there, the line above how strongly that token looks back.',
+  'help.read.point': 'Point at a token, or go to it with the keyboard: those it cannot see are hatched, in every machine. The line under a token says how strongly the one you point at looks there, the line above how strongly that token looks back; with all heads shown, as the strongest of them does.',
   'help.read.blank': 'In the encoder, press a word to blank it; press it again to give it back.',
   'help.open': 'Open a model from elsewhere: from the hub, from an address or from files of your own',
   'help.private': 'Everything is computed on this machine. Nothing that you type leaves it.',

@@ -109,6 +109,26 @@ test('a token pointed at in one machine is found in the others', async ({ page }
   await expect(machine(page, 'encoder').locator('.chip[data-sight="unseen"]')).toHaveCount(0);
 });
 
+test('with all heads shown, the lines tell of the strongest', async ({ page }) => {
+  await open(page, `lang=en&device=cpu&on=causal&head=all&text=${encodeURIComponent('The cat is in the garden.')}`);
+  await done(page);
+  const element = machine(page, 'causal');
+  await element.locator('.chip', { hasText: /^in$/ }).hover();
+  await expect(element.locator('.chip[data-sight="self"]')).toHaveText('in');
+  const { shown, computed } = await element.evaluate((demo) => {
+    const chips = [...demo.shadowRoot.querySelectorAll('.chip')];
+    const row = chips.findIndex((chip) => chip.dataset.sight === 'self');
+    const { blocks: [block], heads, layers } = demo.timeline.frame(demo.position);
+    const rows = Array.from({ length: heads }, (_, head) => block.attention(layers[block.name] - 1, head, row));
+    return {
+      shown: chips.map((chip) => chip.style.getPropertyValue('--strength')),
+      computed: chips.map((_, key) => (key <= row ? Math.max(...rows.map((head) => head[key])) : 0).toFixed(3)),
+    };
+  });
+  expect(shown).toEqual(computed);
+  expect(Math.max(...shown.map(Number))).toBeGreaterThan(0.1);
+});
+
 test('a longer text than the context is cut, and says so', async ({ page }) => {
   // What a run keeps free for its answer is cut as well, though the context would hold it.
   for (const [text, cut] of [
