@@ -10,7 +10,19 @@ async function keep() {
   if (registration.waiting) registration.waiting.postMessage('take over');
 }
 
-if ('serviceWorker' in navigator) {
+/**
+ * Whether this is a frame in a page of another site. A browser keeps apart what is kept for each of those, and who reads
+ * such a page did not come for some twenty megabytes of this one.
+ */
+function isGuest() {
+  try {
+    return top.location.origin !== location.origin;
+  } catch {
+    return true;
+  }
+}
+
+if ('serviceWorker' in navigator && !isGuest()) {
   const had = navigator.serviceWorker.controller !== null;
   let begun = false;
   navigator.serviceWorker.addEventListener('controllerchange', () => { if (had && !begun) location.reload(); });

@@ -103,6 +103,7 @@ class Shared {
   #abort = null;
   #life = -1;
   #lost = false;
+  /** It stays on the CPU, also when the minute of the losses is over. */
   #fallen = false;
   /** @type {string|undefined} */
   #token;
@@ -163,8 +164,8 @@ class Shared {
   }
 
   #lose(loss, reason) {
-    losses.note(loss);
-    if (losses.tooMany && this.device.backend === 'gpu') this.#fallen = true;
+    // A worker that dies under the CPU says nothing of the GPU.
+    if (this.device.backend === 'gpu') losses.note(loss);
     if (!this.#lost) this.#tell({ event: 'lost', ...this.device, reason });
     this.#lost = true;
   }
@@ -185,6 +186,8 @@ class Shared {
     }
     const where = typeof this.source === 'string'
       ? { url: new URL(this.source, document.baseURI).href } : { files: this.source };
+    // Also a model that is opened after the losses: the page's GPU is one.
+    if (losses.tooMany && this.wanted !== 'cpu') this.#fallen = true;
     const options = { device: this.wanted, windowHasGpu: 'gpu' in navigator && Boolean(navigator.gpu), gpuGivenUp: this.#fallen };
     const life = currentLife();
     try {

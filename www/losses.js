@@ -1,9 +1,9 @@
 /**
- * Losses of a GPU or of the worker, over all engines of the page: what was lost together counts once.
+ * Losses of a GPU, with the worker or alone, over all engines of the page: what was lost together counts once.
  * Pure but for the clock, which is given.
  */
 
-/** So many losses within so many milliseconds, and nobody tries that device again. */
+/** After so many losses within so many milliseconds engines come, or come back, on the CPU and stay there. */
 export const MOST_LOSSES = 3;
 export const WITHIN_MILLISECONDS = 60_000;
 

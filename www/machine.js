@@ -138,7 +138,8 @@ export class Machine {
         this.#starts = false;
         this.generation += 1;
         if (this.isEncoder) header.tokens.forEach((token, at) => Object.assign(token, placeOf((settings.pair ? firstSentence(this.parts.tokens) : this.parts.tokens)[at])));
-        this.#findCut(settings, header, turn).catch(() => {});
+        if (this.isEncoder) header.truncated = this.parts.truncated;
+        this.cutText = header.truncated ? cutOf(settings, this.isEncoder ? this.parts.tokens : header.tokens) : '';
         return new Timeline(header, this.#signs());
       };
       if (this.isEncoder && this.blanked.length === 0) await this.#readOnly(turn, request, begin);
@@ -401,25 +402,16 @@ export class Machine {
    * The mask for a rule. A prefix ends where the source does; an encoder's, where its first sentence does (UniLM).
    * @param {Settings} settings
    */
-  async #maskOf({ rule, text, pair, mask }) {
+  async #maskOf({ rule, text, pair, language, sourceLanguage, maxNewTokens, mask }) {
     if (!rule) return mask;
     const site = this.isEncoder ? 'encoder' : 'decoder';
     if (rule !== 'prefix') return { [site]: { rule } };
     const { tokens, source_length: whole } = await this.engine.tokenize(text, pair);
-    const end = this.isEncoder ? tokens.findIndex((token, at) => token.special && at > 0) + 1 : whole;
-    return { [site]: { rule: `prefix:${end}` } };
-  }
-
-  /** Where the engine cut the sentence: the text that no token covers, to be shown as cut. */
-  async #findCut(settings, header, turn) {
-    this.cutText = '';
-    if (this.isEncoder) header.truncated = this.parts.truncated;
-    if (!header.truncated) return;
-    const parts = await this.engine.tokenize(settings.text, settings.pair);
-    if (turn !== this.#turn) return;
-    const end = parts.tokens.reduce((last, token) => Math.max(last, token.end ?? 0), 0);
-    this.cutText = settings.text.slice(end).trim();
-    this.changed(this);
+    if (this.isEncoder) return { encoder: { rule: `prefix:${tokens.findIndex((token, at) => token.special && at > 0) + 1}` } };
+    if (this.engine.describe().architecture === 'encoder-decoder') return { decoder: { rule: `prefix:${whole}` } };
+    // A run keeps room for its answer and may read less of the text than that.
+    const { decoder } = await this.engine.maskPicture({ text, pair, language, sourceLanguage, maxNewTokens });
+    return { decoder: { rule: `prefix:${decoder.rows.length}` } };
   }
 }
 
@@ -442,6 +434,18 @@ function inSight(signal) {
 function firstSentence(tokens) {
   const end = tokens.findIndex((token, at) => token.special && at > 0);
   return tokens.map((token, at) => (at < end ? token : { ...token, start: null, end: null }));
+}
+
+/**
+ * What stands behind the last token that was read, of the sentence and of the second one. Only the run's own tokens tell:
+ * it keeps room for its answer.
+ * @param {{ text: string, pair?: string }} settings
+ * @param {Array<{ special?: boolean, end?: number|null }>} tokens
+ */
+function cutOf({ text, pair }, tokens) {
+  const end = pair ? tokens.findIndex((token, at) => token.special && at > 0) : tokens.length;
+  const behind = (sentence, read) => sentence.slice(read.reduce((last, token) => Math.max(last, token.end ?? 0), 0)).trim();
+  return `${behind(text, tokens.slice(0, end))} ${behind(pair ?? '', tokens.slice(end))}`.trim();
 }
 
 /** Where a token stands in the sentence: a request by ids alone has lost that. */

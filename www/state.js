@@ -73,6 +73,9 @@ const FIELDS = {
   speed: (text) => (SPEEDS.includes(Number(text)) ? Number(text) : undefined),
 };
 
+/** The sentence and its second one, up to nine signs (`%E4%BD%A0`) a character, and all else. */
+const LONGEST_HASH = 2 * 9 * LONGEST_TEXT + 1000;
+
 /** Cuts to a sane length without splitting a character; lines become spaces. */
 export function cleanText(text) {
   const line = String(text).replace(/[\r\n\t]+/g, ' ').replaceAll('\0', '');
@@ -87,7 +90,7 @@ export function readHash(hash) {
   const state = defaults();
   let fields;
   try {
-    fields = new URLSearchParams(String(hash).slice(0, 3 * LONGEST_TEXT + 1000).replace(/^#/, ''));
+    fields = new URLSearchParams(String(hash).slice(0, LONGEST_HASH).replace(/^#/, ''));
   } catch {
     return state;
   }

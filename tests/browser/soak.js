@@ -66,7 +66,11 @@ const hide = (hidden) => page.evaluate((hidden) => {
   Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
   document.dispatchEvent(new Event('visibilitychange'));
 }, hidden);
-const go = (state) => page.evaluate((state) => { location.hash = state; }, state);
+/** A state of the address, every machine under the mask that it was trained with. */
+const go = (state) => page.evaluate((state) => {
+  for (const demo of document.querySelectorAll('unmasked-demo')) demo.removeAttribute('mask');
+  location.hash = state;
+}, state);
 /** Presses what is there; that it is there at this moment is left to chance. */
 const press = (selector) => page.locator(selector).nth(below(3)).click({ timeout: 1000 }).catch(() => {});
 
@@ -81,6 +85,11 @@ const ACTS = {
   hide: async () => { await hide(true); await page.waitForTimeout(400); await hide(false); },
   keys: async () => { for (const key of ['g', 'ArrowLeft', 'r', ' ', 'l', 'l']) await page.keyboard.press(key); },
   layer: () => page.evaluate((head) => { location.hash = `${location.hash.replace(/&?head=\w+/, '')}&head=${head}`; }, pick(['all', '1', '3'])),
+  // Of a machine that is there: its run begins anew under the other mask, or under its own again.
+  mask: () => page.evaluate(([at, rule]) => {
+    const demos = document.querySelectorAll('unmasked-demo');
+    if (demos.length) demos[at % demos.length].setAttribute('mask', rule);
+  }, [below(4), pick(['full', 'causal', 'prefix', 'none'])]),
   wait: () => page.waitForTimeout(300),
 };
 

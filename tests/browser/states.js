@@ -12,7 +12,8 @@ const PROJECTOR = { width: 1920, height: 1080 };
 
 const text = (sentence) => `text=${encodeURIComponent(sentence)}`;
 const SENTENCE = 'My sister wants to learn English.';
-const LONG = 'When my brother came home last night he was so tired that he went to bed at once, but the children wanted to play with him in the garden and asked him why he did not want to come out and see what they had made for him while he was away, and so he got up again.';
+/** Longer than what a model reads that keeps room for its answer. */
+export const LONG = 'When my brother came home last night he was so tired that he went to bed at once, but the children wanted to play with him in the garden and asked him why he did not want to come out and see what they had made for him while he was away, and so he got up again.';
 const WORD = 'Donaudampfschifffahrtsgesellschaftskapit'.slice(0, 40);
 
 /** Opens with a run and goes to its end, or to a step. */

@@ -1,11 +1,14 @@
 /**
- * Hostile addresses, attributes and stored traces, made by fast-check. The same ones each time; for
- * `UNMASKED_FUZZ_SECONDS` (`cargo xtask test --fuzz 60`) new ones, as many as there is time for.
+ * Hostile addresses, queries, attributes, pieces and stored traces: first those of `fuzz/corpus/page/`, then what
+ * fast-check makes. The same ones each time; for `UNMASKED_FUZZ_SECONDS` (`cargo xtask test --fuzz 60`) new ones, as many
+ * as there is time for. What fails is shrunk and printed; put into the corpus, it is tried first ever after.
  */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import test from 'node:test';
 import fc from 'fast-check';
-import { readScene, settingsOf } from '../../www/element-settings.js';
+import { MASKS, readScene, settingsOf } from '../../www/element-settings.js';
+import { attributesOf } from '../../www/page/embed.js';
 import { showPieces } from '../../www/pieces.js';
 import { ARCHITECTURES, LONGEST_TEXT, SPEEDS, defaults, readHash, writeHash } from '../../www/state.js';
 import { Timeline } from '../../www/timeline.js';
@@ -16,15 +19,24 @@ const seconds = Number(process.env.UNMASKED_FUZZ_SECONDS) || 0;
 const effort = seconds > 0
   ? { numRuns: 1e9, interruptAfterTimeLimit: seconds * 1000, markInterruptAsFailure: false, seed: Date.now() }
   : { numRuns: 500, seed: 1 };
-const holds = (property) => fc.assert(property, effort);
+/** Every example of the corpus, then as many as the effort allows. An example is the list of a property's arguments. */
+async function holds(name, property) {
+  const examples = JSON.parse(await readFile(new URL(`../../fuzz/corpus/page/${name}.json`, import.meta.url), 'utf8'));
+  assert.ok(examples.length, name);
+  await fc.assert(property, { ...effort, examples });
+}
 
 const anyText = fc.string({ unit: fc.oneof(fc.constantFrom(...'#&=%.,+-019eE\0\n\u202e\ud800\udfff\u200d'), fc.string({ unit: 'binary', minLength: 1, maxLength: 1 })), maxLength: 60 });
-const field = fc.tuple(fc.oneof(fc.constantFrom(...Object.keys(defaults()), '__proto__', 'constructor'), anyText), fc.oneof(
-  anyText, fc.integer().map(String), fc.double().map(String), fc.constantFrom('all', 'none', 'causal,prefix', '1.2.3', 'auto', 'cpu')));
-const address = fc.oneof(anyText, fc.array(field, { maxLength: 20 }).map((fields) => fields.map((pair) => pair.join('=')).join('&')));
+/** Fields of these names or any, of these words or any. */
+const fieldsOf = (names, words) => {
+  const field = fc.tuple(fc.oneof(fc.constantFrom(...names, '__proto__', 'constructor'), anyText),
+    fc.oneof(anyText, fc.integer().map(String), fc.double().map(String), fc.constantFrom(...words)));
+  return fc.oneof(anyText, fc.array(field, { maxLength: 20 }).map((fields) => fields.map((pair) => pair.join('=')).join('&')));
+};
+const WORDS = ['all', 'none', 'causal,prefix', '1.2.3', 'auto', 'cpu'];
 
-test('an address, whatever it says, gives a state of the right shape that survives being written', () => {
-  holds(fc.property(address, (hash) => {
+test('an address, whatever it says, gives a state of the right shape that survives being written', async () => {
+  await holds('address', fc.property(fieldsOf(Object.keys(defaults()), WORDS), (hash) => {
     const state = readHash(hash);
     assert.deepEqual(Object.keys(state), Object.keys(defaults()));
     assert.equal(Object.getPrototypeOf(state), Object.prototype);
@@ -45,22 +57,47 @@ function element(attributes = {}) {
   };
 }
 
-test('attributes, whatever they say, give settings in range', () => {
-  const names = ['text', 'pair', 'blanks', 'fill', 'temperature', 'topk', 'topp', 'seed', 'max'];
-  holds(fc.property(fc.dictionary(fc.constantFrom(...names), fc.oneof(anyText, fc.double().map(String))), (attributes) => {
-    const settings = settingsOf(element(attributes));
-    assert.ok(settings.text.length <= LONGEST_TEXT);
-    assert.ok(Number.isInteger(settings.maxNewTokens) && settings.maxNewTokens >= 1 && settings.maxNewTokens <= 512);
-    assert.ok(settings.blanks === null || settings.blanks.every((blank) => Number.isInteger(blank) && blank >= 0 && blank < 1000));
-    const { temperature, topP, topK, seed } = settings.sampling ?? { temperature: 1, topP: 1, topK: 1, seed: 1 };
-    assert.ok(temperature > 0 && temperature <= 5 && topP >= 0.01 && topP <= 1 && Number.isInteger(seed) && (topK === undefined || topK > 0));
+/** @param {object} settings what an element asks for, however it was told */
+function assertInRange(settings) {
+  assert.ok(settings.text.length <= LONGEST_TEXT);
+  assert.ok(Number.isInteger(settings.maxNewTokens) && settings.maxNewTokens >= 1 && settings.maxNewTokens <= 512);
+  assert.ok(settings.blanks === null || settings.blanks.every((blank) => Number.isInteger(blank) && blank >= 0 && blank < 1000));
+  assert.ok(settings.rule === undefined || MASKS.includes(settings.rule));
+  const { temperature, topP, topK, seed } = settings.sampling ?? { temperature: 1, topP: 1, topK: 1, seed: 1 };
+  assert.ok(temperature > 0 && temperature <= 5 && topP >= 0.01 && topP <= 1 && Number.isInteger(seed) && (topK === undefined || topK > 0));
+}
+
+test('attributes, whatever they say, give settings in range', async () => {
+  const names = ['text', 'pair', 'blanks', 'fill', 'mask', 'language', 'temperature', 'topk', 'topp', 'seed', 'max'];
+  await holds('attributes', fc.property(fc.dictionary(fc.constantFrom(...names), fc.oneof(anyText, fc.double().map(String))), (attributes) => {
+    assertInRange(settingsOf(element(attributes)));
+  }));
+});
+
+/** All that embed.html sets. No name among them is an address to load from. */
+const EMBEDDED = ['architecture', 'text', 'pair', 'blanks', 'fill', 'family', 'temperature', 'topk', 'topp', 'seed', 'mask', 'language', 'sourcelanguage',
+  'layer', 'head', 'device', 'lang', 'theme', 'view', 'controls', 'start', 'autoplay'];
+
+test('a query of embed.html, whatever it says, gives known attributes with values in range', async () => {
+  const names = [...Object.keys(defaults()), 'architecture', 'mask', 'language', 'sourceLanguage', 'view', 'controls', 'autoplay', 'model', 'trace', 'scene'];
+  const words = [...WORDS, 'prefix', 'end', 'mask candidates', 'step,play', 'https://elsewhere.example/', '250008'];
+  await holds('query', fc.property(fieldsOf(names, words), (query) => {
+    const { attributes, theme } = attributesOf(query);
+    assert.deepEqual(Object.keys(attributes).sort(), [...EMBEDDED].sort());
+    assert.ok(['auto', 'light', 'dark'].includes(theme) && ARCHITECTURES.includes(attributes.architecture));
+    assert.ok(['auto', 'webgpu', 'cpu'].includes(attributes.device) && [null, 'en', 'zh'].includes(attributes.lang));
+    assert.ok([null, 'end'].includes(attributes.start) || (Number.isInteger(attributes.start) && attributes.start > 0));
+    for (const words of [attributes.view, attributes.controls]) assert.ok(words === null || /^[a-z]+( [a-z]+)*$/.test(words));
+    const set = Object.entries(attributes).filter(([, value]) => value !== null && value !== false);
+    for (const [name, value] of set) assert.ok(['string', 'number', 'boolean'].includes(typeof value), name);
+    assertInRange(settingsOf(element(Object.fromEntries(set.map(([name, value]) => [name, value === true ? '' : String(value)])))));
   }));
 });
 
 const piece = fc.oneof(anyText, fc.constantFrom('<0xE4>', '<0xBD>', '▁the', 'Ġa', '##b', '\u202eabc', '\ufffd', ''));
 
-test('pieces, whatever they hold, are shown without control characters, and none is lost', () => {
-  holds(fc.property(fc.array(fc.record({ piece, special: fc.boolean(), space: fc.option(fc.boolean(), { nil: undefined }) }), { maxLength: 12 }), (tokens) => {
+test('pieces, whatever they hold, are shown without control characters, and none is lost', async () => {
+  await holds('pieces', fc.property(fc.array(fc.record({ piece, special: fc.boolean(), space: fc.option(fc.boolean(), { nil: undefined }) }), { maxLength: 12 }), (tokens) => {
     const shown = showPieces(tokens);
     assert.equal(shown.length, tokens.length);
     for (const { text } of shown) assert.doesNotMatch(text.replaceAll('\u200d', ''), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u);
@@ -136,7 +173,7 @@ test('a sound trace passes, and can be looked at', () => {
 
 test('a stored trace, however spoilt, is refused in one line or can be looked at', async () => {
   globalThis.document ??= { baseURI: 'http://127.0.0.1/' };
-  await fc.assert(fc.asyncProperty(spoilt, fc.constantFrom('trace', 'scene'), async (trace, name) => {
+  await holds('trace', fc.asyncProperty(spoilt, fc.constantFrom('trace', 'scene'), async (trace, name) => {
     globalThis.fetch = async () => ({ ok: true, json: async () => JSON.parse(JSON.stringify(trace) ?? 'null') });
     const target = element({ [name]: 'run.json' });
     let scene;
@@ -150,5 +187,5 @@ test('a stored trace, however spoilt, is refused in one line or can be looked at
     for (const key of target.names()) assert.match(key, /^(trace|scene|architecture|text|pair|blanks|fill|temperature|topk|topp|seed|layer|head|view)$/);
     settingsOf(target);
     if (scene.steps) look(Timeline.fromTrace(scene));
-  }), effort);
+  }));
 });

@@ -27,4 +27,6 @@ test('the page has a sentence for every cause that the engine reports', async ()
     .map((line) => line.trim().slice(0, -1).replace(/(?!^)[A-Z]/g, '-$&').toLowerCase());
   assert.ok(causes.length > 8);
   for (const cause of causes) assert.ok(en[`device.${cause}`], cause);
+  // In a few words in the bar as well; of a GPU its name says it.
+  for (const cause of causes.filter((one) => !['hardware', 'software'].includes(one))) assert.ok(en[`badge.cpu.${cause}`], cause);
 });

@@ -30,6 +30,15 @@ test('numbers are clamped, texts cut and cleaned', () => {
   assert.equal(readHash(`#text=${encodeURIComponent('a\nb\0c')}`).text, 'a bc');
 });
 
+test('the longest texts survive their address in any script', () => {
+  for (const sign of ['a', '你', 'é', '👩']) {
+    const text = sign.repeat(LONGEST_TEXT / sign.length);
+    const state = readHash(writeHash({ ...defaults(), text, pair: text, step: 3 }));
+    // Compared whole: what differs would take minutes to be told.
+    assert.ok(state.text === text && state.pair === text && state.step === 3, sign);
+  }
+});
+
 test('nonsense never throws', () => {
   for (const hash of ['#%', '#%E0%A4%A', '#&&&===', `#${'a='.repeat(9000)}`, '#text=%FF', null, undefined]) readHash(hash);
 });

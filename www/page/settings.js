@@ -57,7 +57,7 @@ function drawBadge(pop, state, device, t) {
   const [summary, panel] = pop.children;
   setAttributes(pop, { 'data-backend': device?.backend ?? null });
   setText(summary.children[0], badgeText(device, t));
-  setText(summary.children[1], reasonOf(device, t));
+  setText(summary.children[1], shortReasonOf(device, t));
   const choice = part(panel, 'set-device', () => make('label', { class: 'chooser' }, make('span'), make('select', { 'data-setting': 'device' })));
   drawChoice(choice, t('settings.device'), ['auto', 'webgpu', 'cpu'].map((name) => [name, t(`settings.device.${name}`)]), state.device);
   setText(part(panel, 'adapter', () => make('p')), device ? device.adapter ?? '' : '');
@@ -72,6 +72,13 @@ function badgeText(device, t) {
   if (!device) return t('page.badge.wait');
   if (device.backend !== 'gpu') return t('badge.cpu');
   return t(device.software ? 'badge.gpu.software' : 'badge.gpu', { adapter: device.adapter });
+}
+
+/** Why it is the CPU, in as few words as always have room; of a GPU its name says it. */
+function shortReasonOf(device, t) {
+  const key = `badge.cpu.${device?.cause}`;
+  const said = t(key);
+  return device?.backend !== 'cpu' || said === key ? '' : said;
 }
 
 const PARSE = {

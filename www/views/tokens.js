@@ -76,7 +76,7 @@ function sightOf(frame, stack) {
   };
 }
 
-/** The grid in which rows of one stack look at keys of another, at the chosen layer and head; null where none does. */
+/** The grid in which rows of one stack look at keys of another, at the chosen layer and head or heads; null where none does. */
 function gridOf(frame, rows, keys) {
   const { layer, head } = frame.view;
   const name = rows === keys ? rows : rows === 'decoder' ? 'cross' : null;
@@ -84,9 +84,11 @@ function gridOf(frame, rows, keys) {
   if (!block) return null;
   const at = Math.min(layer, (frame.layers[block.name] ?? 1) - 1);
   const visible = (row, key) => row < block.rows && key < block.keys && block.visible(row, key) === true;
+  // Of all heads the strongest: a number that one of them has, as a mean would not be.
+  const heads = head === 'all' ? Array.from({ length: Math.max(1, frame.heads) }, (_, one) => one) : [head];
   return {
     visible,
-    strength: (row, key) => (head !== 'all' && visible(row, key) ? block.attention(at, head, row)?.[key] ?? 0 : 0),
+    strength: (row, key) => (visible(row, key) ? Math.max(...heads.map((one) => block.attention(at, one, row)?.[key] ?? 0)) : 0),
   };
 }
 

@@ -76,8 +76,17 @@ const FOLDER: &str = "target/bench";
 const MODELS: &str = "target/bench/models";
 const PEERS: &str = "tests/bench";
 const TEXT: &str = "My sister wants to learn English.";
-const SHIPPED: [&str; 4] =
-    ["en-fr-encoder", "en-fr-causal", "en-fr-prefix", "en-fr-encoder-decoder"];
+/// The quartet, as it was trained and as it is packed: the page loads the packed folders.
+const SHIPPED: [&str; 8] = [
+    "en-fr-encoder",
+    "en-fr-encoder-int8",
+    "en-fr-causal",
+    "en-fr-causal-int8",
+    "en-fr-prefix",
+    "en-fr-prefix-int8",
+    "en-fr-encoder-decoder",
+    "en-fr-encoder-decoder-int8",
+];
 /// Prompts of the random checkpoints, as in the peers' table.
 const RANDOM: [(&str, usize); 4] = [("gpt2", 32), ("gpt2", 128), ("bert", 64), ("t5", 32)];
 /// Checkpoints of real sizes: a folder, and its shape's name in tests/bench/random.mjs.
@@ -288,7 +297,7 @@ fn browser(
         .map(|(shape, count)| json!({ "shape": shape, "count": count }))
         .take(if options.quick { 2 } else { SHAPES.len() })
         .collect();
-    let shipped = if options.quick { &SHIPPED[1..2] } else { &SHIPPED[..] };
+    let shipped = if options.quick { &SHIPPED[2..4] } else { &SHIPPED[..] };
     let plan = json!({
         "url": server.url, "chromium": chromium, "repeats": repeats, "tokens": 32, "shipped": shipped,
         "text": TEXT, "peers": options.peers, "random": random, "shapes": shapes, "parts": parts,

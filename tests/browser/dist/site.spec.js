@@ -46,6 +46,46 @@ test('after one visit everything works with the network cut', { tag: '@gpu' }, a
   expect(seen.errors).toEqual([]);
 });
 
+// A lesson or an address with a model may be all that somebody ever opens.
+for (const first of ['open.html#lang=en&on=causal&device=cpu', 'embed.html?architecture=causal&lang=en&device=cpu', 'examples/plain.html', 'examples/lesson.html']) {
+  test(`a first visit to ${first.split(/[#?]/)[0]} keeps the site as well`, async ({ page, context }) => {
+    const seen = await watch(page);
+    const firstDone = async () => {
+      const element = page.locator('unmasked-demo').first();
+      await element.scrollIntoViewIfNeeded();
+      await expect.poll(() => element.evaluate((demo) => demo.phase), { timeout: 60_000 }).toBe('done');
+    };
+    await page.goto(host.url + first);
+    await firstDone();
+    await expect.poll(() => page.evaluate(async () => (await navigator.serviceWorker.getRegistrations()).length)).toBe(1);
+    await expect.poll(() => kept(page), { timeout: 60_000 }).toBe(true);
+    await host.close();
+    await context.setOffline(true);
+    await page.reload();
+    await firstDone();
+    await page.goto(address(host, 'on=prefix'));
+    await done(page);
+    expect(seen.errors).toEqual([]);
+  });
+}
+
+test('a frame in a page of another site keeps nothing there', async ({ page }) => {
+  // The same host under its other name is another site to a browser.
+  const elsewhere = new URL(host.url.replace('127.0.0.1', 'localhost'));
+  host.files = new Map(host.files).set('course.html', Buffer.from(`<!doctype html><title>A course</title><iframe title="A machine" width="720" height="520" src="${host.url}embed.html?architecture=causal&device=cpu"></iframe>`));
+  // Some browsers refuse it themselves: what counts is that nobody asks.
+  await page.addInitScript(() => {
+    window.registered = 0;
+    navigator.serviceWorker.register = async () => { window.registered += 1; };
+  });
+  await page.goto(`${elsewhere.href}course.html`);
+  const frame = await (await page.locator('iframe').elementHandle()).contentFrame();
+  await expect.poll(() => frame.evaluate(() => document.querySelector('unmasked-demo')?.phase), { timeout: 60_000 }).toBe('done');
+  await page.waitForTimeout(2000);
+  expect(await frame.evaluate(() => window.registered)).toBe(0);
+  expect(host.asked.some((path) => path.endsWith('/keep.js')), 'the frame has the script that keeps').toBe(true);
+});
+
 /** The script that holds the page's own line: what modules are bundled into is named by its content. */
 const holder = (files) => [...files].find(([path, body]) => path.endsWith('.js') && body.includes('One Transformer, four masks'))?.[0];
 

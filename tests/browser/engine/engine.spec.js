@@ -70,6 +70,15 @@ for (const { folder: model, architecture } of SHIPPED) {
   });
 }
 
+// docs/performance.md counts on it; the CPU dispatches nothing.
+test('an encoder\'s pass takes seven dispatches a layer and five, as trained and as packed', { tag: '@gpu-only' }, async ({ page }) => {
+  for (const model of ['en-fr-encoder', 'en-fr-encoder-int8']) {
+    const { description } = await load(page, model);
+    const { forward: { stats } } = await forward(page, { text: 'My sister wants to learn English.', watch: { what: ['logits'] } });
+    expect([stats.dispatches, stats.submits, stats.readbacks], model).toEqual([7 * description.layers.encoder + 5, 1, 1]);
+  }
+});
+
 for (const model of GENERATING) {
   test(`${model}: the greedy answer is the reference's`, async ({ page }) => {
     await load(page, model);

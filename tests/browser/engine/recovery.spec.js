@@ -106,6 +106,25 @@ test('after three losses within a minute the CPU goes on, and says so', { tag: '
 });
 
 // Without a GPU there is none to lose.
+test('a model that is opened after three losses comes on the CPU at once, and says so', { tag: '@gpu-only' }, async ({ page }) => {
+  const harmed = await run(page, { model: 'en-fr-causal', device: 'webgpu', request: requestFor('en-fr-causal'), at: { 1: ['lose'], 2: ['lose'], 3: ['lose'] } });
+  expect(harmed.device).toMatchObject({ backend: 'cpu', cause: 'lost' });
+  for (const [model, device, told] of [['en-fr-prefix', 'webgpu', { backend: 'cpu', cause: 'lost' }], ['en-fr-causal', 'auto', { backend: 'cpu', cause: 'lost' }],
+    ['en-fr-prefix', 'cpu', { backend: 'cpu', cause: 'asked' }]]) {
+    const next = await run(page, { model, device, request: requestFor(model) });
+    expect(next.device, `${model} on ${device}`).toMatchObject(told);
+    expect(next.events.map(({ event }) => event)).toEqual(['chosen']);
+  }
+});
+
+// Without a GPU nothing could fall from it.
+test('a worker that crashes under the CPU is no loss of the GPU', { tag: '@gpu-only' }, async ({ page }) => {
+  const crashed = await run(page, { model: 'en-fr-causal', device: 'cpu', request: requestFor('en-fr-causal'), at: { 1: ['crash'], 2: ['crash'], 3: ['crash'] } });
+  expect(crashed.events.filter(({ event }) => event === 'lost')).toHaveLength(3);
+  expect((await run(page, { model: 'en-fr-prefix', device: 'webgpu', request: requestFor('en-fr-prefix') })).device.backend).toBe('gpu');
+});
+
+// Without a GPU there is none to lose.
 test('what is lost together is one loss, and everybody comes back', { tag: '@gpu-only' }, async ({ page }) => {
   const told = await page.evaluate(async () => {
     const events = [];

@@ -1,6 +1,7 @@
 /** The clock and what hangs on it: playing, scrubbing, forcing, and a page's state in its address. */
 import { expect, test } from '@playwright/test';
 import { ARCHITECTURES, answer, done, machine, open } from '../machines.js';
+import { LONG } from '../states.js';
 import { watch } from '../watch.js';
 
 let seen;
@@ -108,13 +109,63 @@ test('a token pointed at in one machine is found in the others', async ({ page }
   await expect(machine(page, 'encoder').locator('.chip[data-sight="unseen"]')).toHaveCount(0);
 });
 
-test('a longer text than the context is cut, and says so', async ({ page }) => {
-  const text = 'The cat is in the garden and the dog is in the house. '.repeat(12);
-  await open(page, `lang=en&device=cpu&on=causal,encoder&text=${encodeURIComponent(text)}`);
+test('with all heads shown, the lines tell of the strongest', async ({ page }) => {
+  await open(page, `lang=en&device=cpu&on=causal&head=all&text=${encodeURIComponent('The cat is in the garden.')}`);
   await done(page);
-  for (const architecture of ['causal', 'encoder']) {
-    const cut = machine(page, architecture).locator('.cut-line');
-    await expect(cut).toContainText('tokens too many');
-    await expect(cut.locator('s')).not.toBeEmpty();
+  const element = machine(page, 'causal');
+  await element.locator('.chip', { hasText: /^in$/ }).hover();
+  await expect(element.locator('.chip[data-sight="self"]')).toHaveText('in');
+  const { shown, computed } = await element.evaluate((demo) => {
+    const chips = [...demo.shadowRoot.querySelectorAll('.chip')];
+    const row = chips.findIndex((chip) => chip.dataset.sight === 'self');
+    const { blocks: [block], heads, layers } = demo.timeline.frame(demo.position);
+    const rows = Array.from({ length: heads }, (_, head) => block.attention(layers[block.name] - 1, head, row));
+    return {
+      shown: chips.map((chip) => chip.style.getPropertyValue('--strength')),
+      computed: chips.map((_, key) => (key <= row ? Math.max(...rows.map((head) => head[key])) : 0).toFixed(3)),
+    };
+  });
+  expect(shown).toEqual(computed);
+  expect(Math.max(...shown.map(Number))).toBeGreaterThan(0.1);
+});
+
+test('a longer text than the context is cut, and says so', async ({ page }) => {
+  // What a run keeps free for its answer is cut as well, though the context would hold it.
+  for (const [text, cut] of [
+    ['The cat is in the garden and the dog is in the house. '.repeat(12), { encoder: / house\.$/, causal: / house\.$/ }],
+    [LONG, { causal: /^, and so he got up again\.$/, prefix: /^, and so he got up again\.$/ }],
+  ]) {
+    await open(page, `lang=en&device=cpu&on=${Object.keys(cut)}&text=${encodeURIComponent(text)}`);
+    await page.reload(); // An address that differs in its hash alone is the same page.
+    await done(page);
+    for (const [architecture, end] of Object.entries(cut)) {
+      const line = machine(page, architecture).locator('.cut-line');
+      await expect(line).toContainText('tokens too many');
+      await expect(line.locator('s')).toHaveText(end);
+    }
+  }
+});
+
+test('of a text that is cut, a prefix mask ends where the source does', async ({ page }) => {
+  await open(page, `lang=en&device=cpu&on=causal&text=${encodeURIComponent(LONG)}`);
+  await done(page);
+  const element = machine(page, 'causal');
+  await element.evaluate((demo) => demo.setAttribute('mask', 'prefix'));
+  await expect.poll(() => element.evaluate((demo) => demo.timeline.frame(1).blocks[0].visible(0, 9))).toBe(true);
+  await done(page);
+  // An answer inside the prefix would change all rows before it, step after step.
+  expect(await element.evaluate((demo) => demo.timeline.steps.slice(1).map(({ stats }) => stats.rows_computed))).toEqual(
+    await element.evaluate((demo) => demo.timeline.steps.slice(1).map(() => 1)));
+});
+
+test('what is cut begins where the last token that was read ends', async ({ page }) => {
+  const text = '我妹妹想学英语。'.repeat(12);
+  await open(page, `lang=en&device=cpu&text=${encodeURIComponent(text)}`);
+  await done(page);
+  for (const architecture of ['causal', 'prefix']) {
+    const element = machine(page, architecture);
+    const end = await element.evaluate((demo) => Math.max(...demo.timeline.header.tokens.map((token) => token.end ?? 0)));
+    expect(end).toBeGreaterThan(0);
+    await expect(element.locator('.cut-text')).toHaveText(text.slice(end));
   }
 });

@@ -6,6 +6,8 @@ import { expect, test } from '@playwright/test';
 import { ARCHITECTURES, answer, chips, done, drawn, machine, open, phase } from '../machines.js';
 import { longestTasks } from '../stalls.js';
 import { watch } from '../watch.js';
+import en from '../../../www/i18n/en.js';
+import zh from '../../../www/i18n/zh.js';
 
 /** WebGPU is asked for by name where there is one: it is software here, and would not be chosen. */
 const device = () => (test.info().project.name === 'webgpu' ? 'device=webgpu' : 'device=cpu');
@@ -209,4 +211,35 @@ test('one element in a bare page works by itself', async ({ page }) => {
   await page.goto('/examples/plain.html');
   await done(page);
   expect(await answer(page.locator('unmasked-demo'))).not.toHaveLength(0);
+});
+
+test('which device runs and why is whole on every screen, in both languages', async ({ page }) => {
+  await open(page, 'lang=en&on=causal&device=auto&text=Thank+you!');
+  await done(page);
+  const summary = page.locator('.badge > summary');
+  for (const dictionary of [en, zh]) {
+    for (const width of [360, 768, 1024, 1280, 1440, 1760, 1920]) {
+      await page.setViewportSize({ width, height: 900 });
+      for (const cause of Object.keys(en).filter((key) => key.startsWith('badge.cpu.'))) {
+        const cut = await summary.evaluate((node, words) => [...node.children].slice(0, 2).filter((part, at) => {
+          part.textContent = words[at];
+          return part.clientWidth === 0 || part.scrollWidth > part.clientWidth;
+        }).length, [dictionary['badge.cpu'], dictionary[cause]]);
+        expect(cut, `${dictionary[cause]} at ${width}`).toBe(0);
+      }
+    }
+    await page.keyboard.press('l');
+  }
+});
+
+test('the bar is one line at 1440 pixels, whyever it is the CPU', async ({ page }) => {
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await open(page, 'lang=en&device=auto&text=Thank+you!');
+  await done(page);
+  const reasons = Object.keys(en).filter((key) => key.startsWith('badge.cpu.')).map((key) => en[key]);
+  const heights = await page.locator('.badge > summary').evaluate((node, reasons) => reasons.map((reason) => {
+    node.children[1].textContent = reason;
+    return document.querySelector('.bar').getBoundingClientRect().height;
+  }), reasons);
+  expect(Math.max(...heights)).toBeLessThan(50);
 });

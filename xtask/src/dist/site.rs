@@ -33,13 +33,10 @@ pub fn write(folder: &Path) -> Result<Site> {
     files.retain(|path, _| !is_left_out(path));
     bundle(&mut files)?;
     files.insert("keep.js".into(), read(&project::path("offline/keep.js"))?);
-    let index = files.get("index.html").context("www/ has no index.html")?;
-    let index = replace(
-        std::str::from_utf8(index).context("index.html is not UTF-8")?,
-        "</head>",
-        "<script type=\"module\" src=\"keep.js\"></script>\n</head>",
-    )?;
-    files.insert("index.html".into(), index.into_bytes());
+    for (path, page) in files.iter_mut().filter(|(path, _)| path.ends_with(".html")) {
+        let text = std::str::from_utf8(page).with_context(|| format!("`{path}` is not UTF-8"))?;
+        *page = keeping(path, text)?.into_bytes();
+    }
     let list = files.get("models/models.json").context("www/models/ has no models.json")?;
     let unread = unread(list)?;
     let kept =
@@ -95,6 +92,13 @@ fn ask_for_bundles(page: &str, imports: &BTreeMap<String, Vec<String>>) -> Strin
         }
     }
     text
+}
+
+/// A page that has the whole site kept: whichever page is visited first, one visit is enough.
+fn keeping(path: &str, page: &str) -> Result<String> {
+    let up = "../".repeat(path.matches('/').count());
+    let script = format!("<script type=\"module\" src=\"{up}keep.js\"></script>\n</head>");
+    replace(page, "</head>", &script)
 }
 
 /// Folders that the page never reads, since it takes their packed twins; who asks for one needs the network.
