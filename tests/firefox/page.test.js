@@ -68,7 +68,8 @@ test('four machines read what is typed, and answer it', () => visit('#lang=en&de
 test('where there is no WebGPU the page says that the CPU computes, and why', (t) => visit('#lang=en&on=causal', async (page) => {
   await done(page);
   if (await page.evaluate(() => 'gpu' in navigator)) { t.skip('this Firefox has WebGPU'); return; }
-  assert.equal(await page.$eval('.badge summary span', ({ textContent }) => textContent), 'CPU (WebAssembly)');
+  assert.equal(await page.$eval('.badge summary span', ({ textContent }) => textContent), 'CPU');
+  assert.equal(await page.$eval('.badge summary b', ({ textContent }) => textContent), 'no WebGPU here');
   assert.equal(await page.$eval('.badge .reason', ({ textContent }) => textContent), 'The CPU: this browser has no WebGPU.');
 }));
 
