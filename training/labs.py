@@ -16,8 +16,8 @@ from sacrebleu.metrics import CHRF
 from torch import Tensor
 
 from .data import WORD, Quartet, read_train, words
-from .evaluate import digest, read_split
-from .model import BOS, CLS, EOS, MASK, PAIR_YES, SEP, Transformer, Watch, greedy, load
+from .evaluate import believed, digest, read_split
+from .model import BOS, CLS, EOS, MASK, SEP, Transformer, Watch, greedy, load
 from .objectives import FIRST_ORDINARY, pair_side, source_side
 from .tokenizer import load as load_tokenizer
 
@@ -305,17 +305,15 @@ def chrf(output: str, references: list[str]) -> float:
     return round(CHRF().sentence_score(output, references).score, 1)
 
 
-def believed(machines: Machines, source: str, output: str) -> float:
+def belief(machines: Machines, source: str, output: str) -> float:
     """How likely the encoder's pair head holds an answer for a translation."""
-    model, ids = machines.models["encoder"], pair_side(machines.ids(source), machines.ids(output))
-    rows = model.encode(torch.tensor([ids]), torch.tensor([len(ids)]))
-    return number(model.pair(rows[:, 0]).softmax(-1)[0, PAIR_YES])
+    return number(believed(machines.models["encoder"], [pair_side(machines.ids(source), machines.ids(output))])[0])
 
 
 def is_wrong(machines: Machines, source: str, output: str, written: set[str]) -> bool:
     """A low mark may only say that the references lack a good translation. So an answer counts as wrong where the encoder
     does not believe it either, and nobody wrote it as a translation of anything in training."""
-    return output not in written and believed(machines, source, output) < 0.5
+    return output not in written and belief(machines, source, output) < 0.5
 
 
 def parted(machines: Machines, items: list[dict], outputs: dict[str, dict[str, str]], written: set[str]) -> list[dict]:
@@ -325,7 +323,7 @@ def parted(machines: Machines, items: list[dict], outputs: dict[str, dict[str, s
         said = {name: outputs[name][item["id"]] for name in ("causal", "prefix")}
         marks = {name: chrf(text, item["references"]) for name, text in said.items()}
         if is_wrong(machines, item["source"], said[min(marks, key=marks.get)], written):
-            beliefs = {name: believed(machines, item["source"], text) for name, text in said.items()}
+            beliefs = {name: belief(machines, item["source"], text) for name, text in said.items()}
             found.append({"id": item["id"], "text": item["source"], "references": item["references"], "outputs": said,
                           "chrf": marks, "pair_head": beliefs})  # fmt: skip
     gap = lambda one: one["chrf"]["causal"] - one["chrf"]["prefix"]
