@@ -29,11 +29,24 @@ export function readSheets() {
 }
 
 /**
+ * Whether this browser has WebAssembly's relaxed SIMD, with which the CPU's products are a fifth faster: the least module
+ * that multiplies and adds four lanes in one instruction.
+ */
+const RELAXED = WebAssembly.validate(Uint8Array.of(
+  0, 97, 115, 109, 1, 0, 0, 0, // "\0asm", version 1
+  1, 5, 1, 96, 0, 1, 123, // a type: () -> v128
+  3, 2, 1, 0, // a function of that type
+  10, 19, 1, 17, 0, // its code, without locals:
+  65, 0, 253, 17, 65, 0, 253, 17, 65, 0, 253, 17, // i32.const 0, i32x4.splat, three times
+  253, 133, 2, 11, // f32x4.relaxed_madd, end
+));
+
+/**
  * The engine, compiled while it comes; every worker of the page gets the same. null: the worker has its own.
  * @returns {Promise<WebAssembly.Module|null>}
  */
 export async function compileProgram() {
-  const file = 'pkg/unmasked_bg.wasm';
+  const file = RELAXED ? 'pkg/unmasked_relaxed_bg.wasm' : 'pkg/unmasked_bg.wasm';
   const response = await fetch(new URL(file, import.meta.url)).catch(() => null);
   if (!response?.ok) throw Object.assign(new Error(`the engine itself could not be downloaded (${file})`), { what: file, expected: 'a file', got: response ? `status ${response.status}` : 'nothing' });
   // Some hosts do not say that it is wasm, and only what is said to be is compiled as it comes.

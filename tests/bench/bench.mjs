@@ -57,6 +57,20 @@ function processorTime() {
   return ticks * 10;
 }
 
+/**
+ * Waits until the browser has nothing to do. A new window loads pages of its own (that of its address bar among them), for a
+ * second and more of processor time, which a visitor's window has long behind it.
+ */
+async function settle() {
+  let before = processorTime();
+  for (let wait = 0; wait < 30; wait += 1) {
+    await new Promise((done) => { setTimeout(done, 500); });
+    const now = processorTime();
+    if (now !== null && now - before <= 20) return;
+    before = now;
+  }
+}
+
 /** Samples of several competitors, in turn. */
 async function inTurn(places, repeats, measure) {
   for (let repeat = 0; repeat <= repeats; repeat += 1) {
@@ -134,7 +148,7 @@ async function matmuls() {
 }
 
 /**
- * From navigation to the first token, one machine on; then the same again, from the cache. On the page as it is served
+ * From navigation to the first token, in a window that is there, one machine on; then the same again, from the cache. On the page as it is served
  * here, and in turn on the site that `cargo xtask dist` made, where there is one.
  */
 async function colds() {
@@ -151,6 +165,7 @@ async function colds() {
         const page = await context.newPage();
         const sizes = [];
         page.on('requestfinished', (request) => sizes.push(request.sizes().catch(() => null)));
+        await settle();
         await page.goto(`${plan.url}${path}#on=causal&device=${device}`);
         const token = await page.waitForFunction(() => window.firstToken, null, { timeout: 120_000 });
         const milliseconds = await token.jsonValue();

@@ -313,10 +313,9 @@ fn has_graphics_card() -> bool {
     !cfg!(target_os = "linux") || Path::new("/dev/dri").exists()
 }
 
-/// Bytes of what a browser downloads to run: ours, and the peers'.
+/// Bytes of what a browser downloads to run: ours (one engine of the two), and the peers'.
 fn sizes(peers: bool, records: &mut Vec<Record>) -> Result<()> {
-    let mut files =
-        vec![("Chromium", "www/pkg/unmasked_bg.wasm"), ("Chromium", "www/pkg/unmasked.js")];
+    let mut files = build::SERVED.map(|name| ("Chromium", name)).to_vec();
     if peers {
         let of_peers = [
             "onnxruntime-web/dist/ort-wasm-simd-threaded.asyncify.wasm",
@@ -327,7 +326,7 @@ fn sizes(peers: bool, records: &mut Vec<Record>) -> Result<()> {
     }
     for (place, file) in files {
         let path = match place {
-            "Chromium" => project::path(file),
+            "Chromium" => project::path("www/pkg").join(file),
             _ => project::path("tests/bench/node_modules").join(file),
         };
         let bytes = fs::read(&path).with_context(|| format!("could not read {file}"))?;

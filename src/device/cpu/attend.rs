@@ -3,7 +3,7 @@
 use wide::f32x4;
 
 use super::cache::SiteCache;
-use super::math::{dots, exp};
+use super::math::{dots, exp, fused};
 use super::rows::Rows;
 use crate::graph::Heads;
 use crate::mask::Bits;
@@ -210,7 +210,7 @@ fn weigh_blocks<const V: usize>(
         for (key, weight) in seen.iter().zip(attention) {
             let value = &values[*key as usize * width + column..][..4 * V];
             for (sum, value) in sums.iter_mut().zip(value.as_chunks::<4>().0) {
-                *sum = f32x4::splat(*weight).mul_add(f32x4::new(*value), *sum);
+                *sum = fused(f32x4::splat(*weight), f32x4::new(*value), *sum);
             }
         }
         for (out, sum) in out[column..].as_chunks_mut::<4>().0.iter_mut().zip(sums) {

@@ -4,6 +4,20 @@ use wide::f32x4;
 
 use crate::graph::Activation;
 
+/// `a b + sum`: rounded once where the target fuses it, twice where it does not. WebAssembly's relaxed SIMD leaves that
+/// to the machine, which then does what is fastest.
+#[inline(always)]
+pub fn fused(a: f32x4, b: f32x4, sum: f32x4) -> f32x4 {
+    #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+    {
+        use std::arch::wasm32::{f32x4_relaxed_madd, v128};
+        let [a, b, sum] = [a, b, sum].map(bytemuck::cast::<f32x4, v128>);
+        bytemuck::cast(f32x4_relaxed_madd(a, b, sum))
+    }
+    #[cfg(not(all(target_arch = "wasm32", target_feature = "relaxed-simd")))]
+    a.mul_add(b, sum)
+}
+
 /// `Σ a_i b_i` for each `b`: lane `i % 4` takes `i`, ascending; the rest after the last whole four comes last.
 #[inline(always)]
 pub fn dots<const N: usize>(a: &[f32], b: [&[f32]; N]) -> [f32; N] {
@@ -12,7 +26,7 @@ pub fn dots<const N: usize>(a: &[f32], b: [&[f32]; N]) -> [f32; N] {
     let mut sums = [f32x4::ZERO; N];
     for (at, a) in a.iter().enumerate() {
         for (sum, b) in sums.iter_mut().zip(parts) {
-            *sum = f32x4::new(*a).mul_add(f32x4::new(b[at]), *sum);
+            *sum = fused(f32x4::new(*a), f32x4::new(b[at]), *sum);
         }
     }
     let totals = totals(sums);
@@ -83,7 +97,7 @@ pub fn exp(x: f32x4) -> f32x4 {
     let r = x - n * f32x4::splat(0.693_359_4) + n * f32x4::splat(2.121_944_4e-4);
     let mut p = f32x4::splat(1.987_569_2e-4);
     for coefficient in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
-        p = p * r + f32x4::splat(coefficient);
+        p = fused(p, r, f32x4::splat(coefficient));
     }
     let p = p * r * r + r + f32x4::splat(1.0);
     // Half of the power twice: the power itself may lie past the largest exponent.
@@ -106,10 +120,10 @@ fn sigmoid(x: f32x4) -> f32x4 {
 #[inline(always)]
 fn erf(x: f32x4) -> f32x4 {
     let size = x.abs();
-    let t = f32x4::splat(1.0) / (f32x4::splat(0.327_591_1).mul_add(size, f32x4::splat(1.0)));
+    let t = f32x4::splat(1.0) / fused(f32x4::splat(0.327_591_1), size, f32x4::splat(1.0));
     let mut p = f32x4::splat(1.061_405_4);
     for coefficient in [-1.453_152_1, 1.421_413_8, -0.284_496_72, 0.254_829_6] {
-        p = p * t + f32x4::splat(coefficient);
+        p = fused(p, t, f32x4::splat(coefficient));
     }
     let y = f32x4::splat(1.0) - p * t * exp(-(size * size));
     x.simd_lt(f32x4::ZERO).select(-y, y)
@@ -128,7 +142,7 @@ pub fn activate(activation: Activation, x: &[f32], to: &mut [f32]) {
         }
         // 0.5 (1 + tanh u) is sigmoid(2 u).
         Activation::GeluTanh => map(x, to, |x| {
-            let u = (x * x * x).mul_add(f32x4::splat(0.044_715), x);
+            let u = fused(x * x * x, f32x4::splat(0.044_715), x);
             x * sigmoid(u * 1.595_769)
         }),
         Activation::QuickGelu => map(x, to, |x| x * sigmoid(x * 1.702)),

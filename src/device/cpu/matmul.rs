@@ -6,7 +6,7 @@
 
 use wide::f32x4;
 
-use super::math::total;
+use super::math::{fused, total};
 use super::rows::Rows;
 use super::table::{CHUNK, Chunk, Numbers, PARTS, Table, Wide};
 use crate::device::Progress;
@@ -302,7 +302,7 @@ fn sums<const R: usize, const O: usize>(x: &[[f32x4; R]], weights: [&[f32x4]; O]
         for (o, weights) in weights.iter().enumerate() {
             let weight = weights[at];
             for (r, x) in x.iter().enumerate() {
-                sums[r][o] = weight.mul_add(*x, sums[r][o]);
+                sums[r][o] = fused(weight, *x, sums[r][o]);
             }
         }
     }
@@ -326,7 +326,7 @@ fn sums_of_few<C: Chunk, const R: usize, const O: usize>(
             let wide = weights[chunk].widen();
             for (part, weights) in wide.into_iter().enumerate() {
                 for (r, x) in x.iter().enumerate() {
-                    sums[r][o] = weights.mul_add(x[chunk][part], sums[r][o]);
+                    sums[r][o] = fused(weights, x[chunk][part], sums[r][o]);
                 }
             }
         }
