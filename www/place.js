@@ -46,7 +46,7 @@ const RELAXED = WebAssembly.validate(Uint8Array.of(
  * @returns {Promise<WebAssembly.Module|null>}
  */
 export async function compileProgram() {
-  const file = RELAXED ? 'pkg/unmasked_relaxed_bg.wasm' : 'pkg/unmasked_bg.wasm';
+  const file = `pkg/${RELAXED ? 'relaxed/' : ''}unmasked_bg.wasm`;
   const response = await fetch(new URL(file, import.meta.url)).catch(() => null);
   if (!response?.ok) throw Object.assign(new Error(`the engine itself could not be downloaded (${file})`), { what: file, expected: 'a file', got: response ? `status ${response.status}` : 'nothing' });
   // Some hosts do not say that it is wasm, and only what is said to be is compiled as it comes.

@@ -32,9 +32,12 @@ async function open(path) {
 
 const ours = await open('/__bench__/ours.html');
 const peers = plan.peers ? await open('/__bench__/peers.html') : null;
+const candle = plan.peers ? await open('/__bench__/candle.html') : null;
 
 const OURS = [['Chromium wasm', ours, 'cpu'], ['Chromium WebGPU', ours, 'webgpu']];
-const PEERS = peers ? [['transformers.js wasm', peers, 'wasm'], ['transformers.js WebGPU', peers, 'webgpu']] : [];
+const PEERS = plan.peers
+  ? [['transformers.js wasm', peers, 'wasm'], ['transformers.js WebGPU', peers, 'webgpu'], ['candle wasm', candle, 'wasm']]
+  : [];
 const call = (page, method, details) => page.evaluate(([method, details]) => window.bench[method](details), [method, details]);
 
 /** Milliseconds of processor time that the browser's processes took so far; null where the system does not say. */
@@ -143,7 +146,7 @@ async function matmuls() {
         case: 'matmul', shape: shape.join('x'), format, ...await call(page, 'matmul', { shape, format, device, count }),
       }));
     }
-    await call(ours, 'free');
+    for (const page of [ours, candle]) if (page) await call(page, 'free');
   }
 }
 

@@ -32,7 +32,7 @@ function config(architecture) {
 
 function mockFile(path) {
   if (path === '/models/models.json') return JSON.stringify(models);
-  if (/^\/pkg\/unmasked(_relaxed)?_bg\.wasm$/.test(path)) return Buffer.alloc(900_000);
+  if (/^\/pkg\/(relaxed\/)?unmasked_bg\.wasm$/.test(path)) return Buffer.alloc(900_000);
   const [, folder, file] = /^\/models\/en-fr-([a-z-]+)\/(.+)$/.exec(path) ?? [];
   if (!ARCHITECTURES.includes(folder)) return null;
   return { 'config.json': config(folder), 'tokenizer.json': '{}', 'model.safetensors': Buffer.alloc(WEIGHTS) }[file] ?? null;

@@ -7,7 +7,7 @@
 
 mod table;
 
-use crate::build::Profile;
+use crate::build::{Package, Profile, RELAXED};
 use crate::{build, project, serve, tools};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
@@ -20,7 +20,7 @@ use std::process::{Command, Stdio};
 
 #[derive(Args)]
 pub struct Options {
-    /// transformers.js too, on the same random checkpoints (needs npm, and Python with numpy, onnx and safetensors)
+    /// transformers.js and candle too, on the same random checkpoints (needs npm, and Python with numpy, onnx and safetensors)
     #[arg(long)]
     peers: bool,
     /// The random checkpoints of the peers' table, without the peers (needs the same Python)
@@ -75,6 +75,9 @@ struct Record {
 const FOLDER: &str = "target/bench";
 const MODELS: &str = "target/bench/models";
 const PEERS: &str = "tests/bench";
+/// The peer that is written in Rust.
+const CANDLE: Package =
+    Package { name: "unmasked_bench_candle", folder: "target/bench/candle/pkg" };
 const TEXT: &str = "My sister wants to learn English.";
 /// The quartet, as it was trained and as it is packed: the page loads the packed folders.
 const SHIPPED: [&str; 8] = [
@@ -123,6 +126,7 @@ pub fn bench(options: &Options) -> Result<()> {
     }
     if options.peers {
         install_peers()?;
+        build_candle()?;
     }
     if wanted(Part::Native) {
         for device in ["cpu", "gpu"] {
@@ -276,6 +280,14 @@ fn install_peers() -> Result<()> {
     fs::write(installed, lock).context("could not write into tests/bench/node_modules")
 }
 
+/// candle's crate, by its own lock file and always as the engine is shipped: a quick build of it would be slow.
+fn build_candle() -> Result<()> {
+    let mut cargo = project::cargo();
+    cargo.args(["build", "--manifest-path", "tests/bench/candle/Cargo.toml", "--locked"]);
+    cargo.args(["--release", "--target-dir", "target/bench/candle"]);
+    CANDLE.make(&mut cargo, Profile::Shipped)
+}
+
 fn browser(
     parts: &[&str],
     repeats: usize,
@@ -313,25 +325,29 @@ fn has_graphics_card() -> bool {
     !cfg!(target_os = "linux") || Path::new("/dev/dri").exists()
 }
 
-/// Bytes of what a browser downloads to run: ours (one engine of the two), and the peers'.
+/// Bytes of what a browser downloads to run: ours, and the peers'.
 fn sizes(peers: bool, records: &mut Vec<Record>) -> Result<()> {
-    let mut files = build::SERVED.map(|name| ("Chromium", name)).to_vec();
+    let mut files = Vec::new();
+    for file in RELAXED.served() {
+        files.push(("Chromium", file.clone(), RELAXED.read(&file)?));
+    }
     if peers {
-        let of_peers = [
+        for file in [
             "onnxruntime-web/dist/ort-wasm-simd-threaded.asyncify.wasm",
             "onnxruntime-web/dist/ort.webgpu.bundle.min.mjs",
             "@huggingface/transformers/dist/transformers.web.min.js",
-        ];
-        files.extend(of_peers.map(|file| ("transformers.js", file)));
+        ] {
+            let path = project::path("tests/bench/node_modules").join(file);
+            let bytes = fs::read(&path).with_context(|| format!("could not read {file}"))?;
+            let name = path.file_name().unwrap_or_default().to_string_lossy().to_string();
+            files.push(("transformers.js", name, bytes));
+        }
+        for file in CANDLE.served() {
+            files.push(("candle", file.clone(), CANDLE.read(&file)?));
+        }
     }
-    for (place, file) in files {
-        let path = match place {
-            "Chromium" => project::path("www/pkg").join(file),
-            _ => project::path("tests/bench/node_modules").join(file),
-        };
-        let bytes = fs::read(&path).with_context(|| format!("could not read {file}"))?;
+    for (place, name, bytes) in files {
         let [raw, gzip, brotli] = build::sizes(&bytes)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().to_string();
         let record = json!({
             "case": "size", "place": place, "file": name, "raw": raw, "gzip": gzip, "brotli": brotli,
         });

@@ -108,6 +108,7 @@ fn router(root: &Path, test_pages: bool) -> Router {
             ("/__bench__", "tests/bench/pages"),
             ("/__bench_models__", "target/bench/models"),
             ("/__peers__", "tests/bench/node_modules"),
+            ("/__candle__", "target/bench/candle/pkg"),
         ] {
             router = router.nest_service(path, ServeDir::new(root.join(folder)));
         }

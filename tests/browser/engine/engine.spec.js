@@ -77,9 +77,9 @@ for (const { folder: model, architecture } of SHIPPED) {
 
 // Chromium has relaxed SIMD: all other tests run the engine that uses it.
 test('without relaxed SIMD there is an engine too, and its numbers are the reference\'s', { tag: '@cpu-only' }, async ({ page }) => {
-  const engines = () => seen().requests.map((url) => url.split('/').at(-1)).filter((file) => file.endsWith('.wasm'));
+  const engines = () => seen().requests.filter((url) => url.endsWith('.wasm')).map((url) => new URL(url).pathname);
   await load(page, SHIPPED[0].folder);
-  expect(engines()).toEqual(['unmasked_relaxed_bg.wasm']);
+  expect(engines()).toEqual(['/pkg/relaxed/unmasked_bg.wasm']);
   await page.addInitScript(() => { WebAssembly.validate = () => false; });
   await page.reload();
   await expect(page.locator('html')).toHaveAttribute('data-ready', 'true');
@@ -87,7 +87,7 @@ test('without relaxed SIMD there is an engine too, and its numbers are the refer
     await load(page, folder);
     await compare(page, folder);
   }
-  expect(engines()).toEqual(['unmasked_relaxed_bg.wasm', 'unmasked_bg.wasm']);
+  expect(engines()).toEqual(['/pkg/relaxed/unmasked_bg.wasm', '/pkg/unmasked_bg.wasm']);
 });
 
 // docs/performance.md counts on it; the CPU dispatches nothing.
@@ -271,6 +271,6 @@ test('a run can be cancelled and another begun', async ({ page }) => {
 test('no request leaves the origin', async ({ page, baseURL }) => {
   await load(page, 'en-fr-causal');
   await generate(page, { text: 'Thank you!', maxNewTokens: 2 });
-  expect(seen().requests.some((url) => url.endsWith('unmasked_relaxed_bg.wasm'))).toBe(true);
+  expect(seen().requests.some((url) => url.endsWith('/pkg/relaxed/unmasked_bg.wasm'))).toBe(true);
   expect(foreign(seen().requests, new URL(baseURL).origin)).toEqual([]);
 });

@@ -18,11 +18,13 @@ pub struct Site {
 /// What goes wherever the models and the code go. The page never reads them, so the service worker does not keep them.
 const NOTICES: [&str; 3] = ["NOTICE", "LICENSE-MIT", "LICENSE-APACHE"];
 
-/// Files that only this machine needs: notes of builds, types, and what was compressed for its own server (a host
-/// compresses as it likes).
+/// Files that only this machine needs: notes of builds, types, what was compressed for its own server (a host compresses
+/// as it likes), and JavaScript that is there already.
 fn is_left_out(path: &str) -> bool {
-    matches!(path, "jsconfig.json" | "pkg/build.json")
-        || [".d.ts", ".br", ".rs"].iter().any(|ending| path.ends_with(ending))
+    matches!(
+        path,
+        "jsconfig.json" | "pkg/build.json" | "pkg/relaxed/build.json" | "pkg/relaxed/unmasked.js"
+    ) || [".d.ts", ".br", ".rs"].iter().any(|ending| path.ends_with(ending))
 }
 
 /// Writes the site beside where it will stand and puts it there when it is whole.
