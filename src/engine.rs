@@ -1,6 +1,7 @@
 //! A model on a device: loaded from the files of its folder, described, ready for sessions.
 
 use std::collections::{BTreeMap, HashSet};
+use std::pin::Pin;
 use std::rc::Rc;
 
 use serde::Serialize;
@@ -208,16 +209,7 @@ impl Engine {
             Error::new(Kind::Input, format!("`{name}`"), "in the model folder", "no such file")
         };
         let config = config.ok_or_else(|| missing("config.json"))?;
-        let (mut spec, family) = family::recognise(&config)?;
-        if let Some(told) = told {
-            generation::apply(&told, &mut spec)?;
-        }
-        let other = |name: &str| match name {
-            "config.json" => Some(config.as_slice()),
-            _ => others.iter().find(|(have, _)| have == name).map(|(_, bytes)| bytes.as_slice()),
-        };
-        let mut tokenizer = Tokenizer::of_folder(&other, spec.vocabulary, spec.special)?;
-        tokenizer.complete(&mut spec)?;
+        let (mut spec, family, tokenizer) = described(&config, told.as_deref(), &others)?;
         drop(others);
         if weights_files.is_empty() {
             return Err(missing("model.safetensors` or `pytorch_model.bin"));
@@ -225,29 +217,22 @@ impl Engine {
         if let Some(index) = &index {
             index.check_shards(&weights_files)?;
         }
-        let mut checkpoint = Checkpoint::open(weights_files).await?;
-        if let Some(index) = &index {
-            index.check_tensors(&checkpoint)?;
-        }
-        if let Some(heads) = family.heads {
-            heads(&mut spec, &|theirs| checkpoint.has(theirs));
-        }
-        let transformer = Transformer::new(&spec)?;
-        let found = find(&spec, family, &transformer, &checkpoint)?;
+        let open: Waiting<'_, Checkpoint> = Box::pin(Checkpoint::open(weights_files));
+        let mut checkpoint = open.await?;
+        let (transformer, found) = planned(&mut spec, family, &checkpoint, index.as_ref())?;
         check_room(&device, &found, room)?;
-        let weights = upload(&device, &mut checkpoint, &found).await?;
-        let place = |name| (family.stored)(&spec, name, &|theirs| checkpoint.has(theirs)).name;
-        let stored = StoredAs {
-            formats: checkpoint.formats(),
-            bytes: checkpoint.bytes(),
-            tied: spec.head.map(|head| head.tied || place("head.weight") == place("token.weight")),
-        };
+        let upload: Waiting<'_, Weights> = Box::pin(upload(&device, &mut checkpoint, &found));
+        let weights = upload.await?;
+        let stored = stored_as(&spec, family, &checkpoint);
         Ok(Engine { device, spec, transformer, tokenizer, weights, stored })
     }
 
     /// Readies a device for a model of which only `config.json` is there yet: what its graphs need is compiled
     /// while the weights are on their way.
     pub fn warm(config: &[u8], device: &Device) -> Result<()> {
+        if matches!(device, Device::Cpu(_)) {
+            return Ok(()); // It compiles nothing.
+        }
         let (spec, _) = family::recognise(config)?;
         Transformer::new(&spec)?.graphs().try_for_each(|graph| device.warm(graph))
     }
@@ -355,6 +340,61 @@ fn base_of(name: &str) -> &str {
 
 /// The largest file that is read as a whole: all but weights are far smaller.
 const MOST_WHOLE: u64 = 256 << 20;
+
+/// A part of a load that waits for files, as a function of its own. What waits runs anew each time that a part of a file
+/// has come, and a browser compiles what runs often once more, in the background and as a whole: were all of a load one
+/// function, which it becomes where nothing keeps it apart, that took a fifth of a second from the first token.
+type Waiting<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
+
+/// What the small files of a folder say: the model, its family and its tokenizer. (Not inlined: see [`Waiting`].)
+#[inline(never)]
+fn described(
+    config: &[u8],
+    told: Option<&[u8]>,
+    others: &[(String, Vec<u8>)],
+) -> Result<(Spec, &'static Family, Tokenizer)> {
+    let (mut spec, family) = family::recognise(config)?;
+    if let Some(told) = told {
+        generation::apply(told, &mut spec)?;
+    }
+    let other = |name: &str| match name {
+        "config.json" => Some(config),
+        _ => others.iter().find(|(have, _)| have == name).map(|(_, bytes)| bytes.as_slice()),
+    };
+    let mut tokenizer = Tokenizer::of_folder(&other, spec.vocabulary, spec.special)?;
+    tokenizer.complete(&mut spec)?;
+    Ok((spec, family, tokenizer))
+}
+
+/// The model that its weights' names complete, and where each weight stands. (Not inlined: see [`Waiting`].)
+#[inline(never)]
+fn planned(
+    spec: &mut Spec,
+    family: &Family,
+    checkpoint: &Checkpoint,
+    index: Option<&Index>,
+) -> Result<(Transformer, Vec<Found>)> {
+    if let Some(index) = index {
+        index.check_tensors(checkpoint)?;
+    }
+    if let Some(heads) = family.heads {
+        heads(spec, &|theirs| checkpoint.has(theirs));
+    }
+    let transformer = Transformer::new(spec)?;
+    let found = find(spec, family, &transformer, checkpoint)?;
+    Ok((transformer, found))
+}
+
+/// (Not inlined: see [`Waiting`].)
+#[inline(never)]
+fn stored_as(spec: &Spec, family: &Family, checkpoint: &Checkpoint) -> StoredAs {
+    let place = |name| (family.stored)(spec, name, &|theirs| checkpoint.has(theirs)).name;
+    StoredAs {
+        formats: checkpoint.formats(),
+        bytes: checkpoint.bytes(),
+        tied: spec.head.map(|head| head.tied || place("head.weight") == place("token.weight")),
+    }
+}
 
 /// A file from its first byte to its last.
 async fn whole(name: &str, file: &impl ReadAt) -> Result<Vec<u8>> {

@@ -344,11 +344,6 @@ class Run {
   }
 }
 
-/** Starts the worker and the compiled engine's download, for a page that is about to load a model. */
-export function warm() {
-  call('warm', {}).catch(() => {}); // Whoever loads a model is told what went wrong.
-}
-
 /** What all engines of the page hold: { engines, runs, wasm_bytes, heap_bytes, heap_peak, buffers, bytes }, the last two on the GPU. */
 export function usage() {
   return call('usage', {});

@@ -1,12 +1,10 @@
 /**
- * The worker, the compiled engine and the list of models, asked for before anything is drawn. index.html runs this module
- * on its own, so that they come while the page's other modules still do; as a module runs once, app.js names it for every
+ * The worker and the compiled engine, asked for before anything is drawn. index.html runs this module on its own, and it
+ * needs little, so that they come while the page's other modules still do; as a module runs once, app.js names it for every
  * other place.
  */
 
-import { warm } from './engine.js';
-import { modelList } from './models.js';
-import { readHash } from './state.js';
+import { beginFirst } from './first.js';
 
-if (readHash(location.hash).on?.length !== 0) warm(); // A page that shows no machine needs none.
-modelList().catch(() => {}); // Whoever needs it is told what went wrong.
+// A page that shows no machine needs none (state.js writes `on`).
+if (!/[#&]on=(&|$)/.test(location.hash)) beginFirst();

@@ -3,7 +3,7 @@
  * A worker that dies takes its calls with it, each with an error of kind `lost`; the next call starts a new one.
  */
 
-import { compileProgram, startWorker } from './place.js';
+import { begin, takeFirst } from './first.js';
 
 /** An engine's error: one line, and where known what it was about, what was expected and what came. */
 export class EngineError extends Error {
@@ -34,13 +34,16 @@ let life = 0;
 export const currentLife = () => life;
 
 function start() {
-  worker = startWorker();
-  const own = worker;
-  program ??= compileProgram();
-  program.then((compiled) => own.postMessage({ program: compiled }), (error) => {
+  const begun = takeFirst() ?? begin(program ?? undefined);
+  const own = begun.worker;
+  worker = own;
+  program = begun.program;
+  program.catch((error) => {
     program = null; // Whoever tries again asks for it again.
     if (own === worker) crash(error);
   });
+  // Not at once: what is asked of it now is to be told, too.
+  if (begun.failure) queueMicrotask(() => { if (own === worker) crash({ message: begun.failure }); });
   worker.addEventListener('message', ({ data }) => {
     if (own !== worker) return;
     if (data.fatal) { crash(data.fatal); return; }
@@ -52,8 +55,7 @@ function start() {
     else asked.resolve(data.result);
   });
   worker.addEventListener('error', (event) => {
-    event.preventDefault();
-    if (own === worker) crash({ message: event.message || 'its script could not be loaded' });
+    if (own === worker) crash({ message: begun.failure ?? event.message });
   });
   worker.addEventListener('messageerror', () => {
     if (own === worker) crash({ message: 'an answer could not be read' });

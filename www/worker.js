@@ -102,7 +102,6 @@ const methods = {
     for (const [id, run] of runs) if (run.engine === engine) runs.delete(id);
     return slot?.tail.then(() => slot.wasm.free());
   },
-  warm: async () => { await compiled(); },
   usage: async () => ({ engines: engines.size, runs: runs.size, ...(await compiled()).usage() }),
   device: ({ engine }) => slotOf(engine).wasm.device(),
   describe: ({ engine }) => slotOf(engine).wasm.describe(),

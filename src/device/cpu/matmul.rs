@@ -110,8 +110,10 @@ struct Job<'a> {
 const WORTH_SHARING: usize = 1 << 19;
 
 impl Job<'_> {
-    /// A browser's engine has one thread.
+    /// A browser's engine has one thread. (Not inlined: with all formats in one function a browser would optimise all of
+    /// them for the one that a model has.)
     #[cfg(target_arch = "wasm32")]
+    #[inline(never)]
     fn run<C: Chunk>(
         &self,
         weights: &[C],

@@ -207,6 +207,9 @@ impl Table {
     }
 }
 
+/// Adds rows, padded to whole chunks. (Not inlined: a load calls [`Table::fill`] for every weight, and with all formats in
+/// one function a browser would compile all of them anew for it.)
+#[inline(never)]
 fn pad<T: Copy + Default, C>(
     values: &[T],
     inner: usize,
