@@ -1,5 +1,5 @@
 /**
- * Keeps the site for use without a network, once the first machine has what it needs: the visit itself goes first.
+ * Keeps the site for use without a network, once the first machine has answered: the visit itself goes first.
  * A version that is ready and waiting takes over before anything is used, when no other page is open on the old one.
  */
 
@@ -28,5 +28,10 @@ if ('serviceWorker' in navigator && !isGuest()) {
   navigator.serviceWorker.addEventListener('controllerchange', () => { if (had && !begun) location.reload(); });
   for (const name of ['pointerdown', 'keydown']) addEventListener(name, () => { begun = true; }, { once: true, capture: true });
   navigator.serviceWorker.getRegistration(script).then((known) => known?.waiting?.postMessage('take over')).catch(() => {});
-  for (const name of ['unmasked-ready', 'unmasked-error']) addEventListener(name, () => keep().catch(() => {}), { once: true });
+  /** @type {Promise<void>|null} */
+  let keeping = null;
+  const begin = () => { keeping ??= keep().catch(() => {}); };
+  for (const name of ['unmasked-step', 'unmasked-error']) addEventListener(name, begin, { once: true });
+  // A machine that is ready need not be asked for anything.
+  addEventListener('unmasked-ready', () => setTimeout(begin, 2000), { once: true });
 }
