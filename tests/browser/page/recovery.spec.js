@@ -44,6 +44,23 @@ test('a run waits in the background, outlives its worker, and says so in both la
   expect(seen.errors.filter((text) => !text.includes('made up by a test'))).toEqual([]);
 });
 
+// The first worker is begun before there is anybody to listen to it.
+test('a first worker that never came is begun again', async ({ page }) => {
+  let asked = 0;
+  await page.route('**/worker.js', (route) => { asked += 1; return asked === 1 ? route.abort() : route.continue(); });
+  await open(page, `lang=en&on=causal&device=cpu&text=${TEXT}`);
+  await done(page);
+  expect((await answer(machine(page, 'causal'))).length).toBeGreaterThan(4);
+  expect(asked).toBe(2);
+});
+
+test('a page that shows no machine starts no worker and asks for no engine', async ({ page }) => {
+  const { requests } = await watch(page);
+  await open(page, 'lang=en&on=');
+  await page.waitForTimeout(500);
+  expect(requests.filter((url) => /worker\.js|\.wasm/.test(url))).toEqual([]);
+});
+
 for (const cause of ['no-adapter', 'refused', 'window-only']) {
   // The fake is made from a real adapter.
   test(`${cause}: the page says why it is the CPU, in both languages`, { tag: '@gpu-only' }, async ({ page }) => {
