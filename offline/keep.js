@@ -12,7 +12,7 @@ async function keep() {
 
 /**
  * Whether this is a frame in a page of another site. A browser keeps apart what is kept for each of those, and who reads
- * such a page did not come for some twenty megabytes of this one.
+ * such a page did not come for some thirty megabytes of this one.
  */
 function isGuest() {
   try {
@@ -32,6 +32,6 @@ if ('serviceWorker' in navigator && !isGuest()) {
   let keeping = null;
   const begin = () => { keeping ??= keep().catch(() => {}); };
   for (const name of ['unmasked-step', 'unmasked-error']) addEventListener(name, begin, { once: true });
-  // A machine that is ready need not be asked for anything.
-  addEventListener('unmasked-ready', () => setTimeout(begin, 2000), { once: true });
+  // A machine that is ready need not be asked for anything; a slow one may need that long for its first step.
+  addEventListener('unmasked-ready', () => setTimeout(begin, 10_000), { once: true });
 }

@@ -1,7 +1,7 @@
 /**
- * Bundles the page's modules for the static site: what a page, another site or the page's worker asks for by name stays
- * a file of that name, and all else goes into the few chunks that these share. The worker, which a first visit waits for, is
- * one file with the engine's JavaScript inside.
+ * Bundles the page's modules for the static site: what a page or another site asks for by name stays a file of that name,
+ * and all else goes into the few chunks that these share. The worker, which a first visit waits for, is one file with the
+ * engine's JavaScript inside.
  *   node offline/site.mjs FOLDER
  * Writes the scripts into FOLDER, and to standard output, as JSON, what each of them imports, itself left out.
  */
@@ -30,6 +30,6 @@ async function bundle(names, splitting) {
 const outputs = [...await bundle(NAMED, true), ...await bundle(['worker.js'], false)];
 // esbuild names all that a script imports, on however many ways.
 const imported = outputs.map(([path, { imports }]) => [
-  basename(path), imports.filter(({ kind, external }) => kind === 'import-statement' && !external).map((one) => basename(one.path)),
+  basename(path), imports.filter(({ kind }) => kind === 'import-statement').map((one) => basename(one.path)),
 ]);
 process.stdout.write(JSON.stringify(Object.fromEntries(imported)));

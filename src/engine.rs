@@ -343,7 +343,7 @@ const MOST_WHOLE: u64 = 256 << 20;
 
 /// A part of a load that waits for files, as a function of its own. What waits runs anew each time that a part of a file
 /// has come, and a browser compiles what runs often once more, in the background and as a whole: were all of a load one
-/// function, which it becomes where nothing keeps it apart, that took a fifth of a second from the first token.
+/// function, which it becomes where nothing keeps it apart, that kept a core from the first token for a fifth of a second.
 type Waiting<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
 
 /// What the small files of a folder say: the model, its family and its tokenizer. (Not inlined: see [`Waiting`].)

@@ -7,7 +7,7 @@ import { compileProgram, startWorker } from './place.js';
 
 /**
  * @typedef {{ worker: Worker, program: Promise<WebAssembly.Module|null>, failure: string|null }} Begun
- *   failure: why the worker never ran, where nobody listened yet
+ *   failure: what went wrong with either; whoever takes them over reads what did so before there was anybody to listen
  */
 
 /** @type {Begun|null} */
@@ -21,8 +21,7 @@ export function begin(program = compileProgram()) {
     event.preventDefault();
     begun.failure = event.message || 'its script could not be loaded';
   });
-  // Whoever takes it over is told what went wrong.
-  program.then((compiled) => begun.worker.postMessage({ program: compiled }), () => {});
+  program.then((compiled) => begun.worker.postMessage({ program: compiled }), (error) => { begun.failure ??= error.message; });
   return begun;
 }
 

@@ -32,7 +32,7 @@ export function readSheets() {
  * Whether this browser has WebAssembly's relaxed SIMD, with which the CPU's products are a fifth faster: the least module
  * that multiplies and adds four lanes in one instruction.
  */
-const RELAXED = WebAssembly.validate(Uint8Array.of(
+const isRelaxed = () => WebAssembly.validate(Uint8Array.of(
   0, 97, 115, 109, 1, 0, 0, 0, // "\0asm", version 1
   1, 5, 1, 96, 0, 1, 123, // a type: () -> v128
   3, 2, 1, 0, // a function of that type
@@ -46,7 +46,7 @@ const RELAXED = WebAssembly.validate(Uint8Array.of(
  * @returns {Promise<WebAssembly.Module|null>}
  */
 export async function compileProgram() {
-  const file = `pkg/${RELAXED ? 'relaxed/' : ''}unmasked_bg.wasm`;
+  const file = `pkg/${isRelaxed() ? 'relaxed/' : ''}unmasked_bg.wasm`;
   const response = await fetch(new URL(file, import.meta.url)).catch(() => null);
   if (!response?.ok) throw Object.assign(new Error(`the engine itself could not be downloaded (${file})`), { what: file, expected: 'a file', got: response ? `status ${response.status}` : 'nothing' });
   // Some hosts do not say that it is wasm, and only what is said to be is compiled as it comes.

@@ -6,5 +6,5 @@
 
 import { beginFirst } from './first.js';
 
-// A page that shows no machine needs none (state.js writes `on`).
-if (!/[#&]on=(&|$)/.test(location.hash)) beginFirst();
+// A page that shows no machine needs none (state.js writes `on=none`).
+if (!/[#&]on=none(&|$)/.test(location.hash)) beginFirst();

@@ -1,5 +1,6 @@
 /**
- * The page's end of the worker: calls with answers, one worker for everybody, made when first needed.
+ * The page's end of the worker: calls with answers, one worker for everybody, made when first needed or
+ * begun before (first.js).
  * A worker that dies takes its calls with it, each with an error of kind `lost`; the next call starts a new one.
  */
 
@@ -34,7 +35,13 @@ let life = 0;
 export const currentLife = () => life;
 
 function start() {
-  const begun = takeFirst() ?? begin(program ?? undefined);
+  let begun = takeFirst();
+  if (begun?.failure) {
+    // Nobody had asked anything of it: begun again, and what fails then is told.
+    begun.worker.terminate();
+    begun = null;
+  }
+  begun ??= begin(program ?? undefined);
   const own = begun.worker;
   worker = own;
   program = begun.program;
@@ -42,8 +49,6 @@ function start() {
     program = null; // Whoever tries again asks for it again.
     if (own === worker) crash(error);
   });
-  // Not at once: what is asked of it now is to be told, too.
-  if (begun.failure) queueMicrotask(() => { if (own === worker) crash({ message: begun.failure }); });
   worker.addEventListener('message', ({ data }) => {
     if (own !== worker) return;
     if (data.fatal) { crash(data.fatal); return; }

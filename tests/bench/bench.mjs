@@ -62,16 +62,18 @@ function processorTime() {
 
 /**
  * Waits until the browser has nothing to do. A new window loads pages of its own (that of its address bar among them), for a
- * second and more of processor time, which a visitor's window has long behind it.
+ * second and more of processor time, which a visitor's window has long behind it. Less time than before is that of a process
+ * that ended meanwhile.
  */
 async function settle() {
   let before = processorTime();
   for (let wait = 0; wait < 30; wait += 1) {
     await new Promise((done) => { setTimeout(done, 500); });
     const now = processorTime();
-    if (now !== null && now - before <= 20) return;
+    if (now === null ? wait === 5 : now >= before && now - before <= 20) return;
     before = now;
   }
+  note('the browser did not come to rest within 15 s');
 }
 
 /** Samples of several competitors, in turn. */
@@ -151,8 +153,8 @@ async function matmuls() {
 }
 
 /**
- * From navigation to the first token, in a window that is there, one machine on; then the same again, from the cache. On the page as it is served
- * here, and in turn on the site that `cargo xtask dist` made, where there is one.
+ * From navigation to the first token, in a window that is there, one machine on; then the same again, from the cache. On the
+ * page as it is served here, and in turn on the site that `cargo xtask dist` made, where there is one.
  */
 async function colds() {
   const site = await fetch(`${plan.url}/__site__/index.html`).then(({ ok }) => ok);

@@ -21,8 +21,10 @@ pub const ENGINE: Package = Package { name: "unmasked", folder: "www/pkg" };
 /// without it refuses the whole module, so there are two; www/place.js chooses, and ENGINE's JavaScript calls either.
 pub const RELAXED: Package = Package { name: "unmasked", folder: "www/pkg/relaxed" };
 /// Joined by cargo to those of .cargo/config.toml.
-const RELAXED_FLAGS: &str =
+pub const RELAXED_FLAGS: &str =
     r#"target.wasm32-unknown-unknown.rustflags = ["-C", "target-feature=+relaxed-simd"]"#;
+/// Where cargo builds with them: with other flags it begins anew where it built before.
+pub const RELAXED_TARGET: &str = "target/relaxed";
 
 /// How much time a build may take to make the engine fast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,16 +80,19 @@ pub fn build(profile: Profile) -> Result<()> {
         ENGINE.make(&mut cargo(), profile)?;
         return RELAXED.make(&mut cargo(), profile);
     }
+    // Both builds need it, and only one may install it.
+    tools::wasm_target()?;
     // At once: optimising one as a whole keeps one core busy.
     std::thread::scope(|scope| {
         let relaxed = scope.spawn(|| {
             let mut cargo = cargo();
-            // In a place of its own: with other flags cargo begins anew where it built before. Quiet: the other tells enough.
+            // Quiet: the other tells enough.
             cargo.args(["--quiet", "--config", RELAXED_FLAGS, "--target-dir"]);
-            RELAXED.make(cargo.arg(project::path("target/relaxed")), profile)
+            RELAXED.make(cargo.arg(project::path(RELAXED_TARGET)), profile)
         });
-        ENGINE.make(&mut cargo(), profile)?;
-        relaxed.join().unwrap_or_else(|_| bail!("a build was lost"))
+        let engine = ENGINE.make(&mut cargo(), profile);
+        let relaxed = relaxed.join().unwrap_or_else(|_| bail!("a build was lost"));
+        engine.and(relaxed)
     })?;
     let [_, glue] = ENGINE.served();
     if ENGINE.read(&glue)? != RELAXED.read(&glue)? {

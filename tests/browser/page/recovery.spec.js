@@ -56,7 +56,7 @@ test('a first worker that never came is begun again', async ({ page }) => {
 
 test('a page that shows no machine starts no worker and asks for no engine', async ({ page }) => {
   const { requests } = await watch(page);
-  await open(page, 'lang=en&on=');
+  await open(page, 'lang=en&on=none');
   await page.waitForTimeout(500);
   expect(requests.filter((url) => /worker\.js|\.wasm/.test(url))).toEqual([]);
 });

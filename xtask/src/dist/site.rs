@@ -19,12 +19,12 @@ pub struct Site {
 const NOTICES: [&str; 3] = ["NOTICE", "LICENSE-MIT", "LICENSE-APACHE"];
 
 /// Files that only this machine needs: notes of builds, types, what was compressed for its own server (a host compresses
-/// as it likes), and JavaScript that is there already.
+/// as it likes), and the engine's JavaScript, which the worker has inside.
 fn is_left_out(path: &str) -> bool {
-    matches!(
-        path,
-        "jsconfig.json" | "pkg/build.json" | "pkg/relaxed/build.json" | "pkg/relaxed/unmasked.js"
-    ) || [".d.ts", ".br", ".rs"].iter().any(|ending| path.ends_with(ending))
+    let name = path.rsplit('/').next().unwrap_or(path);
+    path == "jsconfig.json"
+        || path.starts_with("pkg/") && matches!(name, "build.json" | "unmasked.js")
+        || [".d.ts", ".br", ".rs"].iter().any(|ending| path.ends_with(ending))
 }
 
 /// Writes the site beside where it will stand and puts it there when it is whole.
@@ -68,7 +68,7 @@ fn bundle(files: &mut BTreeMap<String, Vec<u8>>) -> Result<()> {
     let imports: BTreeMap<String, Vec<String>> =
         serde_json::from_str(&esbuild("offline/site.mjs", &work)?)
             .context("offline/site.mjs did not answer in JSON")?;
-    files.retain(|path, _| !path.ends_with(".js") || path.starts_with("pkg/"));
+    files.retain(|path, _| !path.ends_with(".js"));
     for script in imports.keys() {
         files.insert(script.clone(), read(&work.join(script))?);
     }
