@@ -89,7 +89,9 @@ fn pick() -> Vec<Case> {
 fn norm() -> Vec<Case> {
     let mut cases = Vec::new();
     for kind in [NormKind::Layer, NormKind::Rms] {
-        for (width, groups) in [(1, 1), (7, 1), (64, 1), (256, 1), (1000, 1), (96, 4), (21, 3)] {
+        for (width, groups) in
+            [(1, 1), (2, 1), (7, 1), (64, 1), (256, 1), (1000, 1), (96, 4), (21, 3)]
+        {
             for vectors in [false, true] {
                 let name = format!("norm::{kind:?}_{width}_by_{groups}_vectors_{vectors}");
                 cases.push(case(name, move |device| {
