@@ -201,13 +201,18 @@ static ATTEND: Kernel = kernel!(
     ],
     queries: Read, bias: Read, out: Write, outbox: Write
 );
+static ATTEND_ALONE: Kernel = Kernel {
+    name: "attend_alone",
+    source: include_str!("../../shaders/attend_alone.wgsl"),
+    ..ATTEND
+};
 static SAMPLE: Kernel = kernel!(
     "sample", cache: false, params: ["vocabulary", "stride", "start"],
     logits: Read, outbox: Write
 );
 
 /// All kernels.
-pub static KERNELS: [&Kernel; 13] = [
+pub static KERNELS: [&Kernel; 14] = [
     &EMBED,
     &PICK,
     &COMBINE,
@@ -220,6 +225,7 @@ pub static KERNELS: [&Kernel; 13] = [
     &MATMUL_ROWS,
     &MATMUL_ROWS_TILED,
     &ATTEND,
+    &ATTEND_ALONE,
     &SAMPLE,
 ];
 

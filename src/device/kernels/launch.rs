@@ -3,8 +3,8 @@
 use super::context::{Context, Vectors, flag, kind, number, words};
 use super::matmul::matmul;
 use super::{
-    ATTEND, COMBINE, EMBED, Format, Grid, Launch, NORM, Operand, PICK, ROTATE, SAMPLE, STORE, TURN,
-    Tuning,
+    ATTEND, ATTEND_ALONE, COMBINE, EMBED, Format, Grid, Launch, NORM, Operand, PICK, ROTATE,
+    SAMPLE, STORE, TURN, Tuning,
 };
 use crate::device::fuse::{Norm, Pair, Step, Turned};
 use crate::error::{Error, Result};
@@ -77,7 +77,6 @@ pub fn launch(context: &Context<'_>, step: &Step, part: usize) -> Result<Launch>
         }
         Step::Turn(turned) => turn(context, turned),
         Step::Attend { queries, site, layer, heads, bias, out } => {
-            let (lanes, parts) = attend_lanes(context.tuning, heads.head_width)?;
             let place = context.place(*queries);
             let (_, stride) = context.shape(*out);
             let layers = context
@@ -101,14 +100,22 @@ pub fn launch(context: &Context<'_>, step: &Step, part: usize) -> Result<Launch>
             ]);
             params.push(heads.scale.to_bits());
             let format = bias.map_or(Format::F32, |bias| context.format(bias));
+            let (kernel, lanes, grid) = match context.tuning {
+                // Four is what such an adapter computes at once.
+                Tuning::Software => (&ATTEND_ALONE, 4, Grid::Cells(heads.heads)),
+                Tuning::Hardware => (&ATTEND, 256, Grid::Heads(heads.heads)),
+            };
+            let mut overrides = vec![
+                ("LANES", lanes as f64),
+                ("BIAS", flag(bias.is_some())),
+                ("BIAS_FORMAT", format as u32 as f64),
+            ];
+            if context.tuning == Tuning::Hardware {
+                overrides.push(("PARTS", sharing(lanes, heads.head_width)? as f64));
+            }
             Ok(Launch {
-                kernel: &ATTEND,
-                overrides: vec![
-                    ("LANES", lanes as f64),
-                    ("PARTS", parts as f64),
-                    ("BIAS", bias.is_some() as u32 as f64),
-                    ("BIAS_FORMAT", format as u32 as f64),
-                ],
+                kernel,
+                overrides,
                 params,
                 operands: vec![
                     Operand::Value(*queries),
@@ -117,7 +124,7 @@ pub fn launch(context: &Context<'_>, step: &Step, part: usize) -> Result<Launch>
                     Operand::Outbox,
                 ],
                 cache: Some((*site, *layer)),
-                grid: Grid::Heads(heads.heads),
+                grid,
                 larger: vec![],
                 extent: Extent::Rows,
                 lanes,
@@ -338,14 +345,11 @@ fn combine(
     }
 }
 
-/// Enough lanes that four columns each make a head, and how many share a column.
-fn attend_lanes(tuning: Tuning, head_width: usize) -> Result<(usize, usize)> {
+/// How many of a head's lanes share a column, where each sums four columns.
+fn sharing(lanes: usize, head_width: usize) -> Result<usize> {
     let side = head_width.div_ceil(4).next_power_of_two();
-    if side > 256 {
+    if side > lanes {
         return Err(Error::limit("columns of a head", "at most 1024", head_width.to_string()));
     }
-    Ok(match tuning {
-        Tuning::Software => (side.max(8), 1),
-        Tuning::Hardware => (256, 256 / side),
-    })
+    Ok(lanes / side)
 }
