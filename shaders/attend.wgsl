@@ -68,7 +68,7 @@ fn visible(mask: u32, key: u32) -> bool {
 fn bias_of(head: u32, key: u32, slot: u32) -> f32 {
     let columns = 2u * params.reach - 1u;
     let column = u32(clamp(i32(key) - i32(slot) + i32(params.reach) - 1, 0, i32(columns) - 1));
-    let tile = min(params.heads, BIAS_TILE);
+    let tile = select(min((params.heads + 3u) / 4u * 4u, BIAS_TILE), 1u, params.heads == 1u);
     var packed = 1u;
     switch BIAS_FORMAT {
         case 1u, 2u: { packed = 2u; }

@@ -12,7 +12,8 @@ override BIAS: u32 = 0;
 override BIAS_FORMAT: u32 = 0; // 0: f32, 1: f16, 2: bf16, 3: int8
 
 const TILE = 64u; // keys
-const BIAS_TILE = 64u; // heads whose words lie together
+const BIAS_TILE = 64u; // heads whose texels lie together
+const ACROSS = 11u; // bits that count the texels of a row of the bias
 const NONE = 0xffffffffu;
 
 // Words of the play's header.
@@ -50,42 +51,47 @@ struct Shape {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> play: array<u32>;
 @group(0) @binding(2) var<storage, read> queries: array<f32>; // [row][q_stride]
-@group(0) @binding(3) var<storage, read> bias: array<u32>; // [heads / tile][(2 * reach - 1) / P][tile], P columns a word
+@group(0) @binding(3) var bias: texture_2d<u32>; // texel by texel [heads / tile][(2 * reach - 1) / (4 P)][tile], P columns a word
 @group(0) @binding(4) var<storage, read_write> out: array<f32>; // [row][stride]
 @group(0) @binding(5) var<storage, read_write> outbox: array<f32>;
 @group(1) @binding(0) var<uniform> shape: Shape;
 @group(1) @binding(1) var<storage, read_write> cache: array<f32>; // [key|value][variant][kv_head][slot][head_width]
 
 // The bias of a head at a distance, clamped to the table's ends.
-fn bias_of(head: u32, key: u32, slot: u32) -> f32 {
+fn bias_at(head: u32, key: u32, slot: u32) -> f32 {
     let columns = 2u * params.reach - 1u;
     let column = u32(clamp(i32(key) - i32(slot) + i32(params.reach) - 1, 0, i32(columns) - 1));
-    let tile = min(params.heads, BIAS_TILE);
-    var packed = 1u;
+    let tile = select(min((params.heads + 3u) / 4u * 4u, BIAS_TILE), 1u, params.heads == 1u);
+    var fours = 1u;
     switch BIAS_FORMAT {
-        case 1u, 2u: { packed = 2u; }
-        case 3u: { packed = 4u; }
+        case 1u, 2u: { fours = 2u; }
+        case 3u: { fours = 4u; }
         default: {}
     }
-    let words = (columns + 3u) / 4u * 4u / packed;
-    let word = bias[(head / tile * words + column / packed) * tile + head % tile];
+    let each = 4u * fours;
+    let depth = (columns + each - 1u) / each;
+    let which = column / 4u % fours;
+    let word = bias_texel((head / tile * depth + column / each) * tile + head % tile)[column % 4u];
     switch BIAS_FORMAT {
         case 1u: {
-            let pair = unpack2x16float(word);
-            return select(pair.x, pair.y, (column & 1u) == 1u);
+            return unpack2x16float(word >> (16u * which)).x;
         }
         case 2u: {
-            return bitcast<f32>(select(word << 16u, word & 0xffff0000u, (column & 1u) == 1u));
+            return bitcast<f32>((word >> (16u * which)) << 16u);
         }
         case 3u: {
-            let padded = (params.heads + tile - 1u) / tile * tile;
-            let scale = bitcast<f32>(bias[words * padded + head]);
-            return scale * f32(bitcast<i32>(word << (24u - 8u * (column & 3u))) >> 24u);
+            let scales = (params.heads + tile - 1u) / tile * tile * depth;
+            let scale = bitcast<f32>(bias_texel(scales + head / 4u)[head % 4u]);
+            return scale * f32(bitcast<i32>(word << (24u - 8u * which)) >> 24u);
         }
         default: {
             return bitcast<f32>(word);
         }
     }
+}
+
+fn bias_texel(at: u32) -> vec4<u32> {
+    return textureLoad(bias, vec2(at & ((1u << ACROSS) - 1u), at >> ACROSS), 0);
 }
 
 // Where a watch record [base, heads, rows, head table, row table] puts this row of this head.
@@ -99,7 +105,7 @@ fn place(record: u32, variant: u32, head: u32, row: u32, keys: u32) -> u32 {
 }
 
 // Four columns of a row of the cache; what lies behind its last one is not used.
-fn columns(at: u32) -> vec4<f32> {
+fn value_columns(at: u32) -> vec4<f32> {
     return vec4(cache[at], cache[at + 1u], cache[at + 2u], cache[at + 3u]);
 }
 
@@ -112,8 +118,8 @@ fn products(q: u32, k: vec4<u32>, width: u32) -> vec4<f32> {
     return sum;
 }
 
-// Which of the four keys from this one, a multiple of 4, the row sees.
-fn visible(mask: u32, key: u32) -> vec4<bool> {
+// Which of four keys from this one, a multiple of 4, the row sees.
+fn visible_of_four(mask: u32, key: u32) -> vec4<bool> {
     let bits = play[mask + key / 32u] >> (key % 32u);
     return (vec4(bits) & vec4(1u, 2u, 4u, 8u)) != vec4(0u);
 }
@@ -191,14 +197,14 @@ fn main(
             var scores = params.scale * products(q, vec4(k_first) + each * width, width);
             if BIAS == 1u {
                 scores += vec4(
-                    bias_of(head, each.x, slot),
-                    bias_of(head, each.y, slot),
-                    bias_of(head, each.z, slot),
-                    bias_of(head, each.w, slot),
+                    bias_at(head, each.x, slot),
+                    bias_at(head, each.y, slot),
+                    bias_at(head, each.z, slot),
+                    bias_at(head, each.w, slot),
                 );
             }
             cells[four] = scores;
-            let sees = visible(mask, key);
+            let sees = visible_of_four(mask, key);
             for (var i = 0u; i < 4u; i++) {
                 top = select(top, select(scores[i], max(top, scores[i]), had), sees[i]);
                 had = had || sees[i];
@@ -211,14 +217,14 @@ fn main(
             let there = place(watch + 1u + 6u * i, variant, head, row, keys);
             if there != NONE {
                 for (var key = start; key < min(start + TILE, end); key++) {
-                    let sees = visible(mask, key / 4u * 4u)[key % 4u];
+                    let sees = visible_of_four(mask, key / 4u * 4u)[key % 4u];
                     outbox[there + key] = select(0.0, cells[(key - start) / 4u][key % 4u], sees);
                 }
             }
         }
 
         for (var four = 0u; four < fours; four++) {
-            let sees = visible(mask, start + 4u * four);
+            let sees = visible_of_four(mask, start + 4u * four);
             let e = select(vec4(0.0), exp(min(cells[four] - top, vec4(0.0))), sees);
             cells[four] = e;
             total += e.x + e.y + e.z + e.w;
@@ -232,10 +238,10 @@ fn main(
                 let each = min(vec4(start + 4u * four) + vec4(0u, 1u, 2u, 3u), vec4(keys - 1u));
                 let v = vec4(v_first + c) + each * width;
                 // A hidden value may be anything: no product with it.
-                sum += select(vec4(0.0), e.x * columns(v.x), e.x != 0.0);
-                sum += select(vec4(0.0), e.y * columns(v.y), e.y != 0.0);
-                sum += select(vec4(0.0), e.z * columns(v.z), e.z != 0.0);
-                sum += select(vec4(0.0), e.w * columns(v.w), e.w != 0.0);
+                sum += select(vec4(0.0), e.x * value_columns(v.x), e.x != 0.0);
+                sum += select(vec4(0.0), e.y * value_columns(v.y), e.y != 0.0);
+                sum += select(vec4(0.0), e.z * value_columns(v.z), e.z != 0.0);
+                sum += select(vec4(0.0), e.w * value_columns(v.w), e.w != 0.0);
             }
             for (var i = 0u; i < min(4u, width - c); i++) {
                 var result = sum[i];
@@ -259,7 +265,7 @@ fn main(
         if there != NONE && play[record] == 1u {
             for (var key = 0u; key < keys; key++) {
                 var p = 0.0;
-                if visible(mask, key / 4u * 4u)[key % 4u] {
+                if visible_of_four(mask, key / 4u * 4u)[key % 4u] {
                     p = exp(outbox[there + key] - top) / total;
                 }
                 outbox[there + key] = p;

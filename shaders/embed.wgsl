@@ -108,7 +108,8 @@ fn main(
                 }
             }
             let per_word = packed(table.format);
-            let tile = min(table.entries, TILE);
+            let alone = table.entries == 1u && (i > 0u || params.first == 0u);
+            let tile = select(min((table.entries + 3u) / 4u * 4u, TILE), 1u, alone);
             let words = (params.width + 3u) / 4u * 4u / per_word;
             let word = load(i, (entry / tile * words + column / per_word) * tile + entry % tile);
             var value = unpack(word, column, table.format);

@@ -1,12 +1,12 @@
-// out = scale * x weightᵀ + bias, and what follows, for one row or a few: a lane makes eight outputs of
-// a row, LANES apart, so that neighbouring lanes read neighbouring words of the weight and all read
-// the same x.
+// out = scale * x weightᵀ + bias, and what follows, for one row or a few, on software adapters: a lane makes
+// sixteen outputs of a row, alone, and four lanes a tile. The weight is a texture: there a lane reads four words
+// as one, of a buffer it reads each for itself, and that is what takes the time.
 //
 // Folded in where the graph has them: the norm of x before, the picking of its rows, then activation,
 // product with another value, residual sum, and the storing of keys and values into a cache.
 // No barrier: on software adapters they cost more than each lane's own sum for the norm.
 
-override LANES: u32 = 64;
+override LANES: u32 = 4;
 override FORMAT: u32 = 0; // 0: f32, 1: f16, 2: bf16, 3: int8
 override NORM: u32 = 0; // 0: none, 1: layer norm, 2: RMS norm
 override NORM_WEIGHT: u32 = 0;
@@ -21,7 +21,8 @@ override ADD_BIAS: u32 = 0;
 override STORE: u32 = 0;
 override SHIFT: u32 = 0; // columns from a whole four to the first of x, where x is a view
 
-const TILE = 64u; // outputs whose words lie together
+const TILE = 64u; // outputs of four lanes
+const ACROSS = 11u; // bits that count the texels of a row of the texture
 
 // Words of the play's header.
 const PLAY_ROWS = 0u;
@@ -70,7 +71,7 @@ struct Shape {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> play: array<u32>;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>; // [row][x_stride]
-@group(0) @binding(3) var<storage, read> weight: array<u32>; // [outputs / tile][inputs / P][tile], P inputs a word; int8: then [outputs] scales
+@group(0) @binding(3) var weight: texture_2d<u32>; // texel by texel [outputs / tile][inputs / (4 P)][tile], P inputs a word; int8: then [outputs] scales
 @group(0) @binding(4) var<storage, read> vectors: array<f32>;
 @group(0) @binding(5) var<storage, read> multiply: array<f32>; // [row][multiply_stride]
 @group(0) @binding(6) var<storage, read> add: array<f32>; // [row][add_stride]
@@ -130,72 +131,72 @@ fn activate(x: f32, activation: u32) -> f32 {
     }
 }
 
-// Outputs lie in tiles, so that a workgroup reads its words one after the other.
-fn tile() -> u32 {
-    return min(params.outputs, TILE);
+// Outputs whose texels lie together; a weight of one row lies alone.
+fn together() -> u32 {
+    let alone = params.outputs == 1u && params.first == 0u;
+    return select(min((params.outputs + 3u) / 4u * 4u, TILE), 1u, alone);
 }
 
-// Where the words of four outputs begin; outputs past the end repeat the last one.
-fn places(outputs: vec4<u32>) -> vec4<u32> {
-    let o = min(outputs, vec4(params.outputs - 1u));
-    var words = (params.inputs + 3u) / 4u;
+// How many fours of inputs a texel has, as the bits that count them.
+fn halvings() -> u32 {
     switch FORMAT {
-        case 1u, 2u: { words *= 2u; }
-        case 3u: {}
-        default: { words *= 4u; }
+        case 1u, 2u: { return 1u; }
+        case 3u: { return 2u; }
+        default: { return 0u; }
     }
-    let t = tile();
-    return o / t * (words * t) + o % t;
 }
 
-// The words of four outputs.
-fn words(base: u32, o: vec4<u32>) -> vec4<u32> {
-    return vec4(weight[base + o.x], weight[base + o.y], weight[base + o.z], weight[base + o.w]);
+// Texels of an output.
+fn depth() -> u32 {
+    return (((params.inputs + 3u) / 4u - 1u) >> halvings()) + 1u;
 }
 
-// Inputs 4 k .. 4 k + 4 (columns) of four outputs (rows of the matrix).
-fn weights(k: u32, o: vec4<u32>) -> mat4x4<f32> {
-    let n = tile();
+fn texel(at: u32) -> vec4<u32> {
+    return textureLoad(weight, vec2(at & ((1u << ACROSS) - 1u), at >> ACROSS), 0);
+}
+
+// The inputs of one of a texel's fours: of component c the halves or bytes are those of columns c, c + 4, ...
+fn four(texel: vec4<u32>, which: u32) -> vec4<f32> {
     switch FORMAT {
         case 1u: {
-            let low = words(2u * k * n, o);
-            let high = words(2u * k * n + n, o);
-            return transpose(mat4x4(
-                vec4(unpack2x16float(low.x), unpack2x16float(high.x)),
-                vec4(unpack2x16float(low.y), unpack2x16float(high.y)),
-                vec4(unpack2x16float(low.z), unpack2x16float(high.z)),
-                vec4(unpack2x16float(low.w), unpack2x16float(high.w)),
-            ));
+            let half = texel >> vec4(16u * which);
+            return vec4(
+                unpack2x16float(half.x).x,
+                unpack2x16float(half.y).x,
+                unpack2x16float(half.z).x,
+                unpack2x16float(half.w).x,
+            );
         }
         case 2u: {
-            let low = words(2u * k * n, o);
-            let high = words(2u * k * n + n, o);
-            return mat4x4(
-                bitcast<vec4<f32>>(low << vec4(16u)),
-                bitcast<vec4<f32>>(low & vec4(0xffff0000u)),
-                bitcast<vec4<f32>>(high << vec4(16u)),
-                bitcast<vec4<f32>>(high & vec4(0xffff0000u)),
-            );
+            return bitcast<vec4<f32>>((texel >> vec4(16u * which)) << vec4(16u));
         }
         case 3u: {
-            let four = bitcast<vec4<i32>>(words(k * n, o));
-            return mat4x4(
-                vec4<f32>((four << vec4(24u)) >> vec4(24u)),
-                vec4<f32>((four << vec4(16u)) >> vec4(24u)),
-                vec4<f32>((four << vec4(8u)) >> vec4(24u)),
-                vec4<f32>(four >> vec4(24u)),
-            );
+            return vec4<f32>((bitcast<vec4<i32>>(texel) << vec4(24u - 8u * which)) >> vec4(24u));
         }
         default: {
-            let base = 4u * k * n;
-            return mat4x4(
-                bitcast<vec4<f32>>(words(base, o)),
-                bitcast<vec4<f32>>(words(base + n, o)),
-                bitcast<vec4<f32>>(words(base + 2u * n, o)),
-                bitcast<vec4<f32>>(words(base + 3u * n, o)),
-            );
+            return bitcast<vec4<f32>>(texel);
         }
     }
+}
+
+// All inputs of a texel times as many fours.
+fn texel_times(at: u32, v0: vec4<f32>, v1: vec4<f32>, v2: vec4<f32>, v3: vec4<f32>) -> f32 {
+    let t = texel(at);
+    var sum = dot(four(t, 0u), v0);
+    if FORMAT != 0u {
+        sum += dot(four(t, 1u), v1);
+    }
+    if FORMAT == 3u {
+        sum += dot(four(t, 2u), v2) + dot(four(t, 3u), v3);
+    }
+    return sum;
+}
+
+// The scale of an output, int8: behind the tiles, four a texel.
+fn output_scale(output: u32) -> f32 {
+    let last = min(output, params.outputs - 1u);
+    let padded = (params.outputs + together() - 1u) / together() * together();
+    return bitcast<f32>(texel(padded * depth() + last / 4u)[last % 4u]);
 }
 
 // Four inputs from x; behind the last ones lies anything, and meets zeros of the weight.
@@ -217,10 +218,19 @@ fn vector(at: u32, k: u32) -> vec4<f32> {
     return vec4(vectors[i], vectors[i + 1u], vectors[i + 2u], vectors[i + 3u]);
 }
 
-// Where the scale of an output lies, int8.
-fn scale_at(output: u32) -> u32 {
-    let padded = (params.outputs + tile() - 1u) / tile() * tile();
-    return (params.inputs + 3u) / 4u * padded + min(output, params.outputs - 1u);
+// Four inputs from x, normalised.
+fn value(first: u32, k: u32, mean: f32, factor: f32) -> vec4<f32> {
+    var value = input(first + k);
+    if NORM != 0u {
+        value = (value - mean) * factor;
+        if NORM_WEIGHT == 1u {
+            value *= vector(params.norm_weight, k) + params.offset;
+        }
+        if NORM_BIAS == 1u {
+            value += vector(params.norm_bias, k);
+        }
+    }
+    return value;
 }
 
 // Of the row of what is added, where that is normalised.
@@ -280,9 +290,8 @@ fn finish(row: u32, output: u32, sum: f32, scale: f32) {
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let row = group.y;
-    let first_output = group.x * 8u * LANES + lane;
-    let o = vec4(first_output) + vec4(0u, 1u, 2u, 3u) * LANES;
-    let p = o + vec4(4u * LANES);
+    let tile = (group.x * LANES + lane) / 4u;
+    let first_output = tile * TILE + lane % 4u;
     if params.first + first_output >= params.end {
         return;
     }
@@ -292,8 +301,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         x_row = row / picked * play[PLAY_ROWS] + play[play[PLAY_PICKS] + row % picked];
     }
     let first = x_row * params.x_stride + params.x_start;
-    let c = places(o);
-    let d = places(p);
     let count = (params.inputs + 3u) / 4u;
 
     // Which of the last four are inputs, and not padding.
@@ -339,28 +346,49 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         add_factor = inverseSqrt(square / length + params.add_epsilon);
     }
 
-    var a = vec4(0.0);
-    var b = vec4(0.0);
-    for (var k = 0u; k < count; k++) {
-        var value = input(first + k);
-        if NORM != 0u {
-            value = (value - mean) * factor;
-            if NORM_WEIGHT == 1u {
-                value *= vector(params.norm_weight, k) + params.offset;
-            }
-            if NORM_BIAS == 1u {
-                value += vector(params.norm_bias, k);
-            }
+    var sums: array<f32, 16>;
+    let step = together();
+    let texels = depth();
+    var at = tile * TILE * texels + lane % 4u;
+    for (var t = 0u; t < texels; t++) {
+        // Behind the last inputs the weight is zero.
+        let k = t << halvings();
+        let v0 = value(first, k, mean, factor);
+        var v1 = vec4(0.0);
+        var v2 = vec4(0.0);
+        var v3 = vec4(0.0);
+        if FORMAT != 0u {
+            v1 = value(first, min(k + 1u, count - 1u), mean, factor);
         }
-        a += weights(k, c) * value;
-        b += weights(k, d) * value;
+        if FORMAT == 3u {
+            v2 = value(first, min(k + 2u, count - 1u), mean, factor);
+            v3 = value(first, min(k + 3u, count - 1u), mean, factor);
+        }
+        sums[0] += texel_times(at, v0, v1, v2, v3);
+        sums[1] += texel_times(at + 4u, v0, v1, v2, v3);
+        sums[2] += texel_times(at + 8u, v0, v1, v2, v3);
+        sums[3] += texel_times(at + 12u, v0, v1, v2, v3);
+        sums[4] += texel_times(at + 16u, v0, v1, v2, v3);
+        sums[5] += texel_times(at + 20u, v0, v1, v2, v3);
+        sums[6] += texel_times(at + 24u, v0, v1, v2, v3);
+        sums[7] += texel_times(at + 28u, v0, v1, v2, v3);
+        sums[8] += texel_times(at + 32u, v0, v1, v2, v3);
+        sums[9] += texel_times(at + 36u, v0, v1, v2, v3);
+        sums[10] += texel_times(at + 40u, v0, v1, v2, v3);
+        sums[11] += texel_times(at + 44u, v0, v1, v2, v3);
+        sums[12] += texel_times(at + 48u, v0, v1, v2, v3);
+        sums[13] += texel_times(at + 52u, v0, v1, v2, v3);
+        sums[14] += texel_times(at + 56u, v0, v1, v2, v3);
+        sums[15] += texel_times(at + 60u, v0, v1, v2, v3);
+        at += step;
     }
-    for (var j = 0u; j < 8u; j++) {
-        let output = first_output + j * LANES;
+    // Written in a loop: copies of what follows a sum would take long to compile.
+    for (var j = 0u; j < 16u; j++) {
+        let output = first_output + 4u * j;
         var scale = params.scale;
         if FORMAT == 3u {
-            scale *= bitcast<f32>(weight[scale_at(output)]);
+            scale *= output_scale(output);
         }
-        finish(row, output, select(a[j & 3u], b[j & 3u], j >= 4u), scale);
+        finish(row, output, sums[j], scale);
     }
 }

@@ -134,7 +134,7 @@ fn activate(x: f32, activation: u32) -> f32 {
 
 // Outputs lie in tiles, so that a workgroup reads its words one after the other.
 fn tile() -> u32 {
-    return min(params.outputs, TILE);
+    return min((params.outputs + 3u) / 4u * 4u, TILE);
 }
 
 // Four inputs from x; behind the last ones lies anything, and meets zeros of the weight.

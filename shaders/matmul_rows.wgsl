@@ -1,12 +1,12 @@
-// out = scale * x weightᵀ + bias, and what follows, for many rows: an invocation makes 8 rows of 8
-// outputs in registers, its outputs LANES apart, so that neighbouring lanes read neighbouring words
-// of the weight and all lanes of a workgroup read the same x. No barrier, no workgroup memory: a
-// software adapter's time goes into loads, 48 for 64 sums of four products here.
+// out = scale * x weightᵀ + bias, and what follows, for many rows, on software adapters: a lane makes sixteen
+// outputs of eight rows, alone, and four lanes a tile. No barrier, no workgroup memory: such an adapter's
+// time goes into loads, 16 of texels and 32 of x for 128 sums of four products here. The weight is a
+// texture: of it a lane reads four words as one, of a buffer it reads each for itself.
 //
 // Folded in where the graph has them: the picking of x's rows, then activation, product with
 // another value, residual sum, and the storing of keys and values into a cache.
 
-override LANES: u32 = 64;
+override LANES: u32 = 4;
 override FORMAT: u32 = 0; // 0: f32, 1: f16, 2: bf16, 3: int8
 override BIAS: u32 = 0;
 override ACTIVATION: u32 = 0; // 0: none, 1: relu, 2: gelu, 3: gelu by tanh, 4: quick gelu, 5: silu, 6: tanh, 7: sigmoid
@@ -18,7 +18,8 @@ override ADD_BIAS: u32 = 0;
 override STORE: u32 = 0;
 override SHIFT: u32 = 0; // columns from a whole four to the first of x, where x is a view
 
-const TILE = 64u; // outputs whose words lie together
+const TILE = 64u; // outputs of four lanes
+const ACROSS = 11u; // bits that count the texels of a row of the texture
 
 // Words of the play's header.
 const PLAY_ROWS = 0u;
@@ -63,7 +64,7 @@ struct Shape {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> play: array<u32>;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>; // [row][x_stride]
-@group(0) @binding(3) var<storage, read> weight: array<u32>; // [outputs / tile][inputs / P][tile], P inputs a word; int8: then [outputs] scales
+@group(0) @binding(3) var weight: texture_2d<u32>; // texel by texel [outputs / tile][inputs / (4 P)][tile], P inputs a word; int8: then [outputs] scales
 @group(0) @binding(4) var<storage, read> vectors: array<f32>;
 @group(0) @binding(5) var<storage, read> multiply: array<f32>; // [row][multiply_stride]
 @group(0) @binding(6) var<storage, read> add: array<f32>; // [row][add_stride]
@@ -123,72 +124,59 @@ fn activate(x: f32, activation: u32) -> f32 {
     }
 }
 
-// Outputs lie in tiles, so that a workgroup reads its words one after the other.
-fn tile() -> u32 {
-    return min(params.outputs, TILE);
+// Outputs whose texels lie together; a weight of one row lies alone.
+fn together() -> u32 {
+    let alone = params.outputs == 1u && params.first == 0u;
+    return select(min((params.outputs + 3u) / 4u * 4u, TILE), 1u, alone);
 }
 
-// Where the words of four outputs begin; outputs past the end repeat the last one.
-fn places(outputs: vec4<u32>) -> vec4<u32> {
-    let o = min(outputs, vec4(params.outputs - 1u));
-    var words = (params.inputs + 3u) / 4u;
+// How many fours of inputs a texel has, as the bits that count them.
+fn halvings() -> u32 {
     switch FORMAT {
-        case 1u, 2u: { words *= 2u; }
-        case 3u: {}
-        default: { words *= 4u; }
+        case 1u, 2u: { return 1u; }
+        case 3u: { return 2u; }
+        default: { return 0u; }
     }
-    let t = tile();
-    return o / t * (words * t) + o % t;
 }
 
-// The words of four outputs.
-fn words(base: u32, o: vec4<u32>) -> vec4<u32> {
-    return vec4(weight[base + o.x], weight[base + o.y], weight[base + o.z], weight[base + o.w]);
+// Texels of an output.
+fn depth() -> u32 {
+    return (((params.inputs + 3u) / 4u - 1u) >> halvings()) + 1u;
 }
 
-// Inputs 4 k .. 4 k + 4 (columns) of four outputs (rows of the matrix).
-fn weights(k: u32, o: vec4<u32>) -> mat4x4<f32> {
-    let n = tile();
+fn texel(at: u32) -> vec4<u32> {
+    return textureLoad(weight, vec2(at & ((1u << ACROSS) - 1u), at >> ACROSS), 0);
+}
+
+// The inputs of one of a texel's fours: of component c the halves or bytes are those of columns c, c + 4, ...
+fn four(texel: vec4<u32>, which: u32) -> vec4<f32> {
     switch FORMAT {
         case 1u: {
-            let low = words(2u * k * n, o);
-            let high = words(2u * k * n + n, o);
-            return transpose(mat4x4(
-                vec4(unpack2x16float(low.x), unpack2x16float(high.x)),
-                vec4(unpack2x16float(low.y), unpack2x16float(high.y)),
-                vec4(unpack2x16float(low.z), unpack2x16float(high.z)),
-                vec4(unpack2x16float(low.w), unpack2x16float(high.w)),
-            ));
+            let half = texel >> vec4(16u * which);
+            return vec4(
+                unpack2x16float(half.x).x,
+                unpack2x16float(half.y).x,
+                unpack2x16float(half.z).x,
+                unpack2x16float(half.w).x,
+            );
         }
         case 2u: {
-            let low = words(2u * k * n, o);
-            let high = words(2u * k * n + n, o);
-            return mat4x4(
-                bitcast<vec4<f32>>(low << vec4(16u)),
-                bitcast<vec4<f32>>(low & vec4(0xffff0000u)),
-                bitcast<vec4<f32>>(high << vec4(16u)),
-                bitcast<vec4<f32>>(high & vec4(0xffff0000u)),
-            );
+            return bitcast<vec4<f32>>((texel >> vec4(16u * which)) << vec4(16u));
         }
         case 3u: {
-            let four = bitcast<vec4<i32>>(words(k * n, o));
-            return mat4x4(
-                vec4<f32>((four << vec4(24u)) >> vec4(24u)),
-                vec4<f32>((four << vec4(16u)) >> vec4(24u)),
-                vec4<f32>((four << vec4(8u)) >> vec4(24u)),
-                vec4<f32>(four >> vec4(24u)),
-            );
+            return vec4<f32>((bitcast<vec4<i32>>(texel) << vec4(24u - 8u * which)) >> vec4(24u));
         }
         default: {
-            let base = 4u * k * n;
-            return mat4x4(
-                bitcast<vec4<f32>>(words(base, o)),
-                bitcast<vec4<f32>>(words(base + n, o)),
-                bitcast<vec4<f32>>(words(base + 2u * n, o)),
-                bitcast<vec4<f32>>(words(base + 3u * n, o)),
-            );
+            return bitcast<vec4<f32>>(texel);
         }
     }
+}
+
+// The scale of an output, int8: behind the tiles, four a texel.
+fn output_scale(output: u32) -> f32 {
+    let last = min(output, params.outputs - 1u);
+    let padded = (params.outputs + together() - 1u) / together() * together();
+    return bitcast<f32>(texel(padded * depth() + last / 4u)[last % 4u]);
 }
 
 // Four inputs from x; behind the last ones lies anything, and meets zeros of the weight.
@@ -205,6 +193,11 @@ fn input(at: u32) -> vec4<f32> {
     }
 }
 
+// Four inputs of an output times those of four rows.
+fn dots(w: vec4<f32>, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) -> vec4<f32> {
+    return vec4(dot(w, a), dot(w, b), dot(w, c), dot(w, d));
+}
+
 // Row `row` of out as a row of x.
 fn x_row(row: u32) -> u32 {
     if params.picks == 2u {
@@ -212,12 +205,6 @@ fn x_row(row: u32) -> u32 {
         return row / picked * play[PLAY_ROWS] + play[play[PLAY_PICKS] + row % picked];
     }
     return row;
-}
-
-// Where the scale of an output lies, int8.
-fn scale_at(output: u32) -> u32 {
-    let padded = (params.outputs + tile() - 1u) / tile() * tile();
-    return (params.inputs + 3u) / 4u * padded + min(output, params.outputs - 1u);
 }
 
 // Of the row of what is added, where that is normalised.
@@ -278,9 +265,8 @@ fn finish(row: u32, output: u32, sum: f32, scale: f32) {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let all = select(play[PLAY_ROWS], play[PLAY_PICKED], params.picks != 0u) * play[PLAY_VARIANTS];
     let row = group.y * 8u;
-    let first_output = group.x * 8u * LANES + lane;
-    let o = vec4(first_output) + vec4(0u, 1u, 2u, 3u) * LANES;
-    let p = o + vec4(4u * LANES);
+    let tile = (group.x * LANES + lane) / 4u;
+    let first_output = tile * TILE + lane % 4u;
     if params.first + first_output >= params.end {
         return;
     }
@@ -294,96 +280,82 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let at5 = x_row(min(row + 5u, last)) * params.x_stride + params.x_start;
     let at6 = x_row(min(row + 6u, last)) * params.x_stride + params.x_start;
     let at7 = x_row(min(row + 7u, last)) * params.x_stride + params.x_start;
-    let c = places(o);
-    let d = places(p);
     let count = (params.inputs + 3u) / 4u;
 
-    var a0 = vec4(0.0);
-    var a1 = vec4(0.0);
-    var a2 = vec4(0.0);
-    var a3 = vec4(0.0);
-    var a4 = vec4(0.0);
-    var a5 = vec4(0.0);
-    var a6 = vec4(0.0);
-    var a7 = vec4(0.0);
-    var b0 = vec4(0.0);
-    var b1 = vec4(0.0);
-    var b2 = vec4(0.0);
-    var b3 = vec4(0.0);
-    var b4 = vec4(0.0);
-    var b5 = vec4(0.0);
-    var b6 = vec4(0.0);
-    var b7 = vec4(0.0);
+    var low: array<vec4<f32>, 16>; // of an output the sums of four rows
+    var high: array<vec4<f32>, 16>; // and of the other four
+    let step = together();
+    let base = tile * TILE * depth() + lane % 4u;
     for (var k = 0u; k < count; k++) {
-        let w = weights(k, c);
-        let v = weights(k, d);
+        let at = base + (k >> halvings()) * step;
+        let which = k & ((1u << halvings()) - 1u);
         let x0 = input(at0 + k);
-        a0 += w * x0;
-        b0 += v * x0;
         let x1 = input(at1 + k);
-        a1 += w * x1;
-        b1 += v * x1;
         let x2 = input(at2 + k);
-        a2 += w * x2;
-        b2 += v * x2;
         let x3 = input(at3 + k);
-        a3 += w * x3;
-        b3 += v * x3;
         let x4 = input(at4 + k);
-        a4 += w * x4;
-        b4 += v * x4;
         let x5 = input(at5 + k);
-        a5 += w * x5;
-        b5 += v * x5;
         let x6 = input(at6 + k);
-        a6 += w * x6;
-        b6 += v * x6;
         let x7 = input(at7 + k);
-        a7 += w * x7;
-        b7 += v * x7;
+        let w0 = four(texel(at), which);
+        low[0] += dots(w0, x0, x1, x2, x3);
+        high[0] += dots(w0, x4, x5, x6, x7);
+        let w1 = four(texel(at + 4u), which);
+        low[1] += dots(w1, x0, x1, x2, x3);
+        high[1] += dots(w1, x4, x5, x6, x7);
+        let w2 = four(texel(at + 8u), which);
+        low[2] += dots(w2, x0, x1, x2, x3);
+        high[2] += dots(w2, x4, x5, x6, x7);
+        let w3 = four(texel(at + 12u), which);
+        low[3] += dots(w3, x0, x1, x2, x3);
+        high[3] += dots(w3, x4, x5, x6, x7);
+        let w4 = four(texel(at + 16u), which);
+        low[4] += dots(w4, x0, x1, x2, x3);
+        high[4] += dots(w4, x4, x5, x6, x7);
+        let w5 = four(texel(at + 20u), which);
+        low[5] += dots(w5, x0, x1, x2, x3);
+        high[5] += dots(w5, x4, x5, x6, x7);
+        let w6 = four(texel(at + 24u), which);
+        low[6] += dots(w6, x0, x1, x2, x3);
+        high[6] += dots(w6, x4, x5, x6, x7);
+        let w7 = four(texel(at + 28u), which);
+        low[7] += dots(w7, x0, x1, x2, x3);
+        high[7] += dots(w7, x4, x5, x6, x7);
+        let w8 = four(texel(at + 32u), which);
+        low[8] += dots(w8, x0, x1, x2, x3);
+        high[8] += dots(w8, x4, x5, x6, x7);
+        let w9 = four(texel(at + 36u), which);
+        low[9] += dots(w9, x0, x1, x2, x3);
+        high[9] += dots(w9, x4, x5, x6, x7);
+        let w10 = four(texel(at + 40u), which);
+        low[10] += dots(w10, x0, x1, x2, x3);
+        high[10] += dots(w10, x4, x5, x6, x7);
+        let w11 = four(texel(at + 44u), which);
+        low[11] += dots(w11, x0, x1, x2, x3);
+        high[11] += dots(w11, x4, x5, x6, x7);
+        let w12 = four(texel(at + 48u), which);
+        low[12] += dots(w12, x0, x1, x2, x3);
+        high[12] += dots(w12, x4, x5, x6, x7);
+        let w13 = four(texel(at + 52u), which);
+        low[13] += dots(w13, x0, x1, x2, x3);
+        high[13] += dots(w13, x4, x5, x6, x7);
+        let w14 = four(texel(at + 56u), which);
+        low[14] += dots(w14, x0, x1, x2, x3);
+        high[14] += dots(w14, x4, x5, x6, x7);
+        let w15 = four(texel(at + 60u), which);
+        low[15] += dots(w15, x0, x1, x2, x3);
+        high[15] += dots(w15, x4, x5, x6, x7);
     }
-    // Written in a loop: 64 copies of what follows a sum would take long to compile.
+    // Written in a loop: copies of what follows a sum would take long to compile.
     for (var i = 0u; i < 8u && row + i < all; i++) {
-        var a = a0;
-        var b = b0;
-        switch i {
-            case 1u: {
-                a = a1;
-                b = b1;
-            }
-            case 2u: {
-                a = a2;
-                b = b2;
-            }
-            case 3u: {
-                a = a3;
-                b = b3;
-            }
-            case 4u: {
-                a = a4;
-                b = b4;
-            }
-            case 5u: {
-                a = a5;
-                b = b5;
-            }
-            case 6u: {
-                a = a6;
-                b = b6;
-            }
-            case 7u: {
-                a = a7;
-                b = b7;
-            }
-            default: {}
-        }
-        for (var j = 0u; j < 8u; j++) {
-            let output = first_output + j * LANES;
+        for (var j = 0u; j < 16u; j++) {
+            let output = first_output + 4u * j;
             var scale = params.scale;
             if FORMAT == 3u {
-                scale *= bitcast<f32>(weight[scale_at(output)]);
+                scale *= output_scale(output);
             }
-            finish(row + i, output, select(a[j & 3u], b[j & 3u], j >= 4u), scale);
+            let sums = select(low[j], high[j], i >= 4u);
+            finish(row + i, output, sums[i % 4u], scale);
         }
     }
 }

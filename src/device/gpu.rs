@@ -20,7 +20,7 @@ use super::{Cause, Refusal, Report, Usage};
 use crate::error::{Error, Kind, Result};
 use crate::graph::{CacheInfo, Capacity, Graph, Play, Played};
 
-use buffer::{Buffer, Ledger};
+use buffer::{Buffer, Ledger, Texels};
 pub use memory::{Caches, Weights};
 pub use play::Begun;
 pub use prepare::Prepared;
@@ -54,6 +54,8 @@ struct Shared {
     cache_layout: wgpu::BindGroupLayout,
     /// Stands where a shader binds something that it will not read.
     nothing: Buffer,
+    /// The same where it binds texels.
+    no_texels: Texels,
     /// The same for `@group(1)`.
     no_cache: wgpu::BindGroup,
 }
@@ -125,7 +127,7 @@ impl Gpu {
                 .min(most_binding),
             ..wgpu::Limits::defaults()
         };
-        // Textures are nothing to us: an adapter may be poor there.
+        // What is not asked for above an adapter may be poor in.
         let wanted = wanted.or_worse_values_from(&limits);
         let needed = [
             ("storage buffers a stage", wanted.max_storage_buffers_per_shader_stage, 8),
@@ -282,6 +284,7 @@ impl Shared {
             mapped_at_creation: false,
         };
         let nothing = Buffer::new(&device, &ledger, &nothing);
+        let no_texels = Texels::new(&device, &ledger, "nothing", 1);
         let written = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("no cache"),
             size: 256,
@@ -314,6 +317,7 @@ impl Shared {
             timing: Mutex::default(),
             cache_layout,
             nothing,
+            no_texels,
             no_cache,
         }
     }
@@ -366,6 +370,11 @@ impl Shared {
             bytes.max(16).next_multiple_of(16),
             wgpu::BufferUsages::STORAGE | more,
         ))
+    }
+
+    /// A texture of so many texels. Make it inside a scope.
+    fn texels(&self, what: &str, count: usize) -> Texels {
+        Texels::new(&self.device, &self.ledger, what, count)
     }
 
     /// A buffer of any kind. Make it inside a scope: see [`Shared::scoped`].
@@ -432,20 +441,23 @@ fn bind_group_layout(
     name: &str,
     bindings: &[(&str, Access)],
 ) -> wgpu::BindGroupLayout {
+    let buffer =
+        |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
     let entries: Vec<_> = bindings
         .iter()
         .enumerate()
         .map(|(binding, (_, access))| wgpu::BindGroupLayoutEntry {
             binding: binding as u32,
             visibility: wgpu::ShaderStages::COMPUTE,
-            ty: wgpu::BindingType::Buffer {
-                ty: match access {
-                    Access::Uniform => wgpu::BufferBindingType::Uniform,
-                    Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
-                    Access::Write => wgpu::BufferBindingType::Storage { read_only: false },
+            ty: match access {
+                Access::Uniform => buffer(wgpu::BufferBindingType::Uniform),
+                Access::Read => buffer(wgpu::BufferBindingType::Storage { read_only: true }),
+                Access::Write => buffer(wgpu::BufferBindingType::Storage { read_only: false }),
+                Access::Texels => wgpu::BindingType::Texture {
+                    sample_type: wgpu::TextureSampleType::Uint,
+                    view_dimension: wgpu::TextureViewDimension::D2,
+                    multisampled: false,
                 },
-                has_dynamic_offset: false,
-                min_binding_size: None,
             },
             count: None,
         })

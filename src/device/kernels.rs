@@ -85,6 +85,8 @@ pub enum Access {
     Read,
     /// Storage that is written.
     Write,
+    /// A texture of four words a texel, texel by texel in rows of [`ACROSS`].
+    Texels,
 }
 
 /// A shader and what it binds.
@@ -125,6 +127,10 @@ macro_rules! kernel {
 static EMBED: Kernel = kernel!(
     "embed", cache: false, params: ["width", "stride", "tables", "first", "table"],
     table0: Read, table1: Read, table2: Read, table3: Read, out: Write
+);
+static EMBED_TEXELS: Kernel = kernel!(
+    "embed_texels", cache: false, params: ["width", "stride", "tables", "first", "table"],
+    table0: Texels, table1: Texels, table2: Texels, table3: Texels, out: Write
 );
 static PICK: Kernel = kernel!(
     "pick", cache: false, params: ["width", "stride", "x_stride", "x_start"],
@@ -172,7 +178,7 @@ static MATMUL_ROW: Kernel = kernel!(
         "multiply_stride", "multiply_start", "add_stride", "add_start", "add_scale", "add_width", "add_weight",
         "add_bias", "add_epsilon", "add_offset", "store_width", "store_keys", "store_values",
     ],
-    x: Read, weight: Read, vectors: Read, multiply: Read, add: Read, out: Write
+    x: Read, weight: Texels, vectors: Read, multiply: Read, add: Read, out: Write
 );
 static MATMUL_ROWS: Kernel = kernel!(
     "matmul_rows", cache: true,
@@ -181,18 +187,27 @@ static MATMUL_ROWS: Kernel = kernel!(
         "multiply_stride", "multiply_start", "add_stride", "add_start", "add_scale", "add_width", "add_weight",
         "add_bias", "add_epsilon", "add_offset", "store_width", "store_keys", "store_values",
     ],
+    x: Read, weight: Texels, vectors: Read, multiply: Read, add: Read, out: Write
+);
+static MATMUL_ROW_SPLIT: Kernel = kernel!(
+    "matmul_row_split", cache: true,
+    params: [
+        "inputs", "outputs", "first", "end", "picks", "x_stride", "x_start", "stride", "scale", "bias",
+        "norm_weight", "norm_bias", "epsilon", "offset",
+        "multiply_stride", "multiply_start", "add_stride", "add_start", "add_scale", "add_width", "add_weight",
+        "add_bias", "add_epsilon", "add_offset", "store_width", "store_keys", "store_values",
+    ],
     x: Read, weight: Read, vectors: Read, multiply: Read, add: Read, out: Write
 );
-static MATMUL_ROW_SPLIT: Kernel = Kernel {
-    name: "matmul_row_split",
-    source: include_str!("../../shaders/matmul_row_split.wgsl"),
-    ..MATMUL_ROW
-};
-static MATMUL_ROWS_TILED: Kernel = Kernel {
-    name: "matmul_rows_tiled",
-    source: include_str!("../../shaders/matmul_rows_tiled.wgsl"),
-    ..MATMUL_ROWS
-};
+static MATMUL_ROWS_TILED: Kernel = kernel!(
+    "matmul_rows_tiled", cache: true,
+    params: [
+        "inputs", "outputs", "first", "end", "picks", "x_stride", "x_start", "stride", "scale", "bias",
+        "multiply_stride", "multiply_start", "add_stride", "add_start", "add_scale", "add_width", "add_weight",
+        "add_bias", "add_epsilon", "add_offset", "store_width", "store_keys", "store_values",
+    ],
+    x: Read, weight: Read, vectors: Read, multiply: Read, add: Read, out: Write
+);
 static ATTEND: Kernel = kernel!(
     "attend", cache: true,
     params: [
@@ -201,19 +216,23 @@ static ATTEND: Kernel = kernel!(
     ],
     queries: Read, bias: Read, out: Write, outbox: Write
 );
-static ATTEND_ALONE: Kernel = Kernel {
-    name: "attend_alone",
-    source: include_str!("../../shaders/attend_alone.wgsl"),
-    ..ATTEND
-};
+static ATTEND_ALONE: Kernel = kernel!(
+    "attend_alone", cache: true,
+    params: [
+        "site", "layer", "layers", "heads", "group", "stride", "q_stride", "q_start", "reach",
+        "watch", "scale",
+    ],
+    queries: Read, bias: Texels, out: Write, outbox: Write
+);
 static SAMPLE: Kernel = kernel!(
     "sample", cache: false, params: ["vocabulary", "stride", "start"],
     logits: Read, outbox: Write
 );
 
 /// All kernels.
-pub static KERNELS: [&Kernel; 14] = [
+pub static KERNELS: [&Kernel; 15] = [
     &EMBED,
+    &EMBED_TEXELS,
     &PICK,
     &COMBINE,
     &NORM,
@@ -240,12 +259,20 @@ pub enum Tuning {
     Hardware,
 }
 
-/// Outputs of a weight that lie together; a weight with fewer is one tile. Were all outputs one tile, a workgroup
+/// Texels of a row of the texture that a weight lies in.
+pub const ACROSS: usize = 2048;
+
+/// Outputs of a weight that lie together; in a buffer a weight with fewer is one tile, of a multiple of 4. Were all outputs one tile, a workgroup
 /// would jump by a whole row of outputs at every step: of 4,096 outputs that is 16 KB, and most reads miss.
 ///
 /// So a weight lies as `words[out / tile][inner / P][tile]`, `P` values of neighbouring columns a word (f32 1, halves 2,
 /// int8 4), `inner` padded with zeros to a multiple of 4, so that neighbouring outputs read neighbouring words; of int8
-/// the scales follow, f32. A matrix of one row is always f32.
+/// the scales follow, f32. A matrix of one row is always f32, and lies alone.
+///
+/// A software adapter reads every word of a buffer for each lane by itself, bounds and all, but the four words of a texel
+/// as one. For it a weight lies in a texture, as `texels[out / tile][inner / 4 P][tile]`, `inner` padded to a multiple of
+/// 4 `P`: of a texel's four words word `c` holds columns `c`, `c + 4`, ... of its 4 `P`, so that one shift of all four gives
+/// four neighbours.
 pub const TILE: usize = ROWS_TOGETHER;
 
 /// How a weight lies.
@@ -256,6 +283,8 @@ pub struct Laid {
     /// Rows that lie together in one buffer, a multiple of [`TILE`] or all of them: a weight that is larger than a
     /// binding may be lies in several, each laid out as if it were a weight of its own.
     pub rows: usize,
+    /// Whether it lies in textures.
+    pub texels: bool,
 }
 
 impl Laid {

@@ -7,8 +7,8 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use super::{Buffer, Shared, lock, refused};
-use crate::device::kernels::{Laid, TILE};
+use super::{Buffer, Shared, Texels, lock, refused};
+use crate::device::kernels::{ACROSS, Laid, TILE, Tuning};
 use crate::device::{Format, Matrix, Progress};
 use crate::error::{Error, Result};
 use crate::graph::{CacheInfo, Capacity, Graph, Op, Play, Site};
@@ -33,12 +33,38 @@ pub struct Weights {
     waiting: u64,
 }
 
-/// A weight on the GPU: one buffer, or several where one would be larger than a binding may be.
+/// A weight on the GPU: one buffer or texture, or several where one would be larger than a binding may be.
 #[derive(Clone, Debug)]
 pub(super) struct Stored {
-    pub parts: Vec<Buffer>,
+    pub parts: Vec<Part>,
     pub laid: Laid,
     progress: Progress,
+}
+
+/// Where some rows of a weight lie.
+#[derive(Clone, Debug)]
+pub(super) enum Part {
+    Buffer(Buffer),
+    Texels(Texels),
+}
+
+impl Part {
+    fn size(&self) -> u64 {
+        match self {
+            Part::Buffer(buffer) => buffer.size(),
+            Part::Texels(texels) => texels.size(),
+        }
+    }
+
+    /// Writes words from this one on: of texels, whole ones.
+    fn write(&self, queue: &wgpu::Queue, at: usize, words: &[u32]) {
+        match self {
+            Part::Buffer(buffer) => {
+                queue.write_buffer(buffer, 4 * at as u64, bytemuck::cast_slice(words));
+            }
+            Part::Texels(texels) => texels.write(queue, at / 4, words),
+        }
+    }
 }
 
 impl fmt::Debug for Weights {
@@ -62,8 +88,11 @@ impl Weights {
     pub fn reserve(&mut self, name: &str, out: usize, inner: usize, format: Format) -> Result<()> {
         self.shared.healthy()?;
         let progress = Progress { out, inner, format, rows: 0 };
-        let mut laid = Laid { format: if out == 1 { Format::F32 } else { format }, rows: out };
-        let most = self.shared.largest_binding() as usize / 4;
+        let mut laid = Laid::new(self.shared.tuning, out, format);
+        let mut most = self.shared.largest_binding() as usize / 4;
+        if laid.texels {
+            most = most.min(4 * ACROSS * self.shared.limits.max_texture_dimension_2d as usize);
+        }
         if laid.words(inner, out) > most {
             let row = laid.words(inner, TILE) / TILE;
             // Where not even one tile fits, the buffer is refused below.
@@ -71,10 +100,18 @@ impl Weights {
         }
         let sizes: Vec<u64> =
             laid.parts(out).map(|part| 4 * laid.words(inner, part.len()) as u64).collect();
+        if laid.texels && sizes.iter().any(|size| *size > 4 * most as u64) {
+            let got = format!("{out} x {inner}; take a smaller model, or the CPU");
+            return Err(Error::limit(format!("weight `{name}`"), "narrower rows on this GPU", got));
+        }
         let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
         let what = format!("weight `{name}`");
         let parts = self.noted(name, sizes.iter().sum(), |shared| {
-            sizes.iter().map(|size| shared.storage(&what, *size, usage)).collect::<Result<_>>()
+            let make = |size: &u64| match laid.texels {
+                true => Ok(Part::Texels(shared.texels(&what, *size as usize / 16))),
+                false => shared.storage(&what, *size, usage).map(Part::Buffer),
+            };
+            sizes.iter().map(make).collect::<Result<_>>()
         })?;
         self.stored.insert(name.to_owned(), Stored { parts, laid, progress });
         Ok(())
@@ -91,25 +128,25 @@ impl Weights {
         stored.progress.rows += count;
         let Stored { parts, laid, .. } = stored.clone();
         let mut written = 0;
-        for (buffer, part) in parts.iter().zip(laid.parts(out)) {
+        for (place, part) in parts.iter().zip(laid.parts(out)) {
             let (start, end) = (part.start.max(first), part.end.min(first + count));
             if start >= end {
                 continue;
             }
             let own = start - first..end - first;
-            let (words, scales) = match out {
+            let (words, mut scales) = match out {
                 1 => (vector(rows, inner), Vec::new()),
-                _ => pack(rows, inner, own, TILE.min(part.len())),
+                _ => pack(rows, inner, own, laid, laid.tile(part.len())),
             };
+            if laid.texels {
+                scales.resize(scales.len().next_multiple_of(4), 0);
+            }
             written += 4 * (words.len() + scales.len()) as u64;
-            self.noted(name, buffer.size(), |shared| {
-                let write = |at: usize, words: &[u32]| {
-                    let words: &[u8] = bytemuck::cast_slice(words);
-                    shared.queue.write_buffer(buffer, 4 * at as u64, words);
-                };
-                write(laid.row(inner, start - part.start), &words);
+            self.noted(name, place.size(), |shared| {
+                place.write(&shared.queue, laid.row(inner, start - part.start), &words);
                 if !scales.is_empty() {
-                    write(laid.scales(inner, part.len()) + start - part.start, &scales);
+                    let at = laid.scales(inner, part.len()) + start - part.start;
+                    place.write(&shared.queue, at, &scales);
                 }
                 Ok(())
             })?;
@@ -162,25 +199,79 @@ impl Weights {
     }
 }
 
+impl Stored {
+    /// Its buffer: of a vector.
+    pub fn buffer(&self) -> Result<&Buffer> {
+        match &self.parts[..] {
+            [Part::Buffer(buffer)] => Ok(buffer),
+            _ => Err(Error::device("vector", "one buffer", "a weight of many rows")),
+        }
+    }
+
+    /// A part as texels: a vector's are copied from its buffer.
+    pub fn texels(
+        &self,
+        part: usize,
+        shared: &Shared,
+        encoder: &mut wgpu::CommandEncoder,
+    ) -> Texels {
+        match &self.parts[part] {
+            Part::Texels(texels) => texels.clone(),
+            Part::Buffer(buffer) => {
+                let count = self.progress.inner.div_ceil(4);
+                let texels = shared.texels("vector as a weight", count);
+                texels.copy(encoder, buffer, count);
+                texels
+            }
+        }
+    }
+}
+
 impl Laid {
+    /// How a weight of so many rows lies.
+    pub fn new(tuning: Tuning, out: usize, format: Format) -> Laid {
+        match out {
+            1 => Laid { format: Format::F32, rows: 1, texels: false },
+            _ => Laid { format, rows: out, texels: tuning == Tuning::Software },
+        }
+    }
+
     /// Values of a word.
     fn per_word(&self) -> usize {
         4 / self.format.bytes()
     }
 
+    /// Rows that lie together, in a part of so many.
+    fn tile(&self, rows: usize) -> usize {
+        match self.rows {
+            1 => 1,
+            _ => TILE.min(rows.next_multiple_of(4)),
+        }
+    }
+
+    /// Words of a row.
+    fn row_words(&self, inner: usize) -> usize {
+        let whole = if self.texels { 4 * self.per_word() } else { 4 };
+        inner.next_multiple_of(whole) / self.per_word()
+    }
+
     /// Where a row begins that begins a tile.
     fn row(&self, inner: usize, row: usize) -> usize {
-        row * (inner.next_multiple_of(4) / self.per_word())
+        row * self.row_words(inner)
     }
 
     /// Where the scales of a part of so many rows begin.
     fn scales(&self, inner: usize, rows: usize) -> usize {
-        self.row(inner, rows.next_multiple_of(TILE.min(rows)))
+        self.row(inner, rows.next_multiple_of(self.tile(rows)))
     }
 
     /// Words of a part of so many rows.
     fn words(&self, inner: usize, rows: usize) -> usize {
-        let scales = if self.format == Format::Int8 { rows } else { 0 };
+        let scales = match self.format {
+            Format::Int8 if self.texels => rows.next_multiple_of(4),
+            Format::Int8 => rows,
+            _ => 0,
+        };
         self.scales(inner, rows) + scales
     }
 }
@@ -201,19 +292,20 @@ fn vector(matrix: &Matrix, inner: usize) -> Vec<u32> {
 }
 
 /// The words of some rows of a matrix as the shaders read them, see [`TILE`], and their scales.
-fn pack(matrix: &Matrix, inner: usize, rows: Range<usize>, tile: usize) -> (Vec<u32>, Vec<u32>) {
-    let (count, first) = (rows.len(), rows.start * inner);
+fn pack(
+    matrix: &Matrix,
+    inner: usize,
+    rows: Range<usize>,
+    laid: Laid,
+    tile: usize,
+) -> (Vec<u32>, Vec<u32>) {
+    let first = rows.start * inner;
+    let size = (rows.len(), inner, tile);
     let words = match matrix {
-        Matrix::F32(values) => spread(count, inner, tile, 1, |at| values[first + at].to_bits()),
-        Matrix::F16(values) => {
-            spread(count, inner, tile, 2, |at| values[first + at].to_bits() as u32)
-        }
-        Matrix::Bf16(values) => {
-            spread(count, inner, tile, 2, |at| values[first + at].to_bits() as u32)
-        }
-        Matrix::Int8 { values, .. } => {
-            spread(count, inner, tile, 4, |at| values[first + at] as u8 as u32)
-        }
+        Matrix::F32(values) => spread(size, laid, |at| values[first + at].to_bits()),
+        Matrix::F16(values) => spread(size, laid, |at| values[first + at].to_bits() as u32),
+        Matrix::Bf16(values) => spread(size, laid, |at| values[first + at].to_bits() as u32),
+        Matrix::Int8 { values, .. } => spread(size, laid, |at| values[first + at] as u8 as u32),
     };
     let scales = match matrix {
         Matrix::Int8 { scales, .. } => scales[rows].iter().map(|scale| scale.to_bits()).collect(),
@@ -222,23 +314,26 @@ fn pack(matrix: &Matrix, inner: usize, rows: Range<usize>, tile: usize) -> (Vec<
     (words, scales)
 }
 
-/// `[out, inner]` as words `[out / tile][inner / per_word][tile]`, `inner` padded to a multiple of 4, `out` to
-/// whole tiles.
+/// `[out, inner]` as words, `out` padded to whole tiles, `inner` as it is laid.
 fn spread(
-    out: usize,
-    inner: usize,
-    tile: usize,
-    per_word: usize,
+    (out, inner, tile): (usize, usize, usize),
+    laid: Laid,
     value: impl Fn(usize) -> u32,
 ) -> Vec<u32> {
+    let per_word = laid.per_word();
     let bits = 32 / per_word;
-    let tall = inner.next_multiple_of(4) / per_word;
+    let tall = laid.row_words(inner);
     let mut words = vec![0u32; tall * out.next_multiple_of(tile)];
     for (first, words) in (0..out).step_by(tile).zip(words.chunks_exact_mut(tall * tile)) {
         for k in 0..inner {
-            let row = &mut words[k / per_word * tile..][..tile];
-            let shift = bits * (k % per_word);
-            for (o, word) in (first..out).zip(row) {
+            // The first row's word, words from there to the next row's, and where in the word.
+            let (word, step, place) = match laid.texels {
+                true => (k / (4 * per_word) * 4 * tile + k % 4, 4, k / 4 % per_word),
+                false => (k / per_word * tile, 1, k % per_word),
+            };
+            let shift = bits * place;
+            let column = words[word..].iter_mut().step_by(step).take(tile);
+            for (o, word) in (first..out).zip(column) {
                 *word |= value(o * inner + k) << shift;
             }
         }

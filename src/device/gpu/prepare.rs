@@ -8,12 +8,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::memory::{Stored, Weights};
-use super::{Buffer, Shared};
+use super::memory::{Part, Stored, Weights};
+use super::{Buffer, Shared, Texels};
 use crate::device::Format;
 use crate::device::fuse::{Rows, Step, fuse};
-use crate::device::kernels::{self, Context, Laid, Launch, Operand, header};
-use crate::error::Result;
+use crate::device::kernels::{self, Access, Context, Laid, Launch, Operand, header};
+use crate::error::{Error, Result};
 use crate::graph::{Capacity, Extent, Graph, Index, Op, Site, Value, WeightInfo};
 
 /// Picked rows get this much memory at first, if all rows would take more; a play that picks more
@@ -94,6 +94,7 @@ pub(super) struct Run {
 enum Bound {
     Slot(usize),
     Buffer(Buffer),
+    Texels(Texels),
     Outbox,
 }
 
@@ -214,6 +215,10 @@ impl Run {
                 },
                 Bound::Buffer(buffer) => buffer,
                 Bound::Outbox => &memory.outbox,
+                Bound::Texels(texels) => {
+                    resources.push(wgpu::BindingResource::TextureView(texels.view()));
+                    continue;
+                }
             };
             resources.push(buffer.as_entire_binding());
         }
@@ -298,14 +303,29 @@ fn plan(
         }
         for part in 0..kernels::parts(&context, step) {
             let launch = kernels::launch(&context, step, part)?;
+            let accesses = launch.kernel.bindings[2..].iter().map(|(_, access)| *access);
             let bound = launch
                 .operands
                 .iter()
-                .map(|operand| {
+                .zip(accesses)
+                .map(|(operand, access)| {
                     Ok(match operand {
                         Operand::Value(value) => Bound::Slot(homes[&graph.root(*value).0].slot),
+                        Operand::Weight(weight, part) if access == Access::Texels => {
+                            let stored = stored[weight.0 as usize];
+                            Bound::Texels(stored.texels(*part, shared, &mut encoder))
+                        }
                         Operand::Weight(weight, part) => {
-                            Bound::Buffer(stored[weight.0 as usize].parts[*part].clone())
+                            match &stored[weight.0 as usize].parts[*part] {
+                                Part::Buffer(buffer) => Bound::Buffer(buffer.clone()),
+                                Part::Texels(_) => {
+                                    let what = format!("kernel `{}`", launch.kernel.name);
+                                    return Err(Error::device(what, "a buffer", "a texture"));
+                                }
+                            }
+                        }
+                        Operand::Nothing if access == Access::Texels => {
+                            Bound::Texels(shared.no_texels.clone())
                         }
                         Operand::Vectors(vectors) => {
                             let parts: Vec<_> =
@@ -343,10 +363,7 @@ fn plan(
 
 /// Makes the pipelines that a graph will need, if its matrices are half floats.
 pub(super) fn warm(shared: &Shared, graph: &Graph) -> Result<()> {
-    let laid = |info: &WeightInfo| Laid {
-        format: if info.out == 1 { Format::F32 } else { Format::F16 },
-        rows: info.out,
-    };
+    let laid = |info: &WeightInfo| Laid::new(shared.tuning, info.out, Format::F16);
     let laid: Vec<Laid> = graph.weights().iter().map(laid).collect();
     for rows in [Rows::Few, Rows::Many] {
         let mut attention = 0;
@@ -369,16 +386,16 @@ fn params_size(launch: &Launch) -> u64 {
 
 /// Vectors copied one after the other.
 fn join(shared: &Shared, encoder: &mut wgpu::CommandEncoder, parts: &[&Stored]) -> Result<Buffer> {
-    if let [only] = parts {
-        return Ok(only.parts[0].clone());
+    let buffers = parts.iter().map(|part| part.buffer()).collect::<Result<Vec<_>>>()?;
+    if let [only] = buffers[..] {
+        return Ok(only.clone());
     }
-    let bytes = |stored: &Stored| stored.parts[0].size();
-    let total = parts.iter().map(|part| bytes(part)).sum();
+    let total = buffers.iter().map(|buffer| buffer.size()).sum();
     let joined = shared.storage("vectors", total, wgpu::BufferUsages::COPY_DST)?;
     let mut at = 0;
-    for part in parts {
-        encoder.copy_buffer_to_buffer(&part.parts[0], 0, &joined, at, bytes(part));
-        at += bytes(part);
+    for buffer in buffers {
+        encoder.copy_buffer_to_buffer(buffer, 0, &joined, at, buffer.size());
+        at += buffer.size();
     }
     Ok(joined)
 }

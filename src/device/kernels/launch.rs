@@ -3,8 +3,8 @@
 use super::context::{Context, Vectors, flag, kind, number, words};
 use super::matmul::matmul;
 use super::{
-    ATTEND, ATTEND_ALONE, COMBINE, EMBED, Format, Grid, Launch, NORM, Operand, PICK, ROTATE,
-    SAMPLE, STORE, TURN, Tuning,
+    ATTEND, ATTEND_ALONE, COMBINE, EMBED, EMBED_TEXELS, Format, Grid, Launch, NORM, Operand, PICK,
+    ROTATE, SAMPLE, STORE, TURN, Tuning,
 };
 use crate::device::fuse::{Norm, Pair, Step, Turned};
 use crate::error::{Error, Result};
@@ -179,13 +179,17 @@ fn embed(context: &Context<'_>, lookups: &[Lookup], out: Value, part: usize) -> 
     params.resize(4 + 4 * 4, 0);
     operands.resize(4, Operand::Nothing);
     operands.push(Operand::Value(out));
+    let (kernel, cells) = match context.tuning {
+        Tuning::Software => (&EMBED_TEXELS, stride / 4),
+        Tuning::Hardware => (&EMBED, stride),
+    };
     Ok(Launch {
-        kernel: &EMBED,
+        kernel,
         overrides: vec![],
         params,
         operands,
         cache: None,
-        grid: Grid::Cells(stride),
+        grid: Grid::Cells(cells),
         larger: vec![],
         extent: Extent::Rows,
         lanes: LANES,

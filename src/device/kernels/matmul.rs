@@ -68,16 +68,16 @@ pub(super) fn matmul(context: &Context<'_>, linear: &Linear, part: usize) -> Lau
         }
         None => params.extend([0, 0, 0]),
     }
-    // On hardware four outputs are read as one, which a small odd weight does not allow.
-    let fours = outputs.is_multiple_of(4) || outputs > TILE;
     let columns = end - own.start;
-    let (kernel, mut tiling, mut larger) = match (context.tuning, context.rows) {
-        (Tuning::Hardware, Rows::Few) if fours => (&MATMUL_ROW_SPLIT, split(columns), vec![]),
-        (Tuning::Hardware, Rows::Many) if fours => {
+    // A weight of one row lies as a vector does, which the kernels for hardware do not read.
+    let texels = context.tuning == Tuning::Software || info.out == 1;
+    let (kernel, mut tiling, mut larger) = match (texels, context.rows) {
+        (true, Rows::Few) => (&MATMUL_ROW, alone(columns, 1), vec![]),
+        (true, Rows::Many) => (&MATMUL_ROWS, alone(columns, 8), vec![]),
+        (false, Rows::Few) => (&MATMUL_ROW_SPLIT, split(columns), vec![]),
+        (false, Rows::Many) => {
             (&MATMUL_ROWS_TILED, tiled(SMALLEST, columns), larger(context.most_rows, columns))
         }
-        (tuning, Rows::Few) => (&MATMUL_ROW, eights(tuning, outputs, columns, 1), vec![]),
-        (tuning, Rows::Many) => (&MATMUL_ROWS, eights(tuning, outputs, columns, 8), vec![]),
     };
     for tiling in larger.iter_mut().chain([&mut tiling]) {
         tiling.overrides.extend(&overrides);
@@ -103,20 +103,10 @@ pub(super) fn matmul(context: &Context<'_>, linear: &Linear, part: usize) -> Lau
     }
 }
 
-/// Lanes that make eight outputs each of some rows, alone.
-fn eights(tuning: Tuning, outputs: usize, columns: usize, rows: usize) -> Tiling {
-    let lanes = match tuning {
-        Tuning::Hardware => 32,
-        Tuning::Software => {
-            // Idle lanes cost as much as busy ones there: the fewest lanes that leave hardly any idle. (A
-            // model's widths are multiples of one, so that they share pipelines.)
-            let made = |lanes: usize| outputs.next_multiple_of(8 * lanes);
-            let choices = || (16..=64).step_by(4);
-            let least = choices().map(made).min().unwrap_or(outputs);
-            choices().find(|lanes| made(*lanes) * 100 <= least * 103).unwrap_or(64)
-        }
-    };
-    let grid = Grid::Tiles { across: columns.div_ceil(8 * lanes), rows };
+/// Four lanes that make a tile of outputs of some rows, alone: what a software adapter computes at once.
+fn alone(columns: usize, rows: usize) -> Tiling {
+    let lanes = 4;
+    let grid = Grid::Tiles { across: columns.div_ceil(TILE), rows };
     Tiling { overrides: vec![("LANES", lanes as f64)], grid, lanes }
 }
 
