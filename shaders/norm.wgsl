@@ -3,8 +3,7 @@
 //
 // One workgroup a part of a row. Lanes share the sums through workgroup memory.
 
-override LANES: u32 = 32; // a power of two
-override HALVES: u32 = 0; // 1: sums are brought together by halves, not one by one
+override LANES: u32 = 64; // a power of two
 override KIND: u32 = 1; // 1: layer norm, 2: RMS norm
 
 // Words of the play's header.
@@ -35,24 +34,17 @@ struct Params {
 
 var<workgroup> sums: array<f32, 2 * LANES>; // those of the mean, then those of the squares
 
-// The sum over all lanes, by way of sums[at .. at + LANES].
+// The sum over all lanes, brought together by halves, by way of sums[at .. at + LANES].
 fn over_lanes(lane: u32, at: u32, mine: f32) -> f32 {
     sums[at + lane] = mine;
     workgroupBarrier();
-    var left = LANES;
-    if HALVES == 1u {
-        for (; left > 1u; left /= 2u) {
-            if lane < left / 2u {
-                sums[at + lane] += sums[at + lane + left / 2u];
-            }
-            workgroupBarrier();
+    for (var left = LANES / 2u; left > 0u; left /= 2u) {
+        if lane < left {
+            sums[at + lane] += sums[at + lane + left];
         }
+        workgroupBarrier();
     }
-    var sum = 0.0;
-    for (var i = 0u; i < left; i++) {
-        sum += sums[at + i];
-    }
-    return sum;
+    return sums[at];
 }
 
 @compute @workgroup_size(LANES)

@@ -149,6 +149,8 @@ static NORM: Kernel = kernel!(
     ],
     x: Read, vectors: Read, out: Write
 );
+static NORM_ALONE: Kernel =
+    Kernel { name: "norm_alone", source: include_str!("../../shaders/norm_alone.wgsl"), ..NORM };
 static ROTATE: Kernel = kernel!(
     "rotate", cache: false,
     params: [
@@ -230,12 +232,13 @@ static SAMPLE: Kernel = kernel!(
 );
 
 /// All kernels.
-pub static KERNELS: [&Kernel; 15] = [
+pub static KERNELS: [&Kernel; 16] = [
     &EMBED,
     &EMBED_TEXELS,
     &PICK,
     &COMBINE,
     &NORM,
+    &NORM_ALONE,
     &ROTATE,
     &STORE,
     &TURN,

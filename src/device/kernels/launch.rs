@@ -3,8 +3,8 @@
 use super::context::{Context, Vectors, flag, kind, number, words};
 use super::matmul::matmul;
 use super::{
-    ATTEND, ATTEND_ALONE, COMBINE, EMBED, EMBED_TEXELS, Format, Grid, Launch, NORM, Operand, PICK,
-    ROTATE, SAMPLE, STORE, TURN, Tuning,
+    ATTEND, ATTEND_ALONE, COMBINE, EMBED, EMBED_TEXELS, Format, Grid, Launch, NORM, NORM_ALONE,
+    Operand, PICK, ROTATE, SAMPLE, STORE, TURN, Tuning,
 };
 use crate::device::fuse::{Norm, Pair, Step, Turned};
 use crate::error::{Error, Result};
@@ -233,21 +233,17 @@ fn norm_part(context: &Context<'_>, x: Value, norm: &Norm, groups: usize, out: V
         norm.bias.is_some() as usize,
     ]);
     params.extend([norm.epsilon.to_bits(), norm.offset.to_bits(), context.picked(out) as u32]);
-    let (lanes, halves) = match context.tuning {
-        Tuning::Software => (16, false),
-        Tuning::Hardware => (64, true),
+    let (kernel, lanes, grid) = match context.tuning {
+        Tuning::Software => (&NORM_ALONE, 4, Grid::Cells(groups)),
+        Tuning::Hardware => (&NORM, 64, Grid::Parts(groups)),
     };
     Launch {
-        kernel: &NORM,
-        overrides: vec![
-            ("LANES", lanes as f64),
-            ("HALVES", flag(halves)),
-            ("KIND", kind(norm.kind)),
-        ],
+        kernel,
+        overrides: vec![("LANES", lanes as f64), ("KIND", kind(norm.kind))],
         params,
         operands: vec![Operand::Value(x), vectors.operand(), Operand::Value(out)],
         cache: None,
-        grid: Grid::Parts(groups),
+        grid,
         larger: vec![],
         extent: context.graph.info(out).extent,
         lanes,
