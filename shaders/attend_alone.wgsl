@@ -7,7 +7,7 @@
 // touches neither the largest score nor any sum. A row that sees nothing gives 0. What is watched is
 // written straight to the outbox that is read back.
 
-override LANES: u32 = 4;
+override LANES: u32 = 4; // what such an adapter computes at once
 override BIAS: u32 = 0;
 override BIAS_FORMAT: u32 = 0; // 0: f32, 1: f16, 2: bf16, 3: int8
 
@@ -119,9 +119,10 @@ fn products(q: u32, k: vec4<u32>, width: u32) -> vec4<f32> {
 }
 
 // Which of four keys from this one, a multiple of 4, the row sees.
-fn visible_of_four(mask: u32, key: u32) -> vec4<bool> {
+fn visible_of_four(mask: u32, key: u32, keys: u32) -> vec4<bool> {
     let bits = play[mask + key / 32u] >> (key % 32u);
-    return (vec4(bits) & vec4(1u, 2u, 4u, 8u)) != vec4(0u);
+    let there = vec4(key) + vec4(0u, 1u, 2u, 3u) < vec4(keys);
+    return ((vec4(bits) & vec4(1u, 2u, 4u, 8u)) != vec4(0u)) & there;
 }
 
 @compute @workgroup_size(LANES)
@@ -166,7 +167,8 @@ fn main(
             end = 32u * word + firstLeadingBit(bits) + 1u;
         }
     }
-    let any = end > 0u;
+    end = min(end, keys);
+    let any = end > first;
 
     // The records of what is watched of this attention: a count, then six words each. Hidden keys are told too.
     let watch = play[play[PLAY_WATCH] + params.watch];
@@ -190,7 +192,7 @@ fn main(
     for (var start = first / 4u * 4u; start < end; start += TILE) {
         let fours = (min(start + TILE, end) - start + 3u) / 4u;
         let before = top;
-        var shrink = select(0.0, 1.0, had);
+        let seen_before = had;
         for (var four = 0u; four < fours; four++) {
             let key = start + 4u * four;
             let each = min(vec4(key) + vec4(0u, 1u, 2u, 3u), vec4(keys - 1u));
@@ -204,27 +206,27 @@ fn main(
                 );
             }
             cells[four] = scores;
-            let sees = visible_of_four(mask, key);
+            let sees = visible_of_four(mask, key, keys);
             for (var i = 0u; i < 4u; i++) {
                 top = select(top, select(scores[i], max(top, scores[i]), had), sees[i]);
                 had = had || sees[i];
             }
         }
-        shrink *= exp(before - top);
+        let shrink = select(0.0, exp(min(before - top, 0.0)), seen_before);
         total *= shrink;
 
         for (var i = 0u; i < records; i++) {
             let there = place(watch + 1u + 6u * i, variant, head, row, keys);
             if there != NONE {
                 for (var key = start; key < min(start + TILE, end); key++) {
-                    let sees = visible_of_four(mask, key / 4u * 4u)[key % 4u];
+                    let sees = visible_of_four(mask, key / 4u * 4u, keys)[key % 4u];
                     outbox[there + key] = select(0.0, cells[(key - start) / 4u][key % 4u], sees);
                 }
             }
         }
 
         for (var four = 0u; four < fours; four++) {
-            let sees = visible_of_four(mask, start + 4u * four);
+            let sees = visible_of_four(mask, start + 4u * four, keys);
             let e = select(vec4(0.0), exp(min(cells[four] - top, vec4(0.0))), sees);
             cells[four] = e;
             total += e.x + e.y + e.z + e.w;
@@ -265,7 +267,7 @@ fn main(
         if there != NONE && play[record] == 1u {
             for (var key = 0u; key < keys; key++) {
                 var p = 0.0;
-                if visible_of_four(mask, key / 4u * 4u)[key % 4u] {
+                if visible_of_four(mask, key / 4u * 4u, keys)[key % 4u] {
                     p = exp(outbox[there + key] - top) / total;
                 }
                 outbox[there + key] = p;

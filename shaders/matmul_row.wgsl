@@ -1,4 +1,4 @@
-// out = scale * x weightᵀ + bias, and what follows, for one row or a few, on software adapters: a lane makes
+// out = scale * x weightᵀ + bias, and what follows, for one row or a few, on software adapters (and for weights of one row): a lane makes
 // sixteen outputs of a row, alone, and four lanes a tile. The weight is a texture: there a lane reads four words
 // as one, of a buffer it reads each for itself, and that is what takes the time.
 //
@@ -6,7 +6,7 @@
 // product with another value, residual sum, and the storing of keys and values into a cache.
 // No barrier: on software adapters they cost more than each lane's own sum for the norm.
 
-override LANES: u32 = 4;
+override LANES: u32 = 4; // what such an adapter computes at once
 override FORMAT: u32 = 0; // 0: f32, 1: f16, 2: bf16, 3: int8
 override NORM: u32 = 0; // 0: none, 1: layer norm, 2: RMS norm
 override NORM_WEIGHT: u32 = 0;

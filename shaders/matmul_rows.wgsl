@@ -1,4 +1,4 @@
-// out = scale * x weightᵀ + bias, and what follows, for many rows, on software adapters: a lane makes sixteen
+// out = scale * x weightᵀ + bias, and what follows, for many rows, on software adapters (and for weights of one row): a lane makes sixteen
 // outputs of eight rows, alone, and four lanes a tile. No barrier, no workgroup memory: such an adapter's
 // time goes into loads, 16 of texels and 32 of x for 128 sums of four products here. The weight is a
 // texture: of it a lane reads four words as one, of a buffer it reads each for itself.
@@ -6,7 +6,7 @@
 // Folded in where the graph has them: the picking of x's rows, then activation, product with
 // another value, residual sum, and the storing of keys and values into a cache.
 
-override LANES: u32 = 4;
+override LANES: u32 = 4; // what such an adapter computes at once
 override FORMAT: u32 = 0; // 0: f32, 1: f16, 2: bf16, 3: int8
 override BIAS: u32 = 0;
 override ACTIVATION: u32 = 0; // 0: none, 1: relu, 2: gelu, 3: gelu by tanh, 4: quick gelu, 5: silu, 6: tanh, 7: sigmoid

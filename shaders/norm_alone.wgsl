@@ -2,7 +2,7 @@
 // mean square 1 (RMS norm), then * (weight + offset) + bias, for software adapters: a lane makes a part of a
 // row alone, as a barrier costs them more than the sums do.
 
-override LANES: u32 = 4;
+override LANES: u32 = 4; // what such an adapter computes at once
 override KIND: u32 = 1; // 1: layer norm, 2: RMS norm
 
 // Words of the play's header.

@@ -84,10 +84,10 @@ pub struct Refusal {
     pub error: Error,
 }
 
-/// Memory that a device holds for its user, buffer by buffer.
+/// Memory that a device holds for its user, buffer by buffer (and texture by texture).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Usage {
-    /// Buffers that are there.
+    /// Buffers and textures that are there.
     pub buffers: usize,
     /// Their bytes.
     pub bytes: u64,

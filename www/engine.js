@@ -344,7 +344,7 @@ class Run {
   }
 }
 
-/** What all engines of the page hold: { engines, runs, wasm_bytes, heap_bytes, heap_peak, buffers, bytes }, the last two on the GPU. */
+/** What all engines of the page hold: { engines, runs, wasm_bytes, heap_bytes, heap_peak, buffers, bytes }, the last two on the GPU (textures counted). */
 export function usage() {
   return call('usage', {});
 }

@@ -251,8 +251,8 @@ pub static KERNELS: [&Kernel; 16] = [
     &SAMPLE,
 ];
 
-/// What kernels are made for. On a software adapter a workgroup's lanes run one after the other and a barrier costs more
-/// than what it saves: few lanes, that share nothing. On hardware thousands of lanes wait for memory at once and a long
+/// What kernels are made for. A software adapter runs four lanes at once, one four after the other, and a barrier costs it
+/// more than what it saves: few lanes, that share nothing. On hardware thousands of lanes wait for memory at once and a long
 /// loop of one lane is what a dispatch takes: sums are shared through workgroup memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tuning {
@@ -283,7 +283,7 @@ pub const TILE: usize = ROWS_TOGETHER;
 pub struct Laid {
     /// How its numbers are packed.
     pub format: Format,
-    /// Rows that lie together in one buffer, a multiple of [`TILE`] or all of them: a weight that is larger than a
+    /// Rows that lie together in one buffer or texture, a multiple of [`TILE`] or all of them: a weight that is larger than a
     /// binding may be lies in several, each laid out as if it were a weight of its own.
     pub rows: usize,
     /// Whether it lies in textures.
@@ -291,7 +291,7 @@ pub struct Laid {
 }
 
 impl Laid {
-    /// The rows of each of its buffers, of `out` rows in all.
+    /// The rows of each of its buffers or textures, of `out` rows in all.
     pub fn parts(self, out: usize) -> impl Iterator<Item = Range<usize>> {
         (0..out).step_by(self.rows).map(move |first| first..out.min(first + self.rows))
     }

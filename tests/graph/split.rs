@@ -6,11 +6,11 @@ use unmasked::device::{Device, Matrix};
 use unmasked::graph::{Draw, Index, Lookup, NormKind};
 
 use crate::net::{NET, Net};
-use crate::support::{Bench, Case, Format, Given, case, gpu_case};
+use crate::support::{Bench, Case, Format, Given, case, gpu_case, tuning};
 
-/// A GPU whose bindings hold at most so many bytes.
-fn small(most_binding: u64) -> Device {
-    let options = Options { most_binding: Some(most_binding), ..Options::default() };
+/// A GPU with the same kernels, whose bindings hold at most so many bytes.
+fn small(like: &Device, most_binding: u64) -> Device {
+    let options = Options { most_binding: Some(most_binding), tuning: tuning(like) };
     Device::Gpu(pollster::block_on(Gpu::open(options)).expect("it opened before"))
 }
 
@@ -18,9 +18,9 @@ const VOCABULARY: usize = 500;
 const WIDTH: usize = 96;
 
 /// Token and place -> logits by the same table, as tied checkpoints have it, and a draw of each row.
-fn tied(format: Format, rows: usize) -> Bench {
+fn tied(format: Format, vocabulary: usize, rows: usize) -> Bench {
     let mut bench = Bench::new(rows as u64, rows, 1);
-    let table = bench.weight(VOCABULARY, WIDTH, format);
+    let table = bench.weight(vocabulary, WIDTH, format);
     let places = bench.weight(rows, WIDTH, Format::F32);
     let x = bench.graph.embed(vec![
         Lookup { table, index: Index::Token, scale: 2.0 },
@@ -29,13 +29,14 @@ fn tied(format: Format, rows: usize) -> Bench {
     let x = x.unwrap();
     let picked = bench.graph.pick(x);
     let normed = bench.graph.norm(picked, NormKind::Layer, 1, 1e-5, 0.0, None, None).unwrap();
-    let bias = bench.weight(1, VOCABULARY, Format::F32);
+    let bias = bench.weight(1, vocabulary, Format::F32);
     let logits = bench.graph.matmul(normed, table, Some(bias), 0.5).unwrap();
     bench.graph.sample(logits).unwrap();
     bench.watch(x);
     bench.watch(logits);
     // The first and the last of every part, and others.
-    let ids = [0, 499, 127, 128, 63, 64, 191, 192, 300];
+    let last = vocabulary as u32 - 1;
+    let ids = [0, last, 127, 128, 63, 64, 191, 192, last / 2];
     bench.given.ids = ids[..rows].to_vec();
     let draw = Draw { temperature: 0.8, top_k: 0, top_p: 0.9, uniform: 0.6 };
     bench.given.draws =
@@ -47,7 +48,7 @@ fn tied(format: Format, rows: usize) -> Bench {
 /// That a device with small bindings gives what one with large ones does, in more dispatches.
 fn same(bench: &Bench, device: &Device, most_binding: u64, given: &Given) {
     let whole = bench.ready(device).play(given);
-    let small = small(most_binding);
+    let small = small(device, most_binding);
     let split = bench.ready(&small).play(given);
     assert_eq!(split.taps, whole.taps, "bit for bit");
     assert_eq!(split.choices, whole.choices);
@@ -65,13 +66,16 @@ pub fn split() -> Vec<Case> {
         (Format::Bf16, 32_768),
         (Format::Int8, 20_480),
     ] {
-        for rows in [1, 9] {
-            let name = format!("split::a_vocabulary_in_parts_{format:?}_{rows}_rows");
-            cases.push(gpu_case(name, move |device| {
-                let bench = tied(format, rows);
+        // Of 193 the last part is one row.
+        for (vocabulary, rows) in [(VOCABULARY, 1), (VOCABULARY, 9), (193, 1), (193, 9)] {
+            let name =
+                format!("split::a_vocabulary_of_{vocabulary}_in_parts_{format:?}_{rows}_rows");
+            let test = move |device: &Device| {
+                let bench = tied(format, vocabulary, rows);
                 same(&bench, device, most, &bench.given);
-                bench.check(&small(most));
-            }));
+                bench.check(&small(device, most));
+            };
+            cases.push(gpu_case(name, test).with_both_kernels());
         }
     }
     cases.push(gpu_case("split::any_matrix_in_parts", |device| {
@@ -85,7 +89,7 @@ pub fn split() -> Vec<Case> {
             same(&bench, device, most, &one);
         }
     }));
-    cases.push(gpu_case("split::what_cannot_be_in_parts_is_refused_by_name", |_| {
+    cases.push(gpu_case("split::what_cannot_be_in_parts_is_refused_by_name", |device| {
         let mut bench = Bench::new(1, 4, 1);
         let table = bench.weight(64, WIDTH, Format::F32);
         let places = bench.weight(300, WIDTH, Format::F32);
@@ -93,8 +97,8 @@ pub fn split() -> Vec<Case> {
         let lookups = lookups.map(|(table, index)| Lookup { table, index, scale: 1.0 });
         let x = bench.graph.embed(lookups.to_vec()).unwrap();
         bench.watch(x);
-        let device = small(65_536);
-        let error = bench.try_ready(&device).err().expect("a refusal").to_string();
+        let device = &small(device, 65_536);
+        let error = bench.try_ready(device).err().expect("a refusal").to_string();
         assert!(error.contains("weight `weight_1`: expected one buffer"), "{error}");
     }));
     cases.push(case("split::rows_that_come_one_part_after_the_other", |device| {
@@ -110,7 +114,7 @@ pub fn split() -> Vec<Case> {
             }
         };
         for format in Format::ALL {
-            let bench = tied(format, 9);
+            let bench = tied(format, VOCABULARY, 9);
             let whole = bench.ready(device).play(&bench.given);
             let mut weights = device.weights();
             let (name, out, inner, matrix) = &bench.matrices[0];

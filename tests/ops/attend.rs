@@ -1,7 +1,7 @@
 //! Attention over one cache in two plays.
 
 use proptest::prelude::*;
-use unmasked::device::Device;
+use unmasked::device::{Device, Matrix};
 use unmasked::graph::{CacheInfo, Capacity, Heads, Label, Site, Tap, What};
 
 use super::property;
@@ -19,7 +19,9 @@ struct Shape {
     heads: usize,
     kv_heads: usize,
     head_width: usize,
-    bias: bool,
+    bias: Option<Format>,
+    /// What is added to every score, by way of a bias.
+    level: f32,
     gates: bool,
 }
 
@@ -31,7 +33,8 @@ const SHAPE: Shape = Shape {
     heads: 2,
     kv_heads: 2,
     head_width: 16,
-    bias: false,
+    bias: None,
+    level: 0.0,
     gates: false,
 };
 
@@ -61,7 +64,11 @@ fn try_attention(device: &Device, shape: Shape) {
     let scale = 1.0 / (head_width as f32).sqrt();
     let shape_of_heads = Heads { heads, kv_heads, head_width, scale };
     // Reach 4: shorter than the rows, so that both ends are met.
-    let bias = shape.bias.then(|| bench.weight(heads, 7, Format::F32));
+    let bias = match shape.bias {
+        Some(format) => Some(bench.weight(heads, 7, format)),
+        None if shape.level == 0.0 => None,
+        None => Some(bench.matrix(heads, 7, Matrix::F32(vec![shape.level; 7 * heads]))),
+    };
     let out = bench.graph.attend(queries, site, layer, shape_of_heads, bias).unwrap();
 
     bench.watch(out);
@@ -116,7 +123,15 @@ pub fn attend() -> Vec<Case> {
         ("variants", Shape { variants: 3, ..SHAPE }),
         ("gaps", Shape { rows: [6, 5], gap: 3, ..SHAPE }),
         ("thousands_of_keys", Shape { rows: [5, 2], gap: 1500, heads: 1, kv_heads: 1, ..SHAPE }),
-        ("bias", Shape { rows: [9, 3], bias: true, ..SHAPE }),
+        ("bias", Shape { rows: [9, 3], bias: Some(Format::F32), ..SHAPE }),
+        ("bias_f16", Shape { rows: [9, 3], bias: Some(Format::F16), ..SHAPE }),
+        ("bias_bf16_one_head", Shape { bias: Some(Format::Bf16), heads: 1, kv_heads: 1, ..SHAPE }),
+        ("bias_int8", Shape { bias: Some(Format::Int8), heads: 6, ..SHAPE }),
+        ("bias_int8_one_head", Shape { bias: Some(Format::Int8), heads: 1, kv_heads: 1, ..SHAPE }),
+        // Whose exponentials are nothing at all, or too much, unless the largest is taken away first.
+        ("scores_far_below", Shape { level: -150.0, ..SHAPE }),
+        ("scores_far_above", Shape { level: 150.0, ..SHAPE }),
+        ("many_scores_far_below", Shape { rows: [90, 80], gap: 1, level: -150.0, ..SHAPE }),
         ("gates", Shape { gates: true, variants: 2, ..SHAPE }),
         (
             "all_of_it",
@@ -127,7 +142,7 @@ pub fn attend() -> Vec<Case> {
                 heads: 4,
                 kv_heads: 2,
                 head_width: 7,
-                bias: true,
+                bias: Some(Format::F32),
                 gates: true,
                 ..SHAPE
             },
@@ -150,7 +165,19 @@ pub fn attend() -> Vec<Case> {
                 let (seed, before, after, gap, variants, kv_heads) = first;
                 let heads = kv_heads * group;
                 let rows = [before, after];
-                Shape { seed, rows, gap, variants, heads, kv_heads, head_width, bias, gates }
+                let bias = bias.then_some(Format::F32);
+                Shape {
+                    seed,
+                    rows,
+                    gap,
+                    variants,
+                    heads,
+                    kv_heads,
+                    head_width,
+                    bias,
+                    gates,
+                    ..SHAPE
+                }
             });
         property(device, shape, |shape| try_attention(device, shape));
     }));

@@ -15,9 +15,10 @@ use unmasked::graph::{Activation, Index, Lookup, NormKind, Pairing, Rotation, Va
 
 fn main() {
     // Of one kernel on every adapter; and of two, where a second run would take long.
-    let alike = [embed(), pick(), activate(), rotate(), turn::turn(), sample::sample_by_width()];
+    let alike = [pick(), activate(), rotate(), turn::turn(), sample::sample_by_width()];
     // Of these ops the kernels for software adapters differ from those for hardware.
-    let twofold = [norm(), matmul::matmul(), arithmetic(), attend::attend(), sample::sample()];
+    let twofold =
+        [embed(), norm(), matmul::matmul(), arithmetic(), attend::attend(), sample::sample()];
     let mut cases: Vec<Case> = alike.into_iter().flatten().collect();
     cases.extend(twofold.into_iter().flatten().map(Case::with_both_kernels));
     support::main(cases);

@@ -22,6 +22,9 @@ pub fn matmul() -> Vec<Case> {
         (64, 1, 256, 100),
         // More rows than the CPU keeps in its cache (four), by so few multiplications that no thread shares them.
         (11, 1, 16_384, 2),
+        // A weight of one row, that takes more than a row of a texture.
+        (2, 1, 9_000, 1),
+        (3, 1, 8_200, 1),
     ];
     for format in Format::ALL {
         for (rows, variants, inner, out) in shapes {

@@ -82,7 +82,7 @@ struct Layout {
     records: HashMap<usize, Vec<Record>>,
 }
 
-/// An attention's instruction to write what is watched: see `attend.wgsl`.
+/// An attention's instruction to write what is watched: see `attend.wgsl` and `attend_alone.wgsl`.
 struct Record {
     probabilities: bool,
     at: usize,
