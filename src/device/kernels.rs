@@ -109,6 +109,19 @@ pub const CACHE_BINDINGS: [(&str, Access); 2] =
     [("shape", Access::Uniform), ("cache", Access::Write)];
 
 macro_rules! kernel {
+    // What another has, but for its bindings.
+    ($name:literal, like: $other:ident, $($binding:ident: $access:ident),*) => {
+        Kernel {
+            name: $name,
+            source: include_str!(concat!("../../shaders/", $name, ".wgsl")),
+            bindings: &[
+                ("params", Access::Uniform),
+                ("play", Access::Read),
+                $((stringify!($binding), Access::$access)),*
+            ],
+            ..$other
+        }
+    };
     ($name:literal, cache: $cache:literal, params: [$($param:literal),* $(,)?], $($binding:ident: $access:ident),*) => {
         Kernel {
             name: $name,
@@ -129,7 +142,7 @@ static EMBED: Kernel = kernel!(
     table0: Read, table1: Read, table2: Read, table3: Read, out: Write
 );
 static EMBED_TEXELS: Kernel = kernel!(
-    "embed_texels", cache: false, params: ["width", "stride", "tables", "first", "table"],
+    "embed_texels", like: EMBED,
     table0: Texels, table1: Texels, table2: Texels, table3: Texels, out: Write
 );
 static PICK: Kernel = kernel!(
@@ -149,8 +162,10 @@ static NORM: Kernel = kernel!(
     ],
     x: Read, vectors: Read, out: Write
 );
-static NORM_ALONE: Kernel =
-    Kernel { name: "norm_alone", source: include_str!("../../shaders/norm_alone.wgsl"), ..NORM };
+static NORM_ALONE: Kernel = kernel!(
+    "norm_alone", like: NORM,
+    x: Read, vectors: Read, out: Write
+);
 static ROTATE: Kernel = kernel!(
     "rotate", cache: false,
     params: [
@@ -192,22 +207,11 @@ static MATMUL_ROWS: Kernel = kernel!(
     x: Read, weight: Texels, vectors: Read, multiply: Read, add: Read, out: Write
 );
 static MATMUL_ROW_SPLIT: Kernel = kernel!(
-    "matmul_row_split", cache: true,
-    params: [
-        "inputs", "outputs", "first", "end", "picks", "x_stride", "x_start", "stride", "scale", "bias",
-        "norm_weight", "norm_bias", "epsilon", "offset",
-        "multiply_stride", "multiply_start", "add_stride", "add_start", "add_scale", "add_width", "add_weight",
-        "add_bias", "add_epsilon", "add_offset", "store_width", "store_keys", "store_values",
-    ],
+    "matmul_row_split", like: MATMUL_ROW,
     x: Read, weight: Read, vectors: Read, multiply: Read, add: Read, out: Write
 );
 static MATMUL_ROWS_TILED: Kernel = kernel!(
-    "matmul_rows_tiled", cache: true,
-    params: [
-        "inputs", "outputs", "first", "end", "picks", "x_stride", "x_start", "stride", "scale", "bias",
-        "multiply_stride", "multiply_start", "add_stride", "add_start", "add_scale", "add_width", "add_weight",
-        "add_bias", "add_epsilon", "add_offset", "store_width", "store_keys", "store_values",
-    ],
+    "matmul_rows_tiled", like: MATMUL_ROWS,
     x: Read, weight: Read, vectors: Read, multiply: Read, add: Read, out: Write
 );
 static ATTEND: Kernel = kernel!(
@@ -219,11 +223,7 @@ static ATTEND: Kernel = kernel!(
     queries: Read, bias: Read, out: Write, outbox: Write
 );
 static ATTEND_ALONE: Kernel = kernel!(
-    "attend_alone", cache: true,
-    params: [
-        "site", "layer", "layers", "heads", "group", "stride", "q_stride", "q_start", "reach",
-        "watch", "scale",
-    ],
+    "attend_alone", like: ATTEND,
     queries: Read, bias: Texels, out: Write, outbox: Write
 );
 static SAMPLE: Kernel = kernel!(
