@@ -284,12 +284,12 @@ impl Device {
     }
 
     /// Has the GPU compile what a graph will need while its weights are still on their way; matrices are taken to be
-    /// half floats, as most files have them. Where that is wrong, nothing is lost but the compiler's time.
-    pub fn warm(&self, graph: &Graph) -> Result<()> {
+    /// of this format. Where that is wrong, nothing is lost but the compiler's time.
+    pub fn warm(&self, graph: &Graph, format: Format) -> Result<()> {
         check::graph(graph)?;
         match self {
             Device::Cpu(_) => Ok(()),
-            Device::Gpu(gpu) => gpu.warm(graph),
+            Device::Gpu(gpu) => gpu.warm(graph, format),
         }
     }
 

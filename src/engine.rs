@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use serde::Serialize;
 
-use crate::device::{Device, Weights};
+use crate::device::{Device, Format, Weights};
 use crate::error::{Error, Kind, Result};
 use crate::family::{self, Family, generation};
 use crate::graph::{NormKind, Site, WeightInfo};
@@ -234,7 +234,8 @@ impl Engine {
             return Ok(()); // It compiles nothing.
         }
         let (spec, _) = family::recognise(config)?;
-        Transformer::new(&spec)?.graphs().try_for_each(|graph| device.warm(graph))
+        let format = stated_format(config);
+        Transformer::new(&spec)?.graphs().try_for_each(|graph| device.warm(graph, format))
     }
 
     /// What ran, for a trace.
@@ -465,4 +466,35 @@ async fn upload(device: &Device, checkpoint: &mut Checkpoint, found: &[Found]) -
     }
     weights.settled().await?;
     Ok(weights)
+}
+
+/// How a `config.json` says that its matrices are stored; half floats, as most are, where it does not say.
+fn stated_format(config: &[u8]) -> Format {
+    let config: serde_json::Value = serde_json::from_slice(config).unwrap_or_default();
+    if config["quantization_config"]["quant_method"] == "unmasked-int8" {
+        return Format::Int8;
+    }
+    match config["torch_dtype"].as_str().or(config["dtype"].as_str()) {
+        Some("float32") => Format::F32,
+        Some("bfloat16") => Format::Bf16,
+        _ => Format::F16,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_config_says_how_its_matrices_are_stored() {
+        let packed = include_bytes!("../www/models/en-fr-causal-int8/config.json");
+        let halves = include_bytes!("../www/models/en-fr-causal/config.json");
+        assert_eq!(stated_format(packed), Format::Int8);
+        assert_eq!(stated_format(halves), Format::F16);
+        assert_eq!(stated_format(br#"{"torch_dtype": "float32"}"#), Format::F32);
+        assert_eq!(stated_format(br#"{"dtype": "bfloat16"}"#), Format::Bf16);
+        for wrong in ["", "[]", "3", r#"{"torch_dtype": 3}"#] {
+            assert_eq!(stated_format(wrong.as_bytes()), Format::F16);
+        }
+    }
 }

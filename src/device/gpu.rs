@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::kernels::{Access, CACHE_BINDINGS, Kernel, Tuning};
-use super::{Cause, Refusal, Report, Usage};
+use super::{Cause, Format, Refusal, Report, Usage};
 use crate::error::{Error, Kind, Result};
 use crate::graph::{CacheInfo, Capacity, Graph, Play, Played};
 
@@ -208,8 +208,8 @@ impl Gpu {
     }
 
     /// Has the pipelines of a graph compiled, once a device; nothing waits for them.
-    pub fn warm(&self, graph: &Graph) -> Result<()> {
-        prepare::warm(&self.shared, graph)
+    pub fn warm(&self, graph: &Graph, format: Format) -> Result<()> {
+        prepare::warm(&self.shared, graph, format)
     }
 
     /// Makes all that plays of this graph need: memory, pipelines, bind groups.

@@ -361,9 +361,9 @@ fn plan(
     Ok(Plan { runs, homes, attentions })
 }
 
-/// Makes the pipelines that a graph will need, if its matrices are half floats.
-pub(super) fn warm(shared: &Shared, graph: &Graph) -> Result<()> {
-    let laid = |info: &WeightInfo| Laid::new(shared.tuning, info.out, Format::F16);
+/// Makes the pipelines that a graph will need, if its matrices are of this format.
+pub(super) fn warm(shared: &Shared, graph: &Graph, format: Format) -> Result<()> {
+    let laid = |info: &WeightInfo| Laid::new(shared.tuning, info.out, format);
     let laid: Vec<Laid> = graph.weights().iter().map(laid).collect();
     for rows in [Rows::Few, Rows::Many] {
         let mut attention = 0;
