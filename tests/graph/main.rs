@@ -74,8 +74,8 @@ fn against_the_reference() -> Vec<Case> {
         let net = (0..u64::MAX, 1..20usize, 1..3usize, 1..3usize, 1..3usize, 1..3usize);
         let net = (net, 1..9usize, any::<[bool; 3]>(), 0..3usize, 0..4usize);
         // A normalized row of one or two numbers is a step from -1 to 1: where they are nearly
-        // alike, f32 itself is 1e-4 off (13 of 2,832 such nets; from three on none of 57,000 is a
-        // tenth of that). The tests of the operations go to those widths, with bounds of their own.
+        // alike, f32 itself is 1e-4 off (13 of 2,832 such nets; from three on none of 52,000 is
+        // half of that). The tests of the operations go to those widths, with bounds of their own.
         let net = net.prop_filter("rows of three numbers or more", |(sizes, head_width, ..)| {
             sizes.4 * sizes.5 * head_width >= 3
         });
