@@ -163,6 +163,15 @@ test('the engine is compiled while it arrives, and what a model needs while its 
   if (deviceHere() !== 'webgpu') return;
   const before = told.slice(0, told.indexOf('weights'));
   expect(before.filter((name) => name === 'createComputePipeline').length).toBeGreaterThan(5);
+  // That is all that a run needs, of half floats and of packed weights.
+  for (const model of ['en-fr-causal', 'en-fr-causal-int8']) {
+    await page.evaluate(() => { window.told = []; });
+    if (model.endsWith('int8')) await load(page, model);
+    await generate(page, { text: 'The cat is hungry.', maxNewTokens: 2 });
+    const all = await page.evaluate(() => window.told);
+    const late = all.slice(all.indexOf('weights') + 1).filter((name) => name === 'createComputePipeline');
+    expect(late, model).toEqual([]);
+  }
   // Two models at once share one device, and the second finds every pipeline made.
   await page.evaluate(async () => {
     window.told = [];
