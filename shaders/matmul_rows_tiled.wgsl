@@ -1,7 +1,7 @@
 // out = scale * x weightᵀ + bias, and what follows, for many rows, on hardware: a workgroup makes a tile of
 // ROWS x OUTPUTS. Its lanes bring DEPTH fours of inputs at a time into workgroup memory, x and the weight
-// (unpacked), and each makes BLOCK x BLOCK sums from there in registers: every number that is read
-// from memory serves many lanes, every number read from workgroup memory BLOCK sums.
+// (unpacked), both input by input, and each makes BLOCK x BLOCK sums from there in registers: every number
+// that is read from memory serves many lanes, every number read from workgroup memory BLOCK sums.
 //
 // Folded in where the graph has them: the picking of x's rows, then activation, product with
 // another value, residual sum, and the storing of keys and values into a cache.
@@ -75,7 +75,7 @@ struct Shape {
 @group(1) @binding(0) var<uniform> shape: Shape;
 @group(1) @binding(1) var<storage, read_write> cache: array<f32>; // [key|value][variant][kv_head][slot][head_width]
 
-var<workgroup> some_x: array<vec4<f32>, ROWS * DEPTH>; // [row][four of inputs]
+var<workgroup> some_x: array<vec4<f32>, DEPTH * ROWS>; // [input][four of rows, turned]
 var<workgroup> some_weights: array<vec4<f32>, DEPTH * OUTPUTS>; // [input][four of outputs]
 
 // WGSL has no erf. Two polynomials, within 1e-7.
@@ -234,10 +234,15 @@ fn columns(at: u32) -> mat4x4<f32> {
     }
 }
 
-// sum + w * x, each product added as it is made: a matrix product would be made first and then added.
-fn added(sum: vec4<f32>, w: mat4x4<f32>, x: vec4<f32>) -> vec4<f32> {
-    let two = fma(w[1], vec4(x.y), fma(w[0], vec4(x.x), sum));
-    return fma(w[3], vec4(x.w), fma(w[2], vec4(x.z), two));
+// Sums of four outputs of four rows (columns), and what four inputs add to them, each product as it is
+// made: a matrix product would be made first and then added.
+fn grown(sums: mat4x4<f32>, w: mat4x4<f32>, x: mat4x4<f32>) -> mat4x4<f32> {
+    return mat4x4(
+        fma(w[3], vec4(x[3].x), fma(w[2], vec4(x[2].x), fma(w[1], vec4(x[1].x), fma(w[0], vec4(x[0].x), sums[0])))),
+        fma(w[3], vec4(x[3].y), fma(w[2], vec4(x[2].y), fma(w[1], vec4(x[1].y), fma(w[0], vec4(x[0].y), sums[1])))),
+        fma(w[3], vec4(x[3].z), fma(w[2], vec4(x[2].z), fma(w[1], vec4(x[1].z), fma(w[0], vec4(x[0].z), sums[2])))),
+        fma(w[3], vec4(x[3].w), fma(w[2], vec4(x[2].w), fma(w[1], vec4(x[1].w), fma(w[0], vec4(x[0].w), sums[3])))),
+    );
 }
 
 // Of the row of what is added, where that is normalised.
@@ -294,15 +299,44 @@ fn finish(row: u32, output: u32, sum: f32, scale: f32) {
     }
 }
 
-// Four inputs of four outputs out of workgroup memory.
-fn held(at: u32) -> mat4x4<f32> {
+// Four inputs (columns) of four rows of x out of memory. Rows past the end repeat the last one and are not
+// written, inputs past the end are zeros.
+fn brought_x(row: u32, k: u32, all: u32) -> mat4x4<f32> {
+    if k >= (params.inputs + 3u) / 4u {
+        return mat4x4<f32>();
+    }
+    let at = params.x_start + k;
+    return transpose(mat4x4(
+        input(x_row(min(row, all - 1u)) * params.x_stride + at),
+        input(x_row(min(row + 1u, all - 1u)) * params.x_stride + at),
+        input(x_row(min(row + 2u, all - 1u)) * params.x_stride + at),
+        input(x_row(min(row + 3u, all - 1u)) * params.x_stride + at),
+    ));
+}
+
+// Four inputs of four outputs out of memory; so with what is past the end.
+fn brought_weights(output: u32, k: u32) -> mat4x4<f32> {
+    if k >= (params.inputs + 3u) / 4u {
+        return mat4x4<f32>();
+    }
+    return columns(place_of(output) + k * steps() * tile() / 4u);
+}
+
+// Where a four of rows lies among the others of the k-th four of inputs. Lanes side by side bring the
+// fours of inputs of one row, and would all write to the same bank of workgroup memory.
+fn turned(four: u32, k: u32) -> u32 {
+    return four ^ (k * (8u / DEPTH) % (ROWS / 4u));
+}
+
+// Four inputs of four rows, and of four outputs, out of workgroup memory.
+fn held_x(at: u32) -> mat4x4<f32> {
+    let n = ROWS / 4u;
+    return mat4x4(some_x[at], some_x[at + n], some_x[at + 2u * n], some_x[at + 3u * n]);
+}
+
+fn held_weights(at: u32) -> mat4x4<f32> {
     let n = OUTPUTS / 4u;
-    return mat4x4(
-        some_weights[at],
-        some_weights[at + n],
-        some_weights[at + 2u * n],
-        some_weights[at + 3u * n],
-    );
+    return mat4x4(some_weights[at], some_weights[at + n], some_weights[at + 2u * n], some_weights[at + 3u * n]);
 }
 
 @compute @workgroup_size(LANES)
@@ -311,90 +345,61 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let first_row = group.y * ROWS;
     let first_output = group.x * OUTPUTS;
     let count = (params.inputs + 3u) / 4u;
-    let step = steps() * tile() / 4u;
-    let fours = OUTPUTS / 4u;
+
+    // In fours: rows and outputs of the tile, and lanes below and beside each other.
+    let rows = ROWS / 4u;
+    let outputs = OUTPUTS / 4u;
+    let down = ROWS / BLOCK;
+    let across = OUTPUTS / BLOCK;
 
     // Where this lane's sums are in the tile. Of 32 lanes, which run together, eight lie side by side
-    // and four below each other: they read the fewest different numbers at a time.
-    let across = OUTPUTS / BLOCK;
-    let down = ROWS / BLOCK;
+    // and four below each other: they read the fewest different numbers at a time. The last remainder
+    // changes nothing, and tells a compiler that bounds are kept.
     let turn = lane / 32u;
     let column = lane % 8u + turn % (across / 8u) * 8u;
-    let line = lane / 8u % 4u + turn / (across / 8u) * 4u;
+    let line = lane / 8u % 4u + turn / (across / 8u) % (down / 4u) * 4u;
 
-    // Sums of the rows line, line + down, ...: a* of the four outputs `column`, b* of `column + across`.
-    var a0 = vec4(0.0);
-    var a1 = vec4(0.0);
-    var a2 = vec4(0.0);
-    var a3 = vec4(0.0);
-    var a4 = vec4(0.0);
-    var a5 = vec4(0.0);
-    var a6 = vec4(0.0);
-    var a7 = vec4(0.0);
-    var b0 = vec4(0.0);
-    var b1 = vec4(0.0);
-    var b2 = vec4(0.0);
-    var b3 = vec4(0.0);
-    var b4 = vec4(0.0);
-    var b5 = vec4(0.0);
-    var b6 = vec4(0.0);
-    var b7 = vec4(0.0);
+    // Sums of four rows by four outputs: of `line` and `column` and, in blocks of 8, of those
+    // `across` further right, `down` further below, and both.
+    var sums = mat4x4<f32>();
+    var right = mat4x4<f32>();
+    var below = mat4x4<f32>();
+    var both = mat4x4<f32>();
     for (var start = 0u; start < count; start += DEPTH) {
-        // Rows past the end repeat the last one, outputs past the end too; neither is written. Inputs
-        // past the end are zeros.
-        for (var i = lane; i < ROWS * DEPTH; i += LANES) {
-            let k = start + i % DEPTH;
-            var value = vec4(0.0);
-            if k < count {
-                let row = x_row(min(first_row + i / DEPTH, all - 1u));
-                value = input(row * params.x_stride + params.x_start + k);
+        for (var i = lane; i < DEPTH * (rows + outputs); i += LANES) {
+            if i < DEPTH * rows {
+                let k = i % DEPTH;
+                let some = brought_x(first_row + i / DEPTH * 4u, start + k, all);
+                let to = 4u * k * rows + turned(i / DEPTH, k);
+                some_x[to] = some[0];
+                some_x[to + rows] = some[1];
+                some_x[to + 2u * rows] = some[2];
+                some_x[to + 3u * rows] = some[3];
+            } else {
+                let k = (i - DEPTH * rows) / outputs;
+                let four = (i - DEPTH * rows) % outputs;
+                let some = brought_weights(first_output + four * 4u, start + k);
+                let to = 4u * k * outputs + four;
+                some_weights[to] = some[0];
+                some_weights[to + outputs] = some[1];
+                some_weights[to + 2u * outputs] = some[2];
+                some_weights[to + 3u * outputs] = some[3];
             }
-            some_x[i] = value;
-        }
-        for (var i = lane; i < DEPTH * fours; i += LANES) {
-            let k = start + i / fours;
-            var value = mat4x4<f32>();
-            if k < count {
-                value = columns(place_of(first_output + i % fours * 4u) + k * step);
-            }
-            let to = i / fours * 4u * fours + i % fours;
-            some_weights[to] = value[0];
-            some_weights[to + fours] = value[1];
-            some_weights[to + 2u * fours] = value[2];
-            some_weights[to + 3u * fours] = value[3];
         }
         workgroupBarrier();
-        for (var k = 0u; k < DEPTH; k++) {
-            let w = held(4u * k * fours + column);
-            var v = w;
+        for (var i = 0u; i < DEPTH; i++) {
+            let k = i % DEPTH; // likewise
+            let x_at = 4u * k * rows + turned(line, k);
+            let weights_at = 4u * k * outputs + column;
+            let x = held_x(x_at);
+            let w = held_weights(weights_at);
+            sums = grown(sums, w, x);
             if BLOCK == 8u {
-                v = held(4u * k * fours + column + across);
-            }
-            let x0 = some_x[(line + 0u * down) * DEPTH + k];
-            a0 = added(a0, w, x0);
-            let x1 = some_x[(line + 1u * down) * DEPTH + k];
-            a1 = added(a1, w, x1);
-            let x2 = some_x[(line + 2u * down) * DEPTH + k];
-            a2 = added(a2, w, x2);
-            let x3 = some_x[(line + 3u * down) * DEPTH + k];
-            a3 = added(a3, w, x3);
-            if BLOCK == 8u {
-                b0 = added(b0, v, x0);
-                b1 = added(b1, v, x1);
-                b2 = added(b2, v, x2);
-                b3 = added(b3, v, x3);
-                let x4 = some_x[(line + 4u * down) * DEPTH + k];
-                a4 = added(a4, w, x4);
-                b4 = added(b4, v, x4);
-                let x5 = some_x[(line + 5u * down) * DEPTH + k];
-                a5 = added(a5, w, x5);
-                b5 = added(b5, v, x5);
-                let x6 = some_x[(line + 6u * down) * DEPTH + k];
-                a6 = added(a6, w, x6);
-                b6 = added(b6, v, x6);
-                let x7 = some_x[(line + 7u * down) * DEPTH + k];
-                a7 = added(a7, w, x7);
-                b7 = added(b7, v, x7);
+                let y = held_x(x_at + down);
+                let v = held_weights(weights_at + across);
+                right = grown(right, v, x);
+                below = grown(below, w, y);
+                both = grown(both, v, y);
             }
         }
         // The next turn writes what this one still reads.
@@ -403,46 +408,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 
     // Written in a loop: 64 copies of what follows a sum would take long to compile.
     for (var i = 0u; i < BLOCK; i++) {
-        let row = first_row + line + i * down;
+        let row = first_row + 4u * (line + i / 4u * down) + i % 4u;
         if row >= all {
-            break;
+            continue;
         }
-        var a = a0;
-        var b = b0;
-        switch i {
-            case 1u: {
-                a = a1;
-                b = b1;
-            }
-            case 2u: {
-                a = a2;
-                b = b2;
-            }
-            case 3u: {
-                a = a3;
-                b = b3;
-            }
-            case 4u: {
-                a = a4;
-                b = b4;
-            }
-            case 5u: {
-                a = a5;
-                b = b5;
-            }
-            case 6u: {
-                a = a6;
-                b = b6;
-            }
-            case 7u: {
-                a = a7;
-                b = b7;
-            }
-            default: {}
+        var a = sums;
+        var b = right;
+        if i >= 4u {
+            a = below;
+            b = both;
         }
         for (var j = 0u; j < BLOCK; j++) {
             let output = first_output + 4u * (column + j / 4u * across) + j % 4u;
-            finish(row, output, select(a[j & 3u], b[j & 3u], j >= 4u), scale_of(output));
+            finish(row, output, select(a[i % 4u][j % 4u], b[i % 4u][j % 4u], j >= 4u), scale_of(output));
         }
     }
 }
