@@ -33,11 +33,14 @@ async function open(path) {
 const ours = await open('/__bench__/ours.html');
 const peers = plan.peers ? await open('/__bench__/peers.html') : null;
 const candle = plan.peers ? await open('/__bench__/candle.html') : null;
+const wllama = plan.peers ? await open('/__bench__/wllama.html') : null;
 
 const OURS = [['Chromium wasm', ours, 'cpu'], ['Chromium WebGPU', ours, 'webgpu']];
 const PEERS = plan.peers
   ? [['transformers.js wasm', peers, 'wasm'], ['transformers.js WebGPU', peers, 'webgpu'], ['candle wasm', candle, 'wasm']]
   : [];
+/** Only GPT-2 is written as GGUF, and products alone it offers none. */
+const GPT2_PEERS = plan.peers ? [['wllama wasm', wllama, 'wasm']] : [];
 const call = (page, method, details) => page.evaluate(([method, details]) => window.bench[method](details), [method, details]);
 
 /** Milliseconds of processor time that the browser's processes took so far; null where the system does not say. */
@@ -113,7 +116,7 @@ async function models() {
   for (const [model, length] of [['gpt2', 32], ['gpt2', 128], ['bert', 64], ['t5', 32]]) {
     note(`${model}, ${length} ids`);
     const ids = model === 'bert' ? Array(length).fill(4) : prompt(length, 4096);
-    await inTurn(places, plan.repeats, async (page, device) => ({
+    await inTurn(model === 'gpt2' ? [...places, ...GPT2_PEERS] : places, plan.repeats, async (page, device) => ({
       case: 'model', model: `${model}, ${length} ids`,
       ...await call(page, 'sample', {
         model: page === ours ? `/__bench_models__/${model}/` : model, device, ids,

@@ -1,8 +1,9 @@
 """Random checkpoints for the bench, each twice: as Hugging Face lays it out, and as ONNX for peers that read that.
+GPT-2 a third time, as GGUF.
 
     python tests/bench/models.py FOLDER
 
-Both forms hold the same numbers and compute the same function, so the ids that two engines choose can be compared.
+All forms hold the same numbers and compute the same function, so the ids that two engines choose can be compared.
 The ONNX graphs are what an export gives, with logits of the last row only (which favours the peers in a prompt).
 """
 
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from gguf import GGUFWriter, LlamaFileType
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
@@ -211,11 +213,43 @@ def gpt2(folder, layers=6):
         folder / "onnx/model.onnx", [("input_ids", INT, ["batch_size", "rows"]), *pasts],
         [("logits", FLOAT, ["batch_size", 1, VOCABULARY]), *presents],
     )
+    write_gguf(folder, tensors, layers)
     write(folder, {
         "model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "activation_function": "gelu_new",
         "n_embd": WIDTH, "n_head": HEADS, "n_layer": layers, "n_positions": POSITIONS, "vocab_size": VOCABULARY,
         "layer_norm_epsilon": 1e-5, "bos_token_id": 0, "eos_token_id": 0, "tie_word_embeddings": True,
     }, tensors)
+
+
+def write_gguf(folder, tensors, layers):
+    """GPT-2 as llama.cpp reads it: by names of its own, and every weight [out, in]; its head is tied where none is named."""
+    writer = GGUFWriter(folder / "model.gguf", "gpt2")
+    writer.add_file_type(LlamaFileType.ALL_F32)
+    writer.add_context_length(POSITIONS)
+    writer.add_embedding_length(WIDTH)
+    writer.add_feed_forward_length(INNER)
+    writer.add_block_count(layers)
+    writer.add_head_count(HEADS)
+    writer.add_layer_norm_eps(1e-5)
+    # The one kind of tokenizer that needs nothing beside its tokens: it takes the longest that fits, so each ends in a space.
+    writer.add_tokenizer_model("rwkv")
+    writer.add_token_list([f"{index} " for index in range(VOCABULARY)])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(0)
+    names = {"wte": "token_embd", "wpe": "position_embd", "ln_f": "output_norm"}
+    parts = {
+        "ln_1": "attn_norm", "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output",
+        "ln_2": "ffn_norm", "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down",
+    }
+    names |= {f"h.{layer}.{part}": f"blk.{layer}.{name}" for layer in range(layers) for part, name in parts.items()}
+    for path, tensor in tensors.items():
+        name, kind = path.removeprefix("transformer.").rsplit(".", 1)
+        turned = tensor.T if ".c_" in name else tensor
+        writer.add_tensor(f"{names[name]}.{kind}", np.ascontiguousarray(turned))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
 
 
 def bert(folder, layers=6):

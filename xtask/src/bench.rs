@@ -20,7 +20,7 @@ use std::process::{Command, Stdio};
 
 #[derive(Args)]
 pub struct Options {
-    /// transformers.js and candle too, on the same random checkpoints (needs npm, and Python with numpy, onnx and safetensors)
+    /// transformers.js, candle and wllama too, on the same random checkpoints (needs npm, and Python with numpy, onnx, safetensors and gguf)
     #[arg(long)]
     peers: bool,
     /// The random checkpoints of the peers' table, without the peers (needs the same Python)
@@ -44,7 +44,7 @@ pub struct Options {
     /// Samples of everything
     #[arg(long, default_value_t = 5)]
     repeats: usize,
-    /// The Python that has numpy, onnx and safetensors
+    /// The Python that has numpy, onnx, safetensors and gguf
     #[arg(long, default_value = "python3")]
     python: PathBuf,
 }
@@ -240,7 +240,7 @@ fn checkpoints(python: &Path) -> Result<()> {
     }
     println!("Writing random checkpoints into {MODELS}");
     project::run(project::command(python).arg(&script).arg(project::path(MODELS))).context(
-        "random checkpoints need Python with numpy, onnx and safetensors: \
+        "random checkpoints need Python with numpy, onnx, safetensors and gguf: \
          `pip install -r tests/bench/requirements.txt`, or name another with --python",
     )?;
     fs::write(made, text).context("could not write into target/bench/models")
@@ -332,15 +332,17 @@ fn sizes(peers: bool, records: &mut Vec<Record>) -> Result<()> {
         files.push(("Chromium", file.clone(), RELAXED.read(&file)?));
     }
     if peers {
-        for file in [
-            "onnxruntime-web/dist/ort-wasm-simd-threaded.asyncify.wasm",
-            "onnxruntime-web/dist/ort.webgpu.bundle.min.mjs",
-            "@huggingface/transformers/dist/transformers.web.min.js",
+        for (place, file) in [
+            ("transformers.js", "onnxruntime-web/dist/ort-wasm-simd-threaded.asyncify.wasm"),
+            ("transformers.js", "onnxruntime-web/dist/ort.webgpu.bundle.min.mjs"),
+            ("transformers.js", "@huggingface/transformers/dist/transformers.web.min.js"),
+            ("wllama", "@wllama/wllama/esm/wasm/wllama.wasm"),
+            ("wllama", "@wllama/wllama/esm/index.min.js"),
         ] {
             let path = project::path("tests/bench/node_modules").join(file);
             let bytes = fs::read(&path).with_context(|| format!("could not read {file}"))?;
             let name = path.file_name().unwrap_or_default().to_string_lossy().to_string();
-            files.push(("transformers.js", name, bytes));
+            files.push((place, name, bytes));
         }
         for file in CANDLE.served() {
             files.push(("candle", file.clone(), CANDLE.read(&file)?));
