@@ -41,7 +41,7 @@ pub struct StoredAs {
     /// `F32`, `F16`, `BF16`, `I8`: that of most numbers first.
     pub formats: Vec<String>,
     /// Bytes of the weights' files.
-    pub bytes: usize,
+    pub bytes: u64,
     /// Whether the output matrix is the token table, by its config or by its files; absent where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tied: Option<bool>,
@@ -57,7 +57,7 @@ pub struct Description {
     /// encoder, causal, prefix or encoder-decoder.
     pub architecture: &'static str,
     /// Numbers stored.
-    pub parameters: usize,
+    pub parameters: u64,
     /// Token ids are below this.
     pub vocabulary: usize,
     /// Columns of the stream.

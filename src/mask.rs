@@ -226,27 +226,13 @@ impl Bits {
 }
 
 impl Mask {
-    /// Whether a head of a layer lets `row` see `key`.
-    pub fn visible(&self, layer: usize, head: usize, row: usize, key: usize) -> bool {
-        self.edits
-            .iter()
-            .rev()
-            .find(|edit| {
-                edit.row == row
-                    && edit.key == key
-                    && edit.layer.is_none_or(|l| l == layer)
-                    && edit.head.is_none_or(|h| h == head)
-            })
-            .map_or_else(|| self.rule.visible(row, key), |edit| edit.visible)
-    }
-
-    /// Whether any head of any layer lets `row` see `key`.
-    pub fn any(&self, row: usize, key: usize, layers: usize, heads: usize) -> bool {
-        let named = self.edits.iter().any(|edit| edit.row == row && edit.key == key);
-        if !named {
-            return self.rule.visible(row, key);
+    /// The mask to be asked cell by cell: a cell's edits are found at once, however many there are.
+    pub fn cells(&self) -> Cells<'_> {
+        let mut edits: HashMap<(usize, usize), Vec<&Edit>> = HashMap::new();
+        for edit in &self.edits {
+            edits.entry((edit.row, edit.key)).or_default().push(edit);
         }
-        (0..layers).any(|layer| (0..heads).any(|head| self.visible(layer, head, row, key)))
+        Cells { rule: &self.rule, edits }
     }
 
     /// The bits of the rows at these positions (ascending), for one variant.
@@ -310,7 +296,8 @@ impl Mask {
         rows: impl IntoIterator<Item = usize>,
         keys: usize,
     ) -> Vec<String> {
-        let cell = |row, key| if self.visible(layer, head, row, key) { '1' } else { '0' };
+        let cells = self.cells();
+        let cell = |row, key| if cells.visible(layer, head, row, key) { '1' } else { '0' };
         rows.into_iter().map(|row| (0..keys).map(|key| cell(row, key)).collect()).collect()
     }
 
@@ -333,6 +320,33 @@ impl Mask {
             }
         }
         Ok(Mask { rule, edits })
+    }
+}
+
+/// A mask, its edits by their cells.
+#[derive(Debug)]
+pub struct Cells<'a> {
+    rule: &'a Rule,
+    edits: HashMap<(usize, usize), Vec<&'a Edit>>,
+}
+
+impl Cells<'_> {
+    /// Whether a head of a layer lets `row` see `key`.
+    pub fn visible(&self, layer: usize, head: usize, row: usize, key: usize) -> bool {
+        let edits = self.edits.get(&(row, key)).map_or(&[][..], Vec::as_slice);
+        let named = |edit: &&&Edit| {
+            edit.layer.is_none_or(|l| l == layer) && edit.head.is_none_or(|h| h == head)
+        };
+        let last = edits.iter().rev().find(named);
+        last.map_or_else(|| self.rule.visible(row, key), |edit| edit.visible)
+    }
+
+    /// Whether any head of any layer lets `row` see `key`.
+    pub fn any(&self, row: usize, key: usize, layers: usize, heads: usize) -> bool {
+        match self.edits.contains_key(&(row, key)) {
+            true => (0..layers).any(|l| (0..heads).any(|h| self.visible(l, h, row, key))),
+            false => self.rule.visible(row, key),
+        }
     }
 }
 

@@ -67,8 +67,8 @@ impl Transformer {
                 _ => "embeddings",
             };
             let parameters = match &weight.source {
-                Source::Buckets { buckets, .. } => buckets * weight.out,
-                _ => weight.out * weight.inner,
+                Source::Buckets { buckets, .. } => *buckets as u64 * weight.out as u64,
+                _ => weight.out as u64 * weight.inner as u64,
             };
             match lines.iter_mut().find(|line| line.part == part) {
                 Some(line) => line.parameters += parameters,
@@ -79,7 +79,7 @@ impl Transformer {
     }
 
     /// Numbers stored in all.
-    pub fn parameters(&self) -> usize {
+    pub fn parameters(&self) -> u64 {
         self.ledger().iter().map(|line| line.parameters).sum()
     }
 }

@@ -60,6 +60,8 @@ struct Run {
     resolved: Resolved,
     steps_left: usize,
     first: bool,
+    /// Rows of an encoder that are still to be filled: what a step puts there may be [MASK] again.
+    blanks: Vec<usize>,
     /// Steps already known, the next one last: blanks filled in one pass, steps computed together.
     waiting: Vec<Step>,
     /// Steps that the GPU is computing.
@@ -131,11 +133,15 @@ impl Session {
         trace.text = Some(text(engine, &resolved)?);
         let room = engine.spec.max_positions;
         let steps_left = request.max_new_tokens.unwrap_or(NEW_TOKENS).min(room);
+        let ids = resolved.output().ids.iter().enumerate();
+        let is_blank = |id: u32| !engine.spec.generates() && Some(id) == engine.spec.special.mask;
+        let blanks = ids.filter(|(_, id)| is_blank(**id)).map(|(row, _)| row).collect();
         self.run = Some(Run {
             request: request.clone(),
             resolved,
             steps_left,
             first: true,
+            blanks,
             waiting: Vec::new(),
             ahead: None,
             together: 0,
@@ -177,6 +183,7 @@ impl Session {
                 run.ended = why_ended(engine, run, *row, *chosen).is_some();
             } else {
                 ids[*row] = *chosen;
+                run.blanks.retain(|blank| blank != row);
             }
         }
         Ok(trace)
@@ -370,14 +377,14 @@ impl Session {
         if let Some(step) = run.waiting.pop() {
             run.ended = run.waiting.is_empty() && run.request.fill == Fill::Parallel;
             run.resolved.output_mut().ids[step.row] = step.chosen;
+            run.blanks.retain(|blank| *blank != step.row);
             return Ok(Some(step));
         }
-        let Some(blank) = engine.spec.special.mask else {
+        if engine.spec.special.mask.is_none() {
             return Err(Error::input("blanks", "a model with a [MASK] token", "one without"));
-        };
+        }
         let start = Instant::now();
-        let ids = &run.resolved.output().ids;
-        let blanks: Vec<usize> = (0..ids.len()).filter(|row| ids[*row] == blank).collect();
+        let blanks = run.blanks.clone();
         if blanks.is_empty() {
             return Ok(None);
         }
@@ -412,6 +419,7 @@ impl Session {
             run.waiting.is_empty() && (run.request.fill == Fill::Parallel || blanks.len() == 1);
         if let Some(step) = &step {
             run.resolved.output_mut().ids[step.row] = step.chosen;
+            run.blanks.retain(|blank| *blank != step.row);
         }
         Ok(step)
     }

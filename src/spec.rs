@@ -349,20 +349,20 @@ pub struct LedgerLine {
     /// embeddings, self-attention, cross-attention, feed-forward, norms, heads.
     pub part: &'static str,
     /// Numbers stored.
-    pub parameters: usize,
+    pub parameters: u64,
 }
 
-/// What a step costs.
+/// What a step costs. (In 64 bits, of which WebAssembly's `usize` has half.)
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cost {
     /// Keys that the step sees.
     pub keys: usize,
     /// Multiplications of one new row with everything before it cached.
-    pub multiplications_cached: usize,
+    pub multiplications_cached: u64,
     /// Multiplications where every row so far is computed again.
-    pub multiplications_recomputed: usize,
+    pub multiplications_recomputed: u64,
     /// Bytes of keys and values (f32) held for those keys.
-    pub cache_bytes: usize,
+    pub cache_bytes: u64,
 }
 
 impl Stack {
@@ -582,19 +582,20 @@ impl Spec {
     pub fn cost(&self, keys: usize) -> Cost {
         let stack = self.output_stack();
         let cross = self.encoder.layers > 0 && self.decoder.layers > 0;
-        let matrices = (self.width * (stack.query_width() + 2 * stack.kv_width())
-            + stack.query_width() * self.width)
-            + self.width * stack.feed_forward_width * if stack.gated { 3 } else { 2 }
-            + if cross { 2 * self.width * stack.query_width() } else { 0 };
-        let attention = |seen: usize| 2 * seen * stack.query_width() * if cross { 2 } else { 1 };
-        let head = self.embedding_width * self.vocabulary;
-        let row = |seen: usize| stack.layers * (matrices + attention(seen));
+        let (width, layers, seen) = (self.width as u64, stack.layers as u64, keys as u64);
+        let (query_width, kv_width) = (stack.query_width() as u64, stack.kv_width() as u64);
+        let matrices = (width * (query_width + 2 * kv_width) + query_width * width)
+            + width * stack.feed_forward_width as u64 * if stack.gated { 3 } else { 2 }
+            + if cross { 2 * width * query_width } else { 0 };
+        let attention = |seen: u64| 2 * seen * query_width * if cross { 2 } else { 1 };
+        let head = self.embedding_width as u64 * self.vocabulary as u64;
+        let row = |seen: u64| layers * (matrices + attention(seen));
         let caches = if cross { 2 } else { 1 };
         Cost {
             keys,
-            multiplications_cached: row(keys) + head,
-            multiplications_recomputed: (1..=keys).map(row).sum::<usize>() + head,
-            cache_bytes: caches * stack.layers * 2 * keys * stack.kv_width() * 4,
+            multiplications_cached: row(seen) + head,
+            multiplications_recomputed: (1..=seen).map(row).sum::<u64>() + head,
+            cache_bytes: caches * layers * 2 * seen * kv_width * 4,
         }
     }
 }

@@ -270,7 +270,7 @@ impl Stream {
                         .collect();
                     watched.attention.entry(site).or_default().push(heads);
                 } else {
-                    let mask = mask_of(label.site, input);
+                    let mask = mask_of(label.site, input).cells();
                     let heads = per_head
                         .map(|head| {
                             let number = self.memo_heads[head];
@@ -406,6 +406,7 @@ fn changed_rows(spec: &Spec, site: Site, held: &StackInput, input: &StackInput) 
                     }
                 }
             }
+            let wider = wider.cells();
             for &row in &rows {
                 if (keys..widest).any(|key| wider.any(row, key, layers, heads)) {
                     changed.insert(row);
@@ -427,10 +428,11 @@ fn spread(
     layers: usize,
     heads: usize,
 ) {
+    let mask = input.mask.cells();
     for _ in 0..layers {
         let reached: Vec<usize> = (0..count)
             .filter(|row| !invalid.contains(row))
-            .filter(|row| invalid.iter().any(|key| input.mask.any(*row, *key, layers, heads)))
+            .filter(|row| invalid.iter().any(|key| mask.any(*row, *key, layers, heads)))
             .collect();
         if reached.is_empty() {
             return;

@@ -256,11 +256,20 @@ impl Tokenizer {
             Error::new(Kind::Tokenizer, "text", "text that the tokenizer reads", error.to_string())
         })?;
         let mut tokens = Vec::with_capacity(encoding.len());
+        // Counted on from the start of the token before: from the text's own for each would take too long.
+        let (mut byte, mut units) = (0, 0);
         let pieces = encoding.get_ids().iter().zip(encoding.get_tokens());
         for ((&id, spelling), &(start, end)) in pieces.zip(encoding.get_offsets()) {
             let id = self.numbered(id, spelling);
-            let utf16 = |at: usize| text.get(..at).map(|head| head.encode_utf16().count());
-            let mut token = Token { start: utf16(start), end: utf16(end), ..self.token(id) };
+            let mut token = self.token(id);
+            if start < byte {
+                (byte, units) = (0, 0);
+            }
+            if let (Some(before), Some(own)) = (text.get(byte..start), text.get(start..end)) {
+                (byte, units) = (start, units + before.encode_utf16().count());
+                token.start = Some(units);
+                token.end = Some(units + own.encode_utf16().count());
+            }
             if matches!(self.spelling, Spelling::Attached(_)) {
                 // These pieces do not say whether a space stood before them, but the text does.
                 let before = text.get(..start).and_then(|head| head.chars().next_back());

@@ -51,7 +51,7 @@ pub struct ModelInfo {
     /// encoder, causal, prefix or encoder-decoder.
     pub architecture: &'static str,
     /// Numbers stored.
-    pub parameters: usize,
+    pub parameters: u64,
 }
 
 /// A token as it is shown.
@@ -76,12 +76,6 @@ pub struct Token {
 /// What was watched in one play. Maps have the keys `encoder`, `decoder`, `cross`.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Watched {
-    /// The watched layers, in the order of the arrays; absent means all.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub layers: Option<Vec<usize>>,
-    /// The watched heads, likewise.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub heads: Option<Vec<usize>>,
     /// `[layer][head][row][key]`, probabilities.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub attention: BTreeMap<&'static str, Vec<PerHead<f32>>>,

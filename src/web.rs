@@ -63,7 +63,7 @@ pub fn usage() -> Result<JsValue, JsValue> {
     #[derive(Serialize)]
     struct Held {
         /// Bytes of this program's own memory, which grows and never shrinks.
-        wasm_bytes: usize,
+        wasm_bytes: u64,
         /// Bytes of it that are in use.
         heap_bytes: usize,
         /// The most that were ever in use.
@@ -89,9 +89,9 @@ pub fn usage() -> Result<JsValue, JsValue> {
 const MEMORY: u64 = 1 << 32;
 
 /// Bytes of this program's memory.
-fn memory() -> usize {
-    const PAGE: usize = 1 << 16;
-    core::arch::wasm32::memory_size(0) * PAGE
+fn memory() -> u64 {
+    const PAGE: u64 = 1 << 16;
+    core::arch::wasm32::memory_size(0) as u64 * PAGE
 }
 
 /// A file of the page's: what it says of itself, and the function that reads it.

@@ -1,8 +1,8 @@
 //! Checked reading of safetensors, and of what `torch.save` writes: one file or shards, any of the stored dtypes, in
 //! the layout that the graph wants (`[out, in]` row by row).
 //!
-//! A checkpoint is hostile until checked: headers come first, validated (offsets, overlaps; of safetensors by that
-//! crate) and held against the files' lengths, shapes and dtypes against the graph. Only then are numbers read, a
+//! A checkpoint is hostile until checked: headers come first, validated (offsets, overlaps)
+//! and held against the files' lengths, shapes and dtypes against the graph. Only then are numbers read, a
 //! few rows at a time, and each held against NaN and infinity: a checkpoint is never in memory as a whole.
 
 mod file;
@@ -203,18 +203,18 @@ impl Checkpoint {
     }
 
     /// Bytes of all files.
-    pub fn bytes(&self) -> usize {
-        self.files.iter().map(|file| file.bytes() as usize).sum()
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes()).sum()
     }
 
     /// The formats that its numbers are stored in, the one of most numbers first: `F32`, `I8` ..
     pub fn formats(&self) -> Vec<String> {
-        let mut counts: HashMap<String, usize> = HashMap::new();
+        let mut counts: HashMap<String, u64> = HashMap::new();
         for entry in &self.entries {
             *counts.entry(format!("{:?}", entry.dtype)).or_default() +=
-                entry.shape.iter().product::<usize>();
+                entry.shape.iter().map(|length| *length as u64).product::<u64>();
         }
-        let mut formats: Vec<(String, usize)> = counts.into_iter().collect();
+        let mut formats: Vec<(String, u64)> = counts.into_iter().collect();
         formats.sort_by(|(a, more), (b, less)| less.cmp(more).then(a.cmp(b)));
         formats.into_iter().map(|(format, _)| format).collect()
     }
@@ -426,7 +426,7 @@ impl Checkpoint {
                 turn(piece.format, stored, out, rows.clone())
             }
             false => {
-                let at = |row: usize| entry.at.start + (row * across * size) as u64;
+                let at = |row: usize| entry.at.start + row as u64 * (across * size) as u64;
                 self.read_bytes(entry.file, at(rows.start)..at(rows.end)).await?
             }
         };

@@ -180,7 +180,7 @@ fn memory() -> Vec<Case> {
             MEMORY.reset_peak_usage();
             let engine = pollster::block_on(Engine::load(files.into(), device.clone())).unwrap();
             let peak = MEMORY.peak_usage() - before;
-            assert_eq!(engine.transformer.parameters() * 4, shape.bytes());
+            assert_eq!(engine.transformer.parameters() * 4, shape.bytes() as u64);
             let turned = if shape.name == "large-matrix" { shape.largest() } else { 0 };
             let held = if is_cpu(&device) { shape.bytes() } else { 0 };
             assert!(peak >= held, "{peak} bytes hold {held}");

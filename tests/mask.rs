@@ -138,7 +138,8 @@ fn mask_files_come_in_three_forms() {
     assert_eq!(decoder.edits.len(), 1, "only the cell that departs from the rule");
     assert_eq!(decoder.picture(0, 0, 0..5, 5), ["10000", "01000", "11100", "11110", "11111"]);
     let cross = file.cross.unwrap().mask(&Rule::Full).unwrap();
-    assert!(!cross.visible(2, 0, 1, 0) && cross.visible(1, 0, 1, 0));
+    let cells = cross.cells();
+    assert!(!cells.visible(2, 0, 1, 0) && cells.visible(1, 0, 1, 0));
 }
 
 #[test]
@@ -245,7 +246,7 @@ proptest! {
                 let picture = mask.picture(layer, head, rows.iter().copied(), keys);
                 for (index, row) in rows.iter().enumerate() {
                     for key in 0..keys {
-                        let visible = mask.visible(layer, head, *row, key);
+                        let visible = mask.cells().visible(layer, head, *row, key);
                         prop_assert_eq!(bits.visible(0, layer, head, index, key), visible);
                         prop_assert_eq!(picture[index].as_bytes()[key] == b'1', visible);
                     }
@@ -273,7 +274,7 @@ proptest! {
                         for key in 0..keys {
                             prop_assert_eq!(
                                 all.visible(variant, layer, head, index, key),
-                                mask.visible(layer, head, *row, key)
+                                mask.cells().visible(layer, head, *row, key)
                             );
                         }
                     }
@@ -288,7 +289,7 @@ proptest! {
         let again = Mask::from_picture(&picture, mask.rule.clone()).unwrap();
         prop_assert_eq!(again.picture(0, 0, 0..size, size), picture);
         for past in [size, size + 3] {
-            prop_assert_eq!(again.visible(0, 0, past, 1), mask.rule.visible(past, 1));
+            prop_assert_eq!(again.cells().visible(0, 0, past, 1), mask.rule.visible(past, 1));
         }
     }
 }

@@ -8,9 +8,12 @@ use unmasked::mask::{Edit, Mask, MaskFile, MaskSource, Rule};
 use unmasked::request::{Fill, Gates, Request, Watchable};
 use unmasked::sample::Sampling;
 use unmasked::session::{Session, Variant};
+use unmasked::spec::{Architecture, Head, Spec, SpecialTokens, Stack};
 use unmasked::trace::Trace;
 
-use machines::{afresh, chosen, difference, forward, logits, of_ids, of_text, quartet, run};
+use machines::{
+    afresh, chosen, difference, forward, logits, of_ids, of_text, quartet, random, run,
+};
 use support::{Case, Numbers, case, cpu_case, gpu_case, is_cpu};
 
 const GENERATING: [&str; 3] = ["causal", "prefix", "encoder-decoder"];
@@ -388,7 +391,71 @@ fn sampling_and_blanks() -> Vec<Case> {
         let trace = afresh(&engine, &of_text(&long));
         assert!(trace.truncated > 0 && trace.tokens.len() < room);
     });
-    vec![seeds, blanks, full]
+    let blank_again = case("encoder::a_blank_filled_with_a_blank_is_filled", |device| {
+        // Of eight tokens one is the blank, so that drawing it is no rare thing.
+        let spec = Spec {
+            vocabulary: 8,
+            max_positions: 16,
+            encoder: Stack::plain(1, 2, 8, 24),
+            head: Some(Head::plain(true)),
+            special: SpecialTokens { mask: Some(2), ..SpecialTokens::default() },
+            ..Spec::plain("random", Architecture::Encoder, 16)
+        };
+        let engine = random(spec, device, 5);
+        let mut again = 0;
+        for seed in 0..20 {
+            let sampling = Sampling { temperature: 50.0, seed, ..Sampling::default() };
+            let fill = Fill::Confidence;
+            let request = Request { sampling, fill, ..of_ids(&[3, 2, 4, 2, 2, 5], &[]) };
+            let mut session = Session::new();
+            pollster::block_on(session.begin(&engine, &request)).unwrap();
+            let mut rows = Vec::new();
+            while let Some(step) = pollster::block_on(session.next(&engine)).unwrap() {
+                assert!(rows.len() < 3, "seed {seed}: {rows:?}, and no end");
+                rows.push(step.row);
+                again += usize::from(step.chosen == 2);
+            }
+            rows.sort_unstable();
+            assert_eq!(rows, [1, 3, 4], "seed {seed}");
+        }
+        assert!(again > 0, "no seed drew a blank");
+    });
+    vec![seeds, blanks, blank_again, full]
+}
+
+fn what_a_step_tells() -> Vec<Case> {
+    let open = ["causal", "prefix"].map(|name| {
+        case(format!("{name}::a_step_under_an_open_mask_tells_every_row"), move |device| {
+            let engine = quartet(name, device);
+            let mut request = of_text(TEXT);
+            request.watch = machines::watch(&[Watchable::Attention]);
+            request.mask = decoder_mask(Rule::Full.into());
+            request.max_new_tokens = Some(3);
+            for step in run(&mut Session::new(), &engine, &request) {
+                let count = step.row + 1;
+                assert_eq!(step.stats.rows_computed, count);
+                assert_eq!(step.rows, (0..count).collect::<Vec<_>>());
+                assert_eq!(step.watched.mask["decoder"], vec!["1".repeat(count); count]);
+                for head in step.watched.attention["decoder"].iter().flatten() {
+                    assert!(head.len() == count && head.iter().flatten().all(|cell| *cell > 0.0));
+                }
+            }
+        })
+    });
+    let tokens = cpu_case("tokens_say_where_they_stand_in_utf_16", |device| {
+        let engine = quartet("causal", device);
+        let text = "Ça 🐈‍⬛ va? \u{1d4d0} naïve 猫".repeat(3);
+        let units: Vec<u16> = text.encode_utf16().collect();
+        let tokens = engine.tokenize(&text, None).unwrap().tokens;
+        let places: Vec<_> = tokens.iter().filter_map(|t| Some((t.start?, t.end?, t))).collect();
+        assert!(places.len() > 20);
+        for (start, end, token) in places {
+            let own = String::from_utf16(&units[start..end]).expect("no half of a character");
+            let plain = token.piece.chars().all(|c| c.is_ascii_alphabetic());
+            assert!(!plain || own.trim() == token.piece, "`{own}` is not `{}`", token.piece);
+        }
+    });
+    open.into_iter().chain([tokens]).collect()
 }
 
 fn bad_requests() -> Case {
@@ -525,6 +592,7 @@ fn main() {
     cases.extend(random_edits());
     cases.extend(masks_and_gates());
     cases.extend(sampling_and_blanks());
+    cases.extend(what_a_step_tells());
     cases.push(bad_requests());
     support::main(cases);
 }

@@ -215,13 +215,13 @@ fn main() {
     cases.push(support::cpu_case("the_ledger_counts_every_number_once", |device| {
         for name in machines::QUARTET {
             let engine = machines::quartet(name, device);
-            let stored: usize = {
+            let stored: u64 = {
                 let bytes =
                     std::fs::read(machines::folder(name).join("model.safetensors")).unwrap();
                 let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
                 let size =
                     |info: &safetensors::tensor::TensorInfo| info.shape.iter().product::<usize>();
-                metadata.tensors().values().map(|info| size(info)).sum()
+                metadata.tensors().values().map(|info| size(info) as u64).sum()
             };
             assert_eq!(engine.transformer.parameters(), stored, "{name}");
         }

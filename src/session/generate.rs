@@ -51,7 +51,7 @@ impl Session {
             Some(current) => self.run_ahead(engine, run, &input, current).await?,
             None => {
                 let mut request = run.request.clone();
-                request.watch.rows = Select::These(watched_rows(run, row)?);
+                request.watch.rows = Select::These(watched_rows(engine, run, row)?);
                 let draws = [run.request.sampling.draw(row)];
                 let picked = [row];
                 vec![
@@ -91,7 +91,7 @@ impl Session {
     ) -> Result<Step> {
         let Some(choice) = advance.choices.first() else { return Err(not_ready()) };
         let mut step = new_step(engine, row, choice);
-        step.rows = watched_rows(run, row)?;
+        step.rows = watched_rows(engine, run, row)?;
         run.first = false;
         run.steps_left -= 1;
         step.ended = why_ended(engine, run, row, choice.id);
@@ -210,10 +210,13 @@ pub(super) fn why_ended(
     }
 }
 
-/// The rows that a step tells of: after the first one only what is new, the caller has the rest.
-fn watched_rows(run: &Run, row: usize) -> Result<Vec<usize>> {
+/// The rows that a step tells of: after the first one only what is new, the caller has the rest. Where a mask lets
+/// earlier rows see the new one all of them are.
+fn watched_rows(engine: &Engine, run: &Run, row: usize) -> Result<Vec<usize>> {
     let asked = &run.request.watch.rows;
-    if run.first {
+    let stack = engine.spec.output_stack();
+    let mask = run.resolved.output().mask.cells();
+    if run.first || (0..row).any(|earlier| mask.any(earlier, row, stack.layers, stack.heads)) {
         return asked.among(row + 1, "row");
     }
     Ok(match asked {

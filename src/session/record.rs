@@ -89,8 +89,6 @@ pub(super) fn fill_heads(
 }
 
 pub(super) fn merge(into: &mut Watched, from: Watched) {
-    into.layers = into.layers.take().or(from.layers);
-    into.heads = into.heads.take().or(from.heads);
     into.attention.extend(from.attention);
     into.scores.extend(from.scores);
     into.queries.extend(from.queries);

@@ -244,7 +244,7 @@ struct Configs {
 
 #[derive(Deserialize)]
 struct WellKnown {
-    parameters: usize,
+    parameters: u64,
     config: serde_json::Value,
 }
 

@@ -101,6 +101,30 @@ pub fn split() -> Vec<Case> {
         let error = bench.try_ready(device).err().expect("a refusal").to_string();
         assert!(error.contains("weight `weight_1`: expected one buffer"), "{error}");
     }));
+    cases.push(gpu_case("split::a_play_after_one_that_had_no_room", |device| {
+        // Of these logits 16 MB hold 102 rows, which is what is there at first, and a binding holds 204.
+        const ROWS: usize = 300;
+        let mut bench = Bench::new(7, ROWS, 1);
+        let table = bench.weight(ROWS, 8, Format::F32);
+        let head = bench.weight(41_000, 8, Format::F32);
+        let lookup = Lookup { table, index: Index::Token, scale: 1.0 };
+        let x = bench.graph.embed(vec![lookup]).unwrap();
+        let picked = bench.graph.pick(x);
+        let logits = bench.graph.matmul(picked, head, None, 1.0).unwrap();
+        bench.graph.sample(logits).unwrap();
+        bench.given.ids = (0..ROWS as u32).collect();
+        let given = |picked: u32| Given {
+            picked: (0..picked).collect(),
+            draws: vec![Draw::GREEDY; picked as usize],
+            ..bench.given.clone()
+        };
+        let wanted = bench.ready(device).play(&given(150)).choices;
+        let small = small(device, 32 << 20);
+        let mut ready = bench.ready(&small);
+        let error = ready.try_play(&given(300)).expect_err("no room").to_string();
+        assert!(error.contains("expected at most 33554432 bytes"), "{error}");
+        assert_eq!(ready.play(&given(150)).choices, wanted);
+    }));
     cases.push(case("split::rows_that_come_one_part_after_the_other", |device| {
         let slice = |matrix: &Matrix, rows: std::ops::Range<usize>| {
             let cells = rows.start * WIDTH..rows.end * WIDTH;

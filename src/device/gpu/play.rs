@@ -17,7 +17,7 @@ use crate::graph::{
 };
 
 /// A watch of more than this is refused, with its size.
-const MOST_WATCHED: usize = 16 << 20;
+const MOST_WATCHED: u64 = 16 << 20;
 
 /// Up to so many rows (variants counted) the list of steps for a few rows is faster.
 const FEW_ROWS: usize = 2;
@@ -305,6 +305,8 @@ impl Prepared {
             let got = format!("{} layer {}", label.site.name(), label.layer);
             Error::input(what, "something that this graph computes", got)
         };
+        // What the play wants, in 64 bits: in WebAssembly the places below may have wrapped when it is refused.
+        let mut wanted = 0u64;
         // What attentions write themselves comes first.
         let mut found: Vec<Option<Found>> = vec![];
         for tap in play.taps {
@@ -321,7 +323,9 @@ impl Prepared {
             let rows = unique("watched row", &tap.rows, play.slots.len())?;
             let at = layout.outbox;
             let keys = play.keys[tap.label.site as usize];
-            layout.outbox += play.variants * heads.len() * rows.len() * keys;
+            let words = play.variants * heads.len() * rows.len();
+            wanted += words as u64 * keys as u64;
+            layout.outbox += words.wrapping_mul(keys);
             layout.records.entry(number).or_default().push(Record {
                 probabilities: tap.label.what == What::Attention,
                 at,
@@ -371,6 +375,7 @@ impl Prepared {
                             bytes: 4 * words as u64,
                         });
                         layout.total += words;
+                        wanted += words as u64;
                         at
                     });
                     for row in first..=last {
@@ -385,8 +390,8 @@ impl Prepared {
                 .collect();
             layout.found.push(cells);
         }
-        if !play.taps.is_empty() && 4 * layout.total > MOST_WATCHED {
-            let got = format!("{:.1} MB", layout.total as f64 * 4.0 / 1048576.0);
+        if 4 * wanted > MOST_WATCHED {
+            let got = format!("{:.1} MB", wanted as f64 * 4.0 / 1048576.0);
             return Err(Error::limit("what is watched", "at most 16 MB a play", got));
         }
         Ok(layout)

@@ -50,6 +50,15 @@ pub(super) struct Memory {
     pub picked: usize,
 }
 
+/// Buffers in place of those that are too small, not yet taken.
+struct Grown {
+    play: Option<Buffer>,
+    outbox: Option<Buffer>,
+    picked: usize,
+    /// For each slot.
+    slots: Vec<Option<Buffer>>,
+}
+
 /// Memory that values take in turn.
 #[derive(Debug)]
 struct Slot {
@@ -148,40 +157,71 @@ impl Prepared {
         if bound && fits {
             return Ok(());
         }
+        // Taken when all of it is there: what was refused must not look like memory to the next play.
         let shared = self.shared.clone();
-        shared.scoped("memory of a prepared graph", || self.grow(play, outbox, picked)).await?
-    }
-
-    fn grow(&mut self, play: usize, outbox: usize, picked: usize) -> Result<()> {
-        let (shared, memory) = (&self.shared, &mut self.memory);
-        let copy = wgpu::BufferUsages::COPY_SRC;
-        if memory.play.size() < 4 * play as u64 {
-            let bytes = 4 * play.next_power_of_two() as u64;
-            memory.play = shared.storage("play", bytes, wgpu::BufferUsages::COPY_DST)?;
-        }
-        if memory.outbox.size() < 4 * outbox as u64 {
-            let bytes = 4 * outbox.next_power_of_two() as u64;
-            memory.outbox = shared.storage("outbox", bytes, copy)?;
-        }
-        let rows = self.capacity.rows * self.capacity.variants;
-        let grown = picked > memory.picked;
-        memory.picked = memory.picked.max(picked);
-        for slot in &mut memory.slots {
-            let count = match slot.extent {
-                Extent::Rows if slot.buffer.is_none() => rows,
-                Extent::Picked if slot.buffer.is_none() || grown => memory.picked,
-                _ => continue,
-            };
-            let what = format!("values of {count} rows");
-            let bytes = 4 * (count * slot.stride) as u64;
-            slot.buffer = Some(shared.storage(&what, bytes, copy)?);
-        }
-        for plan in [&mut self.few, &mut self.many] {
-            for run in &mut plan.runs {
-                run.bind(shared, memory, &self.params);
-            }
+        let make = || self.grown(play, outbox, picked);
+        let grown = shared.scoped("memory of a prepared graph", make).await??;
+        self.take(grown);
+        let bind = || {
+            let runs = self.few.runs.iter().chain(&self.many.runs);
+            runs.map(|run| run.bind(&shared, &self.memory, &self.params)).collect::<Vec<_>>()
+        };
+        let groups = shared.scoped("bindings of a prepared graph", bind).await?;
+        for (run, group) in self.few.runs.iter_mut().chain(&mut self.many.runs).zip(groups) {
+            run.group = Some(group);
         }
         Ok(())
+    }
+
+    /// The buffers that there is no room without.
+    fn grown(&self, play: usize, outbox: usize, picked: usize) -> Result<Grown> {
+        let (shared, memory) = (&self.shared, &self.memory);
+        let copy = wgpu::BufferUsages::COPY_SRC;
+        let larger = |what, have: &Buffer, words: usize, usage| {
+            let bytes = 4 * words.next_power_of_two() as u64;
+            let lacks = have.size() < 4 * words as u64;
+            lacks.then(|| shared.storage(what, bytes, usage)).transpose()
+        };
+        let rows = self.capacity.rows * self.capacity.variants;
+        let mut grown = Grown {
+            play: larger("play", &memory.play, play, wgpu::BufferUsages::COPY_DST)?,
+            outbox: larger("outbox", &memory.outbox, outbox, copy)?,
+            picked: memory.picked.max(picked),
+            slots: Vec::with_capacity(memory.slots.len()),
+        };
+        for slot in &memory.slots {
+            let count = match slot.extent {
+                Extent::Rows if slot.buffer.is_none() => Some(rows),
+                Extent::Picked if slot.buffer.is_none() || grown.picked > memory.picked => {
+                    Some(grown.picked)
+                }
+                _ => None,
+            };
+            let make = |count: usize| {
+                let what = format!("values of {count} rows");
+                shared.storage(&what, 4 * count as u64 * slot.stride as u64, copy)
+            };
+            grown.slots.push(count.map(make).transpose()?);
+        }
+        Ok(grown)
+    }
+
+    /// Takes them in place of the old ones; what is bound to those is not bound any more.
+    fn take(&mut self, grown: Grown) {
+        let memory = &mut self.memory;
+        memory.picked = grown.picked;
+        let have = [&mut memory.play, &mut memory.outbox];
+        for (have, made) in have.into_iter().zip([grown.play, grown.outbox]) {
+            if let Some(buffer) = made {
+                *have = buffer;
+            }
+        }
+        for (slot, made) in memory.slots.iter_mut().zip(grown.slots) {
+            slot.buffer = made.or(slot.buffer.take());
+        }
+        for run in self.few.runs.iter_mut().chain(&mut self.many.runs) {
+            run.group = None;
+        }
     }
 
     /// The buffer, and run that makes it, of a value in a plan; none where the plan folds it away.
@@ -199,7 +239,7 @@ impl Plan {
 }
 
 impl Run {
-    fn bind(&mut self, shared: &Shared, memory: &Memory, params: &wgpu::Buffer) {
+    fn bind(&self, shared: &Shared, memory: &Memory, params: &wgpu::Buffer) -> wgpu::BindGroup {
         let uniform = wgpu::BufferBinding {
             buffer: params,
             offset: self.params,
@@ -227,11 +267,11 @@ impl Run {
             .enumerate()
             .map(|(binding, resource)| wgpu::BindGroupEntry { binding: binding as u32, resource })
             .collect();
-        self.group = Some(shared.device.create_bind_group(&wgpu::BindGroupDescriptor {
+        shared.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(self.launch.kernel.name),
             layout: &self.layout,
             entries: &entries,
-        }));
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 /** Loading: a checkpoint is read a part after the other, and never held as a whole beside its weights. */
-import { rmSync, statSync } from 'node:fs';
+import { closeSync, cpSync, openSync, readFileSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { expect, test } from '@playwright/test';
 import { gpt2, writeModel } from '../../bench/random.mjs';
 import { distance } from '../golden.js';
@@ -45,6 +46,49 @@ test('a large checkpoint takes no more of the memory than its weights and a few 
     return null;
   });
   expect(step?.candidates.length).toBeGreaterThan(0);
+  rmSync(folder, { recursive: true });
+});
+
+test('numbers beyond what 32 bits count are read where they are', async ({ page }, info) => {
+  // A table as large as XLM-R's and one of 4 GB, of zeros that no disk holds, and behind them a small model's tensors.
+  const folder = info.outputPath('model');
+  cpSync(fileURLToPath(new URL('../../golden/families/gpt2', import.meta.url)), folder, { recursive: true });
+  const path = `${folder}/model.safetensors`;
+  const small = readFileSync(path);
+  const length = Number(small.readBigUInt64LE());
+  const header = JSON.parse(small.subarray(8, 8 + length).toString());
+  const tables = { zeros: [250_002, 768], more: [1 << 20, 1 << 10] };
+  let end = 0;
+  const before = Object.entries(tables).map(([name, shape]) => {
+    const start = end;
+    end += 4 * shape[0] * shape[1];
+    return [name, { dtype: 'F32', shape, data_offsets: [start, end] }];
+  });
+  for (const tensor of Object.values(header)) if (tensor.data_offsets) tensor.data_offsets = tensor.data_offsets.map((at) => at + end);
+  const text = JSON.stringify({ ...header, ...Object.fromEntries(before) });
+  const first = 8 + text.length;
+  const data = small.subarray(8 + length);
+  const lengths = Buffer.alloc(8);
+  lengths.writeBigUInt64LE(BigInt(text.length));
+  const file = openSync(path, 'w');
+  writeSync(file, lengths);
+  writeSync(file, text);
+  truncateSync(path, first + end);
+  writeSync(file, data, 0, data.length, first + end);
+  closeSync(file);
+  const steps = [];
+  for (const from of [folder, fileURLToPath(new URL('../../golden/families/gpt2', import.meta.url))]) {
+    await chooseFiles(page, from);
+    await load(page, onCpu() ? 'cpu' : 'webgpu');
+    steps.push(await page.evaluate(async () => {
+      const { stored } = window.engine.describe();
+      for await (const { candidates } of window.engine.generate({ ids: [5, 6, 7], maxNewTokens: 1 })) return { bytes: stored.bytes, candidates };
+      return null;
+    }));
+  }
+  expect(steps[0]?.bytes).toBe(first + end + data.length);
+  expect(steps[0]?.candidates.length).toBeGreaterThan(0);
+  expect(steps[0]?.candidates).toEqual(steps[1]?.candidates);
   rmSync(folder, { recursive: true });
 });
 
