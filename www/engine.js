@@ -289,23 +289,28 @@ class Run {
   #epoch = -1;
   /** What the reader has: a lost run is begun again with these steps taken. */
   #taken = [];
+  #stop = () => this.cancel();
 
   constructor(request, engine) {
     this.#engine = engine;
     this.#request = plain(request);
     this.signal = request.signal;
-    this.signal?.addEventListener('abort', () => this.cancel(), { once: true });
+    this.signal?.addEventListener('abort', this.#stop);
     this.header = this.#open();
     this.header.catch(() => this.#finish());
   }
 
   async #open() {
+    // Of what was before it was listened to, a signal does not tell.
+    if (this.signal?.aborted) throw aborted();
     const header = await this.#engine.use((engine) => this.#begin(engine));
     if (this.signal?.aborted) throw aborted();
     return header;
   }
 
   async #begin(engine) {
+    // Cancelled while it waited for its engine.
+    if (this.#over) return undefined;
     this.#id = (lastRun += 1);
     this.#epoch = this.#engine.epoch();
     return call('begin', { engine, run: this.#id, request: this.#request, taken: this.#taken });
@@ -335,11 +340,12 @@ class Run {
   cancel() {
     if (this.#over) return;
     this.#finish();
-    this.#engine.stop({ run: this.#id });
+    if (this.#id > 0) this.#engine.stop({ run: this.#id });
   }
 
   #finish() {
     this.#over = true;
+    this.signal?.removeEventListener('abort', this.#stop);
     this.#engine.done();
   }
 }
@@ -357,7 +363,8 @@ function plain({ signal, ...request }) {
 function withSignal(promise, signal) {
   if (!signal) return promise;
   return new Promise((resolve, reject) => {
-    signal.addEventListener('abort', () => reject(aborted()), { once: true });
-    promise.then(resolve, reject);
+    const stop = () => reject(aborted());
+    signal.addEventListener('abort', stop);
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
   });
 }

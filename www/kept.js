@@ -38,24 +38,31 @@ export async function listKept() {
 /** @param {Cache} cache @returns {Promise<Kept|undefined>} */
 const listOf = async (cache, source) => (await cache.match(listKey(source)))?.json();
 
-/** The files of a model that is kept whole, each piece held against its hash; null where there is none. @returns {Promise<File[]|null>} */
-export async function readKept(source) {
+/**
+ * The files of a model that is kept whole, each piece held against its hash; null where there is none.
+ * @param {string} source @param {AbortSignal} [signal] @returns {Promise<File[]|null>}
+ */
+export async function readKept(source, signal) {
   const cache = await open();
   const list = cache ? await listOf(cache, source) : undefined;
   if (!cache || !list?.whole) return null;
   const files = [];
   for (const file of list.files) {
-    const pieces = await piecesOf(cache, source, file);
+    const pieces = await piecesOf(cache, source, file, signal);
     if (pieces.length < file.pieces.length) { await deleteKept(source); return null; }
     files.push(new File(pieces, file.name));
   }
   return files;
 }
 
-/** A file's pieces, up to the first that is not what it was. @param {Cache} cache @param {string} source @param {KeptFile} file @returns {Promise<Blob[]>} */
-async function piecesOf(cache, source, { name, pieces }) {
+/**
+ * A file's pieces, up to the first that is not what it was.
+ * @param {Cache} cache @param {string} source @param {KeptFile} file @param {AbortSignal} [signal] @returns {Promise<Blob[]>}
+ */
+async function piecesOf(cache, source, { name, pieces }, signal) {
   const found = [];
   for (const [at, { bytes, hash }] of pieces.entries()) {
+    signal?.throwIfAborted();
     const piece = await (await cache.match(pieceKey(source, name, at)))?.blob();
     if (!piece || piece.size !== bytes || await hashOf(piece) !== hash) break;
     found.push(piece);

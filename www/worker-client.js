@@ -55,7 +55,6 @@ function start() {
     const asked = waiting.get(data.call);
     if (!asked) return;
     if (data.progress) { asked.onProgress?.(data.progress); return; }
-    waiting.delete(data.call);
     if (data.error) asked.reject(new EngineError({ ...data.error, loss: `GPU ${data.error.loss} of worker ${life}` }));
     else asked.resolve(data.result);
   });
@@ -75,7 +74,6 @@ function crash(plain) {
   const error = { ...plain, name: 'EngineError', kind: 'lost', message, loss: `worker ${life}` };
   life += 1;
   for (const { reject } of waiting.values()) reject(new EngineError(error));
-  waiting.clear();
 }
 
 /**
@@ -88,13 +86,24 @@ export function call(method, details, { onProgress, signal } = {}) {
   if (!worker) start();
   const id = (lastCall += 1);
   return new Promise((resolve, reject) => {
-    waiting.set(id, { resolve, reject, onProgress });
-    signal?.addEventListener('abort', () => {
-      if (!waiting.delete(id)) return;
+    // A signal may outlive many calls.
+    const over = (settle) => (value) => {
+      waiting.delete(id);
+      signal?.removeEventListener('abort', stop);
+      settle(value);
+    };
+    const asked = { resolve: over(resolve), reject: over(reject), onProgress };
+    const stop = () => {
       worker?.postMessage({ abort: id });
-      reject(aborted());
-    }, { once: true });
-    worker?.postMessage({ call: id, method, ...details });
+      asked.reject(aborted());
+    };
+    waiting.set(id, asked);
+    signal?.addEventListener('abort', stop);
+    try {
+      worker?.postMessage({ call: id, method, ...details });
+    } catch (error) {
+      asked.reject(error);
+    }
   });
 }
 

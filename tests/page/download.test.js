@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import { bodyOf, downloadFile, downloadFolder, shardsOf } from '../../www/download.js';
@@ -191,6 +192,18 @@ test('a retry stops waiting when it is cancelled', async () => {
       abort.abort();
     });
     assert.equal((await failure(downloadFile(`${place.base}`, 'model.safetensors', { signal: abort.signal, wait }))).name, 'AbortError');
+  });
+});
+
+test('a retry that was waited for listens to its signal no longer', async () => {
+  await withHub({ breaks: 1 }, async (hub, place) => {
+    const { signal } = new AbortController();
+    const listeners = () => getEventListeners(signal, 'abort').length;
+    const heard = [];
+    // The fetch of Node listens by itself, and longer.
+    const ask = (url, { signal: _, ...means }) => { heard.push(listeners()); return fetch(url, means); };
+    await downloadFile(place.base, 'model.safetensors', { fetch: /** @type {typeof fetch} */ (ask), signal });
+    assert.deepEqual([...heard, listeners()], [0, 0, 0]);
   });
 });
 

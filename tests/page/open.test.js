@@ -13,3 +13,9 @@ test('open.html is index.html with a panel, and a policy that lets it ask others
     .replace('</header>\n', '</header>\n\n<section id="open" class="open" hidden></section>\n');
   assert.equal(plain(open), expected);
 });
+
+test('README names the policy that a host may send with the worker: that of index.html', async () => {
+  const [index, readme] = await Promise.all(['www/index.html', 'README.md'].map((name) => readFile(new URL(`../../${name}`, import.meta.url), 'utf8')));
+  const policy = /http-equiv="Content-Security-Policy" content="([^"]+)"/.exec(index)?.[1] ?? assert.fail('no policy');
+  assert.ok(readme.replace(/\s+/g, ' ').includes(`\`Content-Security-Policy: ${policy}\``));
+});

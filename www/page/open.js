@@ -42,11 +42,13 @@ export class Opener {
   #parts;
   /** @type {AbortController|null} of what is under way */
   #abort = null;
+  /** When all that was under way before has ended. @type {Promise<void>} */
+  #ended = Promise.resolve();
   /** @type {{ phase: 'idle'|'loading'|'preparing', name: string, loaded: number, total: number }} */
   #work = { phase: 'idle', name: '', loaded: 0, total: 0 };
   /** What is said below the field, in the language of the moment. @type {{ say?: Say, wrong?: Say }|null} */
   #told = null;
-  /** What stands beside the page's own machines. @type {Map<string, Card>} by architecture */
+  /** What stands beside the page's own machines. @type {Map<string, { card: Card, engine: import('../engine.js').Engine }>} by architecture */
   #opened = new Map();
   /** @type {import('../kept.js').Kept[]} */
   #kept = [];
@@ -107,11 +109,14 @@ export class Opener {
   }
 
   #openAddress(text) {
-    return this.#do(async (signal) => {
+    return this.#do(async (signal, before) => {
       const place = placeOf(text);
       const { source } = place;
       this.#parts.address.value = source;
-      const kept = await readKept(source);
+      this.#prepare(source);
+      await before;
+      signal.throwIfAborted();
+      const kept = await readKept(source, signal);
       signal.throwIfAborted();
       this.#work = { phase: 'loading', name: source, loaded: 0, total: 0 };
       this.#draw();
@@ -145,21 +150,31 @@ export class Opener {
   }
 
   #openFound(found) {
-    return this.#do(async (signal) => {
+    return this.#do(async (signal, before) => {
       const { name, files } = modelOf(found);
       if (!files.length) return this.#tell({ wrong: (t) => t('open.error.folder') });
-      return this.#enter(name || this.#page.t('open.files.name'), files, signal, (t) => (name ? t('open.folder.name', { name }) : t('open.files.name')));
+      const shown = name || this.#page.t('open.files.name');
+      this.#prepare(shown);
+      await before;
+      return this.#enter(shown, files, signal, (t) => (name ? t('open.folder.name', { name }) : t('open.files.name')));
     });
   }
 
-  /** One thing at a time: what is asked for next ends what is under way. @param {(signal: AbortSignal) => Promise<any>|any} work */
+  /**
+   * One thing at a time: what is asked for next ends what is under way, and waits until that has ended. It could else
+   * delete what is being kept of the same model.
+   * @param {(signal: AbortSignal, before: Promise<void>) => Promise<any>} work
+   */
   async #do(work) {
     this.#abort?.abort();
     const abort = new AbortController();
     this.#abort = abort;
     this.#told = null;
+    const under = work(abort.signal, this.#ended);
+    // Also where it failed before it had waited.
+    this.#ended = Promise.allSettled([this.#ended, under]).then(() => {});
     try {
-      await work(abort.signal);
+      await under;
     } catch (error) {
       if (this.#abort === abort) this.#told = abort.signal.aborted ? { say: (t) => t('open.cancelled') } : { wrong: wrongOf(error) };
     }
@@ -169,13 +184,17 @@ export class Opener {
     this.#draw();
   }
 
+  #prepare(name) {
+    this.#work = { ...this.#work, phase: 'preparing', name };
+    this.#draw();
+  }
+
   /**
    * The engine says what the files are; the machine of that architecture shows them.
    * @param {string} name @param {File[]} all @param {AbortSignal} signal @param {Say} from   where they come from, within a sentence
    */
   async #enter(name, all, signal, from) {
-    this.#work = { ...this.#work, phase: 'preparing', name };
-    this.#draw();
+    this.#prepare(name);
     const licence = await licenceOf(all);
     const files = all.filter((file) => file.name !== CARD);
     const engine = await loadEngine(files, { device: this.#page.device, signal });
@@ -187,18 +206,26 @@ export class Opener {
     const demo = this.#page.show(architecture, {
       family: description.name, files, attributes: (text) => card.attributes(text), blanked: (words) => { card.words = words; },
     });
-    // The machine holds the same engine from here on; while it is off or out of sight nobody does.
+    // Once the machine holds the same engine the panel need not. One that is off or out of sight holds none: the panel
+    // keeps it ready until the model is put back.
     for (const event of ['unmasked-ready', 'unmasked-error']) demo?.addEventListener(event, () => engine.free(), { once: true });
-    this.#opened.get(architecture)?.node.remove();
-    for (const other of this.#opened.values()) other.fold();
-    this.#opened.set(architecture, card);
+    this.#remove(architecture);
+    for (const other of this.#opened.values()) other.card.fold();
+    this.#opened.set(architecture, { card, engine });
     this.#parts.opened.append(card.node);
     this.#told = { say: (t) => t('open.done', { machine: t(`machine.${architecture}`), from: from(t) }) };
   }
 
-  #close(architecture) {
-    this.#opened.get(architecture)?.node.remove();
+  /** The card goes, and what its engine holds. */
+  #remove(architecture) {
+    const before = this.#opened.get(architecture);
+    before?.card.node.remove();
+    before?.engine.free();
     this.#opened.delete(architecture);
+  }
+
+  #close(architecture) {
+    this.#remove(architecture);
     this.#page.show(architecture, null);
     this.#draw();
     this.#parts.address.focus();
@@ -237,7 +264,7 @@ export class Opener {
     this.#drawWork();
     this.#drawTold();
     setAttribute(opened, 'hidden', this.#opened.size === 0);
-    for (const card of this.#opened.values()) card.draw(t);
+    for (const { card } of this.#opened.values()) card.draw(t);
     this.#drawKept();
   }
 

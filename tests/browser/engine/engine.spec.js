@@ -277,6 +277,52 @@ test('a run can be cancelled and another begun', async ({ page }) => {
   expect(steps.length).toBeGreaterThan(0);
 });
 
+test('a run that is over before it was begun leaves nothing in the worker', async ({ page }) => {
+  await load(page, 'en-fr-causal');
+  const told = await page.evaluate(async () => {
+    const begin = (signal) => window.engine.generate({ text: 'The cat is hungry.', signal });
+    const end = (run) => run.header.then(() => 'begun', (error) => error.name);
+    const { runs } = await window.unmasked.usage();
+    const aborted = await end(begin(AbortSignal.abort()));
+    const abort = new AbortController();
+    const run = begin(abort.signal);
+    abort.abort();
+    const other = begin();
+    other.cancel();
+    const ends = [aborted, await end(run), await end(other)];
+    // Whatever was begun has its turn before this.
+    await window.engine.tokenize('The cat');
+    return { ends, left: (await window.unmasked.usage()).runs - runs };
+  });
+  expect(told).toEqual({ ends: ['AbortError', 'AbortError', 'begun'], left: 0 });
+});
+
+test('nobody listens longer to a signal than what it was given to takes', async ({ page }) => {
+  const heard = await page.evaluate(async (device) => {
+    const { signal } = new AbortController();
+    const listeners = new Set();
+    const { addEventListener: add, removeEventListener: remove } = signal;
+    signal.addEventListener = (type, listener, options) => { listeners.add(listener); add.call(signal, type, listener, options); };
+    signal.removeEventListener = (type, listener) => { listeners.delete(listener); remove.call(signal, type, listener); };
+    const heard = [];
+    const engine = await window.unmasked.loadEngine('/models/en-fr-causal/', { device: /** @type {any} */ (device), signal });
+    heard.push(listeners.size);
+    await engine.forward({ text: 'The cat is hungry.', watch: { what: [] }, signal });
+    await engine.forward({ ids: [], signal }).catch(() => {});
+    heard.push(listeners.size);
+    const run = engine.generate({ text: 'The cat is hungry.', maxNewTokens: 2, signal });
+    await run.header;
+    const during = listeners.size;
+    for await (const step of run) if (!step) break;
+    heard.push(listeners.size);
+    const refused = engine.generate({ ids: [], signal });
+    await refused.header.catch(() => {});
+    heard.push(listeners.size);
+    return { during, heard };
+  }, deviceHere());
+  expect(heard).toEqual({ during: 1, heard: [0, 0, 0, 0] });
+});
+
 test('no request leaves the origin', async ({ page, baseURL }) => {
   await load(page, 'en-fr-causal');
   await generate(page, { text: 'Thank you!', maxNewTokens: 2 });

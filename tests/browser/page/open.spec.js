@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test } from '@playwright/test';
 import { COMMIT, startHub } from '../hub.js';
-import { done, machine, open, opened } from '../machines.js';
+import { done, machine, open, opened, phase } from '../machines.js';
 import { foreign, watch } from '../watch.js';
 
 const FAMILIES = fileURLToPath(new URL('../../golden/families/', import.meta.url));
@@ -197,6 +197,40 @@ test('a slow download shows its bytes and can be cancelled', async ({ page }) =>
   await expect(told(page)).toContainText('Open: ');
 });
 
+test('what is opened again just after it was cancelled is kept whole', async ({ page }) => {
+  models['owner/gpt2'].slow = true;
+  await show(page);
+  await ask(page, 'hub:owner/gpt2');
+  const work = panel(page).locator('.work');
+  await expect(work.locator('span')).toContainText(/[\d.]+ of [\d.]+ MB/);
+  // What was cancelled is slow to leave.
+  await page.evaluate(() => {
+    const { keys } = Cache.prototype;
+    Cache.prototype.keys = async function late(...details) {
+      Cache.prototype.keys = keys;
+      await new Promise((resolve) => { window.leave = resolve; });
+      return keys.apply(this, details);
+    };
+  });
+  models['owner/gpt2'].slow = false;
+  await work.locator('button').click();
+  await page.waitForFunction(() => window.leave);
+  // Meanwhile the panel answers.
+  await ask(page, 'hub:../..');
+  await expect(wrong(page)).toContainText('no address');
+  await ask(page, 'hub:owner/gpt2');
+  await expect(work).toBeVisible();
+  await expect(work.locator('span')).toContainText('hub:owner/gpt2');
+  await expect(wrong(page)).toBeEmpty();
+  await page.waitForTimeout(1_000);
+  await expect(told(page)).toBeEmpty();
+  await page.evaluate(() => window.leave());
+  await expect(told(page)).toContainText('Open: ');
+  await expect(work).toBeHidden();
+  const whole = await page.evaluate(async () => (await (await import('/kept.js')).readKept('hub:owner/gpt2'))?.map(({ name }) => name).sort());
+  expect(whole).toEqual(['config.json', 'model.safetensors', 'tokenizer.json']);
+});
+
 test('each refusal says what to do, and the page goes on', async ({ page }) => {
   Object.assign(models, {
     'owner/closed': { closed: true }, 'owner/empty': { without: ['config.json'] }, 'owner/no-weights': { without: ['model.safetensors'] },
@@ -258,6 +292,27 @@ test('files, a folder, and what is dropped open as well; other files are not rea
   await expect(panel(page).locator('.card')).toHaveCount(2);
   await done(page);
   expect(hub.asked).toEqual([]);
+});
+
+test('a model that was never in sight gives all back when it is replaced and when it is put back', async ({ page }) => {
+  await page.setViewportSize({ width: 700, height: 420 });
+  await show(page, 'lang=en&device=cpu&on=none&text=a');
+  const engines = () => page.evaluate(async () => (await (await import('/engine.js')).usage()).engines);
+  const choose = () => panel(page).locator('[data-choose="files"]').setInputFiles(['config.json', 'tokenizer.json', 'model.safetensors'].map((name) => `${FAMILIES}gpt2/${name}`));
+  const card = panel(page).locator('.card');
+  await choose();
+  await expect(told(page)).toContainText('Open: ');
+  expect(await phase(opened(page, 'causal'))).toBe('idle');
+  expect(await engines()).toBe(1);
+  await card.evaluate((node) => { node.dataset.first = ''; });
+  await choose();
+  await expect(card).not.toHaveAttribute('data-first');
+  await expect.poll(engines).toBe(1);
+  // Also one that was turned off before it was wanted.
+  await page.locator('.toggle[data-place="opened causal"]').click();
+  await expect(opened(page, 'causal')).toHaveCount(0);
+  await card.locator('header button').click();
+  await expect.poll(engines).toBe(0);
 });
 
 test('what torch.save wrote opens from files, and what asks to run something is refused by its name', async ({ page }) => {
