@@ -151,7 +151,7 @@ function createDemo(place, architecture) {
 
 /** A person used a machine directly: the clock and the settings follow. */
 function used(place, detail) {
-  if (detail.kind === 'force') { clock.position = detail.position; clockChanged(); }
+  if (detail.kind === 'force') clock.put(detail.position);
   if (detail.kind === 'blanks') blanked(place, detail.blanks);
   if (detail.kind === 'point') for (const [name, demo] of demos) if (name !== place) demo.point(detail.pointed);
   if (detail.kind === 'head') change({ head: detail.head });
@@ -172,6 +172,7 @@ function drawSoon() {
 }
 
 function draw() {
+  clock.follow();
   if (ended() && clock.position > available() && [...demos.values()].every((demo) => demo.timeline)) {
     clock.position = available();
     clockChanged();
@@ -297,8 +298,8 @@ function wirePage() {
   addEventListener('hashchange', () => {
     const asked = readHash(location.hash);
     Object.assign(state, defaults(), asked);
-    clock.position = asked.step;
     clock.speed = asked.speed;
+    clock.put(asked.step);
     setLanguage();
     sentence.value = textNow();
     arrange();

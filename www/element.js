@@ -65,7 +65,7 @@ export class UnmaskedDemo extends HTMLElement {
   set files(files) {
     if (files === this.#files) return;
     this.#files = files;
-    this.#clock.position = 0;
+    this.#clock.put(0);
     if (this.#wanted) this.#load();
     if (this.#parts) this.#later();
   }
@@ -104,7 +104,7 @@ export class UnmaskedDemo extends HTMLElement {
     const candidate = timeline.steps[at].candidates.find((one) => one.id === id);
     if (!candidate) return;
     this.#machine.force(at, candidate);
-    this.seek(at + 1);
+    this.#clock.put(at + 1);
     this.#tell('unmasked-use', { kind: 'force', position: at + 1 });
   }
 
@@ -139,7 +139,7 @@ export class UnmaskedDemo extends HTMLElement {
     // The page's choice among its own models says nothing of files that were handed over.
     if (work === 'model' && this.#wanted && !(this.#files && name === 'family')) this.#load();
     if (work === 'text') {
-      this.#clock.position = 0;
+      this.#clock.put(0);
       this.#runSoon(name === 'blanks' ? 0 : TYPING_MILLISECONDS);
     }
     if (work === 'run') this.#runSoon(TYPING_MILLISECONDS);
@@ -226,6 +226,7 @@ export class UnmaskedDemo extends HTMLElement {
 
   #machineChanged() {
     const machine = this.#machine;
+    this.#clock.follow();
     if (machine.generation !== this.#generation) {
       this.#generation = machine.generation;
       this.#starts = this.hasAttribute('start');

@@ -40,6 +40,19 @@ test('playing stops at the end', async ({ page }) => {
   await expect(control(page, 'play')).toHaveAttribute('aria-label', 'Play');
 });
 
+test('to the end, asked for while the runs are being computed, is their end', async ({ page }) => {
+  await open(page, 'lang=en&device=cpu&on=causal,prefix');
+  await page.waitForFunction(() => {
+    if (![...document.querySelectorAll('unmasked-demo')].some((demo) => demo.phase === 'running')) return false;
+    document.querySelector('#dock .action-end').click();
+    return true;
+  }, undefined, { polling: 5 });
+  await done(page);
+  const behind = () => page.locator('unmasked-demo').evaluateAll((demos) => Math.max(...demos.map((demo) => demo.available)) - demos[0].position);
+  await expect.poll(behind).toBe(0);
+  expect((await positions(page))[0]).toBeGreaterThan(1);
+});
+
 test('the state lies in the address and comes back from it', async ({ page }) => {
   await open(page, 'lang=en&device=cpu&on=causal,prefix&layer=2&head=3&step=2&temperature=0.8&topK=5&seed=9');
   await done(page);
