@@ -142,7 +142,7 @@ export class Machine {
         this.cutText = header.truncated ? cutOf(settings, this.isEncoder ? this.parts.tokens : header.tokens) : '';
         return new Timeline(header, this.#signs());
       };
-      if (this.isEncoder && this.blanked.length === 0) await this.#readOnly(turn, request, begin);
+      if (this.isEncoder && !request.ids) await this.#readOnly(turn, request, begin);
       else await this.#collect(turn, request, begin);
       if (turn === this.#turn) await this.#judge(settings, turn);
     } catch (error) {
@@ -366,11 +366,13 @@ export class Machine {
   async #fillRequest(settings) {
     const parts = await this.engine.tokenize(settings.text, settings.pair);
     this.words = wordsOf(settings.text, settings.pair ? firstSentence(parts.tokens) : parts.tokens);
-    const asked = settings.blanks?.filter((word) => word < this.words.length) ?? defaultBlank(this.words);
+    const mask = this.#maskId();
+    // A sign for a blank that the person wrote is one: no other is added to it unasked.
+    const written = this.fills && parts.tokens.some(({ id }) => id === mask);
+    const asked = settings.blanks?.filter((word) => word < this.words.length) ?? (written ? [] : defaultBlank(this.words));
     const wanted = this.fills ? asked : [];
     this.blanked = wanted;
     const blank = new Set(wanted.flatMap((word) => this.words[word].tokens));
-    const mask = this.#maskId();
     this.fillBase = {
       fill: settings.fill, candidates: settings.candidates, sampling: settings.sampling,
       mask: settings.mask, gates: settings.gates, watch: this.#watch(), sourceLength: parts.source_length,
@@ -378,7 +380,7 @@ export class Machine {
     };
     this.parts = parts;
     // Read as it is, it goes through the template: ids alone have lost which sentence they are of.
-    if (blank.size === 0) return { ...this.fillBase, text: settings.text, pair: settings.pair };
+    if (blank.size === 0 && !written) return { ...this.fillBase, text: settings.text, pair: settings.pair };
     return { ...this.fillBase, ids: parts.tokens.map((token, at) => (blank.has(at) ? mask : token.id)) };
   }
 

@@ -104,6 +104,20 @@ test('the encoder fills the word that was pressed', async ({ page }) => {
   expect(await element.evaluate((demo) => demo.blanked)).toContain(1);
 });
 
+test('a blank that was written is the only one, until a word is pressed', async ({ page }) => {
+  await open(page, `lang=en&on=encoder&text=${encodeURIComponent('The old doctor is [MASK] tonight.')}&${device()}`);
+  await done(page);
+  const element = machine(page, 'encoder');
+  const blank = element.locator('.chip[data-state="blank"]');
+  await expect(blank).toHaveCount(1);
+  await expect(element.locator('.chip', { hasText: /^tonight$/ })).toHaveAttribute('data-state', 'source');
+  expect(await answer(element)).toHaveLength(1);
+  await element.locator('.chip', { hasText: /^tonight$/ }).click();
+  await expect(blank).toHaveCount(2);
+  await done(page);
+  expect(await answer(element)).toHaveLength(2);
+});
+
 test('another sentence makes another run; none at all is no error', { tag: '@gpu' }, async ({ page }) => {
   await open(page, `lang=en&on=causal,prefix&${device()}`);
   await done(page);
