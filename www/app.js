@@ -106,6 +106,13 @@ const nameOf = (place) => modelAt(place)?.family ?? t(`machine.${place}`);
 const textNow = () => state.text ?? examplesOf(models, familyNow())[0] ?? '';
 const familyNow = () => state.family || (models[0] ? familyOf(models[0]) : '');
 
+/** A link may name a quartet that is not here: the first one is shown, and the address says no other. */
+function mendFamily() {
+  if (!models.length || !state.family || models.some((model) => familyOf(model) === state.family)) return;
+  state.family = '';
+  remember();
+}
+
 /** Puts the machines that are on onto the stage, in order, with the page's settings. */
 function arrange() {
   const all = places();
@@ -178,8 +185,9 @@ function draw() {
     clockChanged();
   }
   const descriptions = [...demos.values()].map((demo) => demo.description).filter(Boolean);
-  const layers = Math.max(1, state.layer, ...descriptions.map(({ layers: own }) => Math.max(own.encoder, own.decoder)));
-  const heads = Math.max(1, state.head === 'all' ? 1 : state.head, ...descriptions.map(headsOf));
+  // What is asked for is all that is known of them until a model is there.
+  const layers = Math.max(1, ...descriptions.length ? descriptions.map(({ layers: own }) => Math.max(own.encoder, own.decoder)) : [state.layer]);
+  const heads = Math.max(1, ...descriptions.length ? descriptions.map(headsOf) : [Number(state.head) || 1]);
   const device = [...demos.values()].map((demo) => demo.deviceInfo).find(Boolean) ?? null;
   const hasEncoder = [...demos.values()].some((demo) => demo.getAttribute('architecture') === 'encoder');
   drawSettings(settings, { state, layers, heads, hasEncoder, families, family: familyNow(), device, t });
@@ -298,6 +306,7 @@ function wirePage() {
   addEventListener('hashchange', () => {
     const asked = readHash(location.hash);
     Object.assign(state, defaults(), asked);
+    mendFamily();
     clock.speed = asked.speed;
     clock.put(asked.step);
     setLanguage();
@@ -310,6 +319,7 @@ function wirePage() {
 
 async function readModels() {
   models = await modelList().catch((error) => { say(error.message); return []; });
+  mendFamily();
   if (state.text === null) sentence.value = textNow();
   drawModels();
   arrange();

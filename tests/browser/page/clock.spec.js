@@ -74,6 +74,20 @@ test('an address full of nonsense opens the usual page', async ({ page }) => {
   await expect(page.locator('unmasked-demo')).toHaveCount(ARCHITECTURES.length);
 });
 
+test('a layer, a head or a quartet that is not there is not offered', async ({ page }) => {
+  const bar = (name) => page.locator(`[data-setting="${name}"]`);
+  for (const state of ['layer=999&head=99&family=nope', 'layer=9&head=8&family=en-zz']) {
+    await open(page, `lang=en&device=cpu&on=causal,encoder-decoder&${state}`);
+    await done(page);
+    const { layers, heads } = await machine(page, 'causal').evaluate((demo) => ({ layers: demo.description.layers.decoder, heads: demo.description.heads }));
+    await expect(bar('layer')).toHaveValue(String(layers));
+    await expect(bar('head')).toHaveValue(String(heads));
+    await expect(bar('layer').locator('option')).toHaveCount(layers);
+    await expect(bar('family')).toHaveValue('en-fr');
+    await expect.poll(() => page.evaluate(() => location.hash)).not.toContain('family');
+  }
+});
+
 test('a forced choice keeps what came before it, and going back shows it', async ({ page }) => {
   await open(page, 'lang=en&device=cpu&on=prefix&step=2');
   await done(page);
