@@ -94,6 +94,13 @@ export function wireSettings(target, changed) {
     if (name) changed({ [name]: PARSE[name](event.target.value) });
   };
   target.addEventListener('input', tell);
+  // While it is typed into, a field holds what is typed; left or confirmed, it says what is used.
+  for (const name of ['change', 'focusout']) {
+    target.addEventListener(name, (event) => {
+      const input = targetOf(event);
+      if (input.type === 'number') input.value = String(PARSE[input.dataset.setting](input.value));
+    });
+  }
   document.addEventListener('pointerdown', (event) => closeOthers(target, event.target));
   target.addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => {
     const open = targetOf(event).closest?.('details[open]');

@@ -221,6 +221,21 @@ for (const width of [360, 768, 1920]) {
   });
 }
 
+test('a seed that was emptied says what is used instead', async ({ page }) => {
+  await open(page, `lang=en&on=causal&temperature=0.8&seed=7&${device()}`);
+  await done(page);
+  await page.locator('.sampling summary').click();
+  const seed = page.locator('[data-setting="seed"]');
+  await seed.fill('');
+  await expect.poll(() => page.evaluate(() => location.hash)).toContain('seed=0');
+  await expect(seed, 'nothing is written under the hands of who types').toHaveValue('');
+  await seed.press('Tab');
+  await expect(seed).toHaveValue('0');
+  await seed.fill('12.5');
+  await seed.press('Enter');
+  await expect(seed).toHaveValue('12');
+});
+
 test('one element in a bare page works by itself', async ({ page }) => {
   await page.goto('/examples/plain.html');
   await done(page);
