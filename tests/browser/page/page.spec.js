@@ -261,6 +261,22 @@ test('which device runs and why is whole on every screen, in both languages', as
   }
 });
 
+test('the names of the machines are whole from 1280 pixels on, in both languages', async ({ page }) => {
+  await open(page, 'lang=en&device=auto&text=Thank+you!');
+  await done(page);
+  for (const language of ['en', 'zh-Hans']) {
+    await expect(page.locator('html')).toHaveAttribute('lang', language);
+    await drawn(page);
+    for (const width of [1280, 1366, 1440, 1920]) {
+      await page.setViewportSize({ width, height: 800 });
+      const cut = await page.locator('unmasked-demo').evaluateAll((demos) => demos.map((demo) => demo.shadowRoot.querySelector('.kin'))
+        .filter((kin) => kin.scrollWidth > kin.clientWidth).map((kin) => kin.textContent));
+      expect(cut, `at ${width}`).toEqual([]);
+    }
+    await page.keyboard.press('l');
+  }
+});
+
 test('the bar is one line at 1440 pixels, whyever it is the CPU', async ({ page }) => {
   await page.setViewportSize({ width: 1440, height: 900 });
   await open(page, 'lang=en&device=auto&text=Thank+you!');
