@@ -188,9 +188,14 @@ function draw() {
   // What is asked for is all that is known of them until a model is there.
   const layers = Math.max(1, ...descriptions.length ? descriptions.map(({ layers: own }) => Math.max(own.encoder, own.decoder)) : [state.layer]);
   const heads = Math.max(1, ...descriptions.length ? descriptions.map(headsOf) : [Number(state.head) || 1]);
+  const chosen = {
+    layer: state.layer === 0 ? layers : Math.min(state.layer, layers),
+    head: state.head === 'all' ? state.head : Math.max(1, Math.min(state.head, heads)),
+  };
+  for (const demo of demos.values()) demo.chosen = chosen;
   const device = [...demos.values()].map((demo) => demo.deviceInfo).find(Boolean) ?? null;
   const hasEncoder = [...demos.values()].some((demo) => demo.getAttribute('architecture') === 'encoder');
-  drawSettings(settings, { state, layers, heads, hasEncoder, families, family: familyNow(), device, t });
+  drawSettings(settings, { state, layers, heads, chosen, hasEncoder, families, family: familyNow(), device, t });
   drawToggles(toggles, places().map((one) => ({ ...one, name: nameOf(one.place) })), t);
   drawControls(dock, {
     names: DOCK, playing: clock.playing, position: clock.position, available: available(), ended: ended(),

@@ -59,6 +59,15 @@ export class UnmaskedDemo extends HTMLElement {
   #scene = null;
   /** @type {File[]|null} */
   #files = null;
+  /** @type {{ layer: number, head: number|'all' }|null} */
+  #chosen = null;
+
+  /** Which layer and head the page around says are shown, counted from 1: of one with fewer it is said which it shows. */
+  set chosen(chosen) {
+    if (JSON.stringify(chosen) === JSON.stringify(this.#chosen)) return;
+    this.#chosen = chosen;
+    this.#later();
+  }
 
   /** The files of a model folder, in place of an address; null = none. The same array is loaded once. */
   get files() { return this.#files; }
@@ -212,16 +221,17 @@ export class UnmaskedDemo extends HTMLElement {
     return this.#machine.run(settingsOf(this), { layer, head });
   }
 
-  /** The layer and the head that are shown, counted from 0, and how many there are. @param {import('./timeline.js').Frame|null} [frame] */
+  /** The layer and the head that are shown, counted from 0, how many there are, and what was asked for, counted from 1. @param {import('./timeline.js').Frame|null} [frame] */
   #shown(frame = this.timeline?.frame(this.position) ?? null) {
     const { description } = this;
     const heads = description ? headsOf(description) : frame?.heads ?? 1;
     const layers = Math.max(1, description?.layers.encoder ?? 0, description?.layers.decoder ?? 0, ...Object.values(frame?.layers ?? {}));
-    const layer = Math.min(layers, Number(this.getAttribute('layer')) || layers) - 1;
-    const asked = this.getAttribute('head');
+    const wanted = Number(this.getAttribute('layer')) || layers;
+    const layer = Math.min(layers, wanted) - 1;
+    const named = this.getAttribute('head');
     /** @type {number|'all'} */
-    const head = asked === 'all' ? 'all' : Math.max(0, Math.min(heads, Number(asked) || 1) - 1);
-    return { layers, heads, layer, head };
+    const head = named === 'all' ? 'all' : Math.max(0, Math.min(heads, Number(named) || 1) - 1);
+    return { layers, heads, layer, head, asked: this.#chosen ?? { layer: wanted, head: named === 'all' ? 'all' : Number(named) || 1 } };
   }
 
   #machineChanged() {
@@ -288,8 +298,8 @@ export class UnmaskedDemo extends HTMLElement {
     const { timeline } = machine;
     const base = timeline?.frame(this.position) ?? null;
     const description = this.description;
-    const { layers, heads, layer, head } = this.#shown(base);
-    const view = { ...this.#view, layer, head, t };
+    const { layers, heads, layer, head, asked } = this.#shown(base);
+    const view = { ...this.#view, layer, head, asked, t };
     const frame = base && ['running', 'done'].includes(machine.phase) ? {
       ...base, heads, view, cutText: machine.cutText, canForce: machine.canRun,
       canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: this.hasAttribute('enlarged') ? 10 : 5,

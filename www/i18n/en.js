@@ -119,6 +119,8 @@ export default {
   'replaced.some': 'These look replaced (logits above 0): {list}.',
   'replaced.none': 'No token looks replaced.',
   'hint.blank': 'Press a word to blank it.',
+  'less.layer': 'layer {n} of {of}',
+  'less.head': 'head {n} of {of}',
   'token.blank': 'blank',
   'token.source.label': '{piece}',
   'token.special.label': '{piece}, sign',

@@ -119,6 +119,8 @@ export default {
   'replaced.some': '看起来被替换过的词元（logit 大于 0）：{list}。',
   'replaced.none': '没有看起来被替换过的词元。',
   'hint.blank': '点一个词，把它遮住。',
+  'less.layer': '第 {n} 层（共 {of} 层）',
+  'less.head': '第 {n} 头（共 {of} 头）',
   'token.blank': '空格',
   'token.source.label': '{piece}',
   'token.special.label': '{piece}，标记',

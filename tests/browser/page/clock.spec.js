@@ -88,6 +88,25 @@ test('a layer, a head or a quartet that is not there is not offered', async ({ p
   }
 });
 
+test('a machine with fewer layers or heads than the bar names says which it shows', async ({ page }) => {
+  await open(page, 'lang=en&device=cpu&on=causal,encoder-decoder');
+  await done(page);
+  const [causal, wired] = ['causal', 'encoder-decoder'].map((architecture) => machine(page, architecture).locator('.less'));
+  await expect(page.locator('[data-setting="layer"]')).toHaveValue('6');
+  await expect(wired).toHaveText('layer 3 of 3');
+  await expect(causal).toBeHidden();
+  await page.locator('[data-setting="layer"]').selectOption('3');
+  await expect(wired).toBeHidden();
+  await page.locator('[data-setting="layer"]').selectOption('5');
+  await expect(wired).toHaveText('layer 3 of 3');
+  await page.keyboard.press('l');
+  await expect(wired).toHaveText('第 3 层（共 3 层）');
+  // Alone it shows what the bar says.
+  await page.locator('#toggles [data-architecture="causal"]').click();
+  await expect(page.locator('[data-setting="layer"]')).toHaveValue('3');
+  await expect(wired).toBeHidden();
+});
+
 test('a forced choice keeps what came before it, and going back shows it', async ({ page }) => {
   await open(page, 'lang=en&device=cpu&on=prefix&step=2');
   await done(page);
