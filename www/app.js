@@ -81,6 +81,7 @@ function clockChanged() {
 /** Changes settings and everything that hangs on them. */
 function change(changes) {
   Object.assign(state, changes);
+  forget(changes);
   // Another quartet reads another language: it starts with a sentence of its own.
   if ('family' in changes) { Object.assign(state, { text: null, pair: null, blanks: null }); clock.restart(); sentence.value = textNow(); drawModels(); }
   if ('lang' in changes) setLanguage();
@@ -89,6 +90,15 @@ function change(changes) {
   if (['text', 'blanks'].some((name) => name in changes)) clock.restart();
   arrange();
   remember();
+}
+
+/** A choice was forced in one run: what makes another run takes it back. */
+function forget(changes) {
+  if (!state.forced) return;
+  const { encoder, ...others } = state.forced;
+  const left = ['text', 'family', 'temperature', 'topK', 'topP', 'seed'].some((name) => name in changes) ? {}
+    : ['blanks', 'fill'].some((name) => name in changes) ? others : state.forced;
+  state.forced = Object.keys(left).length ? left : null;
 }
 
 /** The page's own machines that are on: beside a model from elsewhere its counterpart alone, until a person chooses. */
@@ -131,7 +141,7 @@ function arrange() {
       text, family: familyNow() || null,
       layer: state.layer || null, head: state.head || null, device: state.device, lang,
       temperature: state.temperature || null, topk: state.topK || null, topp: state.topP, seed: state.seed,
-      pair: architecture === 'encoder' ? state.pair : null,
+      pair: architecture === 'encoder' ? state.pair : null, forced: state.forced?.[place] ?? null,
       fill: state.fill, blanks: architecture === 'encoder' && state.blanks !== null ? state.blanks.join(' ') : null,
       enlarged: only === place, aligned: only === null, enlargeable: demos.size > 1,
       ...model?.attributes(text),
@@ -158,7 +168,11 @@ function createDemo(place, architecture) {
 
 /** A person used a machine directly: the clock and the settings follow. */
 function used(place, detail) {
-  if (detail.kind === 'force') clock.put(detail.position);
+  if (detail.kind === 'force') {
+    if (!modelAt(place)) state.forced = { ...state.forced, [place]: demos.get(place)?.choices ?? '' };
+    arrange();
+    clock.put(detail.position);
+  }
   if (detail.kind === 'blanks') blanked(place, detail.blanks);
   if (detail.kind === 'point') for (const [name, demo] of demos) if (name !== place) demo.point(detail.pointed);
   if (detail.kind === 'head') change({ head: detail.head });

@@ -24,7 +24,7 @@ const TYPING_MILLISECONDS = 250;
 /** What a changed attribute asks for: another model, another run, or only another drawing. */
 const WORK = {
   architecture: 'model', model: 'model', device: 'model', family: 'model', trace: 'model', scene: 'model',
-  text: 'text', pair: 'text', blanks: 'text', fill: 'run', mask: 'run', language: 'run', sourcelanguage: 'run', temperature: 'run', topk: 'run', topp: 'run', seed: 'run', max: 'run',
+  text: 'text', pair: 'text', blanks: 'text', fill: 'run', forced: 'run', mask: 'run', language: 'run', sourcelanguage: 'run', temperature: 'run', topk: 'run', topp: 'run', seed: 'run', max: 'run',
   view: 'draw', controls: 'draw', layer: 'draw', head: 'draw', lang: 'draw', theme: 'draw', enlarged: 'draw', enlargeable: 'draw',
   autoplay: 'draw', start: 'draw',
 };
@@ -90,6 +90,7 @@ export class UnmaskedDemo extends HTMLElement {
   get description() { return this.#machine.engine?.describe() ?? null; }
   get timeline() { return this.#machine.timeline; }
   get blanked() { return this.#machine.blanked; }
+  get choices() { return this.#machine.forced; }
   get playing() { return this.#clock.playing; }
 
   play() { this.#use(); this.#clock.play(); }
@@ -151,7 +152,8 @@ export class UnmaskedDemo extends HTMLElement {
       this.#clock.put(0);
       this.#runSoon(name === 'blanks' ? 0 : TYPING_MILLISECONDS);
     }
-    if (work === 'run') this.#runSoon(TYPING_MILLISECONDS);
+    // A page that keeps what was forced here tells nothing new.
+    if (work === 'run' && !(name === 'forced' && (after ?? '') === this.#machine.forced)) this.#runSoon(TYPING_MILLISECONDS);
     this.#later();
   }
 

@@ -123,6 +123,49 @@ test('a forced choice keeps what came before it, and going back shows it', async
   await expect(element.locator('.candidate[data-forced]')).toHaveAttribute('data-id', String(id));
 });
 
+test('a forced choice comes back from the address, and goes with its sentence', async ({ page }) => {
+  await open(page, 'lang=en&device=cpu&step=1');
+  await done(page);
+  const forced = (architecture) => machine(page, architecture).locator('.chip[data-forced]');
+  const answers = () => Promise.all(ARCHITECTURES.map((architecture) => answer(machine(page, architecture))));
+  const press = async (architecture, at) => {
+    await machine(page, architecture).locator('.candidate:not([data-chosen])').nth(at).click();
+    await done(page);
+  };
+  await press('causal', 1);
+  await press('causal', 2);
+  await press('encoder-decoder', 0);
+  await page.keyboard.press('r');
+  await press('encoder', 1);
+  const before = await answers();
+  await page.keyboard.press('g');
+  await expect.poll(() => page.evaluate(() => location.hash)).toMatch(/forced=causal\.1\.\d+\.2\.\d+_encoder-decoder\.3\.\d+_encoder\.0\.\d+&.*step=/);
+  const shown = await positions(page);
+  await expect.poll(() => page.evaluate(() => location.hash)).toContain(`step=${shown[0]}`);
+  await page.reload();
+  await done(page);
+  expect(await answers()).toEqual(before);
+  await expect.poll(() => positions(page)).toEqual(shown);
+  for (const [architecture, count] of [['encoder', 1], ['causal', 2], ['prefix', 0], ['encoder-decoder', 1]]) await expect(forced(architecture), architecture).toHaveCount(count);
+  // Another blank is another run of the encoder alone.
+  await machine(page, 'encoder').locator('.chip', { hasText: /^old$/ }).click();
+  await expect.poll(() => page.evaluate(() => location.hash)).toMatch(/forced=causal[^&]*_encoder-decoder\.3\.\d+&/);
+  await done(page);
+  await page.keyboard.press('g');
+  await expect(forced('causal')).toHaveCount(2);
+  await page.locator('#sentence').fill('She is reading a book.');
+  await expect.poll(() => page.evaluate(() => location.hash)).not.toContain('forced');
+  await expect.poll(() => machine(page, 'causal').evaluate((demo) => demo.choices)).toBe('');
+  await done(page);
+  expect((await answers())[1]).not.toEqual(before[1]);
+});
+
+test('forced choices that no run can make are left out', async ({ page }) => {
+  await open(page, 'lang=en&device=cpu&on=causal&forced=causal.1.999999999.2.1_prefix.0.1');
+  await done(page);
+  expect(await machine(page, 'causal').evaluate((demo) => demo.choices)).toBe('');
+});
+
 test('blanks are filled all at once or surest first, and a pressed guess stays', async ({ page }) => {
   await open(page, `lang=en&device=cpu&on=encoder&blanks=1.4&text=${encodeURIComponent('The cat is in the garden.')}`);
   await done(page);
