@@ -30,6 +30,7 @@ export default {
   'settings.topk': 'Top-k',
   'settings.topp': 'Top-p',
   'settings.seed': 'Seed',
+  'settings.idle': 'Counts only where the temperature is above 0',
   'settings.fill': 'Fill',
   'settings.fill.parallel': 'all at once',
   'settings.fill.confidence': 'surest first',
@@ -127,6 +128,7 @@ export default {
   'token.blank.label': 'blank',
   'token.filled.label': '{piece}, filled in',
   'token.answer.label': '{piece}, answer',
+  'token.forced.label': '{piece}, forced',
   'token.doubted.label': '{piece}, looks replaced',
   'token.cut': '{n} tokens too many, cut:',
 

@@ -30,6 +30,7 @@ export default {
   'settings.topk': 'Top-k',
   'settings.topp': 'Top-p',
   'settings.seed': '随机种子',
+  'settings.idle': '温度大于 0 时才起作用',
   'settings.fill': '填空',
   'settings.fill.parallel': '一次全填',
   'settings.fill.confidence': '先填最有把握的',
@@ -127,6 +128,7 @@ export default {
   'token.blank.label': '空格',
   'token.filled.label': '{piece}，已填入',
   'token.answer.label': '{piece}，答案',
+  'token.forced.label': '{piece}，强制选的',
   'token.doubted.label': '{piece}，看起来被替换过',
   'token.cut': '超出 {n} 个词元，已截去：',
 

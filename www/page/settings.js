@@ -40,6 +40,9 @@ function drawSampling(pop, state, t) {
     const line = part(panel, `dial-${name}`, () => make('label', { class: 'dial' }, make('span'), make('input', { ...attributes, 'data-setting': name }), make('output')));
     const [title, input, output] = line.children;
     setText(title, label);
+    // The greedy choice asks none of the others; what they are set to is kept for when they count again.
+    const idle = greedy && name !== 'temperature';
+    setAttributes(line, { 'data-idle': idle, title: idle ? t('settings.idle') : null });
     if (document.activeElement !== input && input.value !== String(value)) input.value = String(value);
     setText(output, shown);
     setAttribute(output, 'hidden', shown === '');

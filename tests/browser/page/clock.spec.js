@@ -119,6 +119,7 @@ test('a forced choice keeps what came before it, and going back shows it', async
   expect((await answer(element)).slice(0, 3)).toEqual([...before.slice(0, 2), id]);
   expect((await positions(page))[0]).toBe(3);
   await expect(element.locator('.chip[data-forced]')).toHaveCount(1);
+  await expect(element.locator('.chip[data-forced]')).toHaveAttribute('aria-label', /, forced$/);
   await page.keyboard.press('ArrowLeft');
   await expect(element.locator('.candidate[data-forced]')).toHaveAttribute('data-id', String(id));
 });

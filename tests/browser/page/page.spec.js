@@ -236,6 +236,17 @@ test('a seed that was emptied says what is used instead', async ({ page }) => {
   await expect(seed).toHaveValue('12');
 });
 
+test('dials that do not count say so', async ({ page }) => {
+  await open(page, `lang=en&on=causal&topK=5&${device()}`);
+  await page.locator('.sampling summary').click();
+  const idle = page.locator('.dial[data-idle]');
+  await expect(idle).toHaveCount(3);
+  await expect(idle.first()).toHaveAttribute('title', en['settings.idle']);
+  await page.locator('[data-setting="temperature"]').fill('0.5');
+  await expect(idle).toHaveCount(0);
+  await expect(page.locator('[data-setting="topK"]')).toHaveValue('5');
+});
+
 test('one element in a bare page works by itself', async ({ page }) => {
   await page.goto('/examples/plain.html');
   await done(page);
