@@ -81,6 +81,7 @@ function clockChanged() {
 /** Changes settings and everything that hangs on them. */
 function change(changes) {
   Object.assign(state, changes);
+  forget(changes);
   // Another quartet reads another language: it starts with a sentence of its own.
   if ('family' in changes) { Object.assign(state, { text: null, pair: null, blanks: null }); clock.restart(); sentence.value = textNow(); drawModels(); }
   if ('lang' in changes) setLanguage();
@@ -89,6 +90,15 @@ function change(changes) {
   if (['text', 'blanks'].some((name) => name in changes)) clock.restart();
   arrange();
   remember();
+}
+
+/** A choice was forced in one run: what makes another run takes it back. */
+function forget(changes) {
+  if (!state.forced) return;
+  const { encoder, ...others } = state.forced;
+  const left = ['text', 'family', 'temperature', 'topK', 'topP', 'seed'].some((name) => name in changes) ? {}
+    : ['blanks', 'fill'].some((name) => name in changes) ? others : state.forced;
+  state.forced = Object.keys(left).length ? left : null;
 }
 
 /** The page's own machines that are on: beside a model from elsewhere its counterpart alone, until a person chooses. */
@@ -105,6 +115,13 @@ const modelAt = (place) => (place.startsWith(PLACE_OF_OPENED) ? opened.get(place
 const nameOf = (place) => modelAt(place)?.family ?? t(`machine.${place}`);
 const textNow = () => state.text ?? examplesOf(models, familyNow())[0] ?? '';
 const familyNow = () => state.family || (models[0] ? familyOf(models[0]) : '');
+
+/** A link may name a quartet that is not here: the first one is shown, and the address says no other. */
+function mendFamily() {
+  if (!models.length || !state.family || models.some((model) => familyOf(model) === state.family)) return;
+  state.family = '';
+  remember();
+}
 
 /** Puts the machines that are on onto the stage, in order, with the page's settings. */
 function arrange() {
@@ -124,7 +141,7 @@ function arrange() {
       text, family: familyNow() || null,
       layer: state.layer || null, head: state.head || null, device: state.device, lang,
       temperature: state.temperature || null, topk: state.topK || null, topp: state.topP, seed: state.seed,
-      pair: architecture === 'encoder' ? state.pair : null,
+      pair: architecture === 'encoder' ? state.pair : null, forced: state.forced?.[place] ?? null,
       fill: state.fill, blanks: architecture === 'encoder' && state.blanks !== null ? state.blanks.join(' ') : null,
       enlarged: only === place, aligned: only === null, enlargeable: demos.size > 1,
       ...model?.attributes(text),
@@ -151,7 +168,11 @@ function createDemo(place, architecture) {
 
 /** A person used a machine directly: the clock and the settings follow. */
 function used(place, detail) {
-  if (detail.kind === 'force') { clock.position = detail.position; clockChanged(); }
+  if (detail.kind === 'force') {
+    if (!modelAt(place)) state.forced = { ...state.forced, [place]: demos.get(place)?.choices ?? '' };
+    arrange();
+    clock.put(detail.position);
+  }
   if (detail.kind === 'blanks') blanked(place, detail.blanks);
   if (detail.kind === 'point') for (const [name, demo] of demos) if (name !== place) demo.point(detail.pointed);
   if (detail.kind === 'head') change({ head: detail.head });
@@ -172,16 +193,23 @@ function drawSoon() {
 }
 
 function draw() {
+  clock.follow();
   if (ended() && clock.position > available() && [...demos.values()].every((demo) => demo.timeline)) {
     clock.position = available();
     clockChanged();
   }
   const descriptions = [...demos.values()].map((demo) => demo.description).filter(Boolean);
-  const layers = Math.max(1, state.layer, ...descriptions.map(({ layers: own }) => Math.max(own.encoder, own.decoder)));
-  const heads = Math.max(1, state.head === 'all' ? 1 : state.head, ...descriptions.map(headsOf));
+  // What is asked for is all that is known of them until a model is there.
+  const layers = Math.max(1, ...descriptions.length ? descriptions.map(({ layers: own }) => Math.max(own.encoder, own.decoder)) : [state.layer]);
+  const heads = Math.max(1, ...descriptions.length ? descriptions.map(headsOf) : [Number(state.head) || 1]);
+  const chosen = {
+    layer: state.layer === 0 ? layers : Math.min(state.layer, layers),
+    head: state.head === 'all' ? state.head : Math.max(1, Math.min(state.head, heads)),
+  };
+  for (const demo of demos.values()) demo.chosen = chosen;
   const device = [...demos.values()].map((demo) => demo.deviceInfo).find(Boolean) ?? null;
   const hasEncoder = [...demos.values()].some((demo) => demo.getAttribute('architecture') === 'encoder');
-  drawSettings(settings, { state, layers, heads, hasEncoder, families, family: familyNow(), device, t });
+  drawSettings(settings, { state, layers, heads, chosen, hasEncoder, families, family: familyNow(), device, t });
   drawToggles(toggles, places().map((one) => ({ ...one, name: nameOf(one.place) })), t);
   drawControls(dock, {
     names: DOCK, playing: clock.playing, position: clock.position, available: available(), ended: ended(),
@@ -297,8 +325,9 @@ function wirePage() {
   addEventListener('hashchange', () => {
     const asked = readHash(location.hash);
     Object.assign(state, defaults(), asked);
-    clock.position = asked.step;
+    mendFamily();
     clock.speed = asked.speed;
+    clock.put(asked.step);
     setLanguage();
     sentence.value = textNow();
     arrange();
@@ -309,6 +338,7 @@ function wirePage() {
 
 async function readModels() {
   models = await modelList().catch((error) => { say(error.message); return []; });
+  mendFamily();
   if (state.text === null) sentence.value = textNow();
   drawModels();
   arrange();

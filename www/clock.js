@@ -7,6 +7,8 @@ const STEP_MILLISECONDS = 1000;
 
 export class Clock {
   #timer = 0;
+  /** The end was asked for while it was still being computed: whatever else is asked for takes that back. */
+  #toEnd = false;
 
   /**
    * @param {object} owner
@@ -29,6 +31,7 @@ export class Clock {
 
   play() {
     if (this.playing) return;
+    this.#toEnd = false;
     if (this.ended() && this.position >= this.available()) this.position = 0;
     this.playing = true;
     this.#arm();
@@ -37,6 +40,7 @@ export class Clock {
 
   pause() {
     this.never(this.#timer);
+    this.#toEnd = false;
     if (!this.playing) return;
     this.playing = false;
     this.changed();
@@ -52,6 +56,7 @@ export class Clock {
    * past what is computed already: it is not thrown back.
    */
   seek(position) {
+    this.#toEnd = false;
     const most = Math.max(this.available(), this.position);
     const next = Math.max(0, Math.min(Math.trunc(position) || 0, most));
     if (this.playing) this.#arm();
@@ -63,7 +68,14 @@ export class Clock {
   step() { this.pause(); this.seek(this.position + 1); }
   back() { this.pause(); this.seek(this.position - 1); }
   restart() { this.pause(); this.seek(0); }
-  end() { this.pause(); this.seek(this.available()); }
+  end() { this.pause(); this.seek(this.available()); this.#toEnd = !this.ended(); }
+
+  /** Puts it anywhere, past what is computed too: a forced choice, an address. */
+  put(position) {
+    this.#toEnd = false;
+    this.position = position;
+    this.changed();
+  }
 
   setSpeed(speed) {
     this.speed = speed;
@@ -71,14 +83,19 @@ export class Clock {
     this.changed();
   }
 
-  /** Whoever computes calls this when more can be shown (or less, after an edit). */
-  poke() {
-    if (this.position > this.available() && this.ended()) this.position = this.available();
+  /** Whoever computes calls this when more can be shown: where the end was asked for, the clock goes on to it. */
+  follow() {
+    if (!this.#toEnd) return;
+    if (this.ended()) this.#toEnd = false;
+    // What another machine still computes may be behind: the clock is not thrown back.
+    if (this.available() <= this.position) return;
+    this.position = this.available();
     this.changed();
   }
 
   stop() {
     this.never(this.#timer);
+    this.#toEnd = false;
     this.playing = false;
   }
 

@@ -37,6 +37,9 @@ export function drawMachine(parts, drawn) {
     setAttribute(parts.mask, 'aria-label', t('matrix.label', { name }));
     drawMask(parts.mask, frame);
     setText(parts.hint, hintOf(frame));
+    const less = frame.view.hover ? '' : lessOf(frame);
+    setAttribute(parts.less, 'hidden', less === '');
+    setText(parts.less, less);
     setAttribute(parts.mask, 'hidden', frame.view.table);
     setText(parts.tableButton, t(frame.view.table ? 'matrix.cells' : 'matrix.table'));
     setAttributes(parts.tables, { 'aria-label': t('tables.label', { name }), hidden: !frame.view.table });
@@ -86,6 +89,17 @@ function hintOf(frame) {
   if (said) return frame.view.t('sight.token', said);
   if (frame.verdict || frame.unseen) return [frame.verdict && verdictOf(frame), frame.unseen && frame.view.t(`unseen.${frame.unseen}`)].filter(Boolean).join(' ');
   return frame.canBlank ? frame.view.t('hint.blank') : '';
+}
+
+/** Which layer and head are shown where there are fewer than what was asked for: a page asks all its machines for the same. */
+export function lessOf({ blocks, layers, heads, view: { asked, t } }) {
+  // Cross-attention has the layers of the stack that looks.
+  const stacks = blocks.map(({ name }) => name).filter((name) => name !== 'cross');
+  const short = stacks.filter((name) => asked.layer > (layers[name] ?? asked.layer));
+  const alike = short.length === stacks.length && short.every((name) => layers[name] === layers[short[0]]);
+  const said = short.map((name) => [...alike ? [] : [t(`block.${name}`)], t('less.layer', { n: layers[name], of: layers[name] })].join(' '));
+  const head = asked.head !== 'all' && asked.head > heads ? [t('less.head', { n: heads, of: heads })] : [];
+  return [...alike ? said.slice(0, 1) : said, ...head].join(' · ');
 }
 
 /** How many classes are named; the first is the answer. */

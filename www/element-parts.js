@@ -25,6 +25,7 @@ export function buildSkeleton(root) {
     tokens: make('div', { class: 'strips' }),
     cut: make('p', { class: 'cut-line', hidden: true }),
     hint: make('p', { class: 'hint' }),
+    less: make('p', { class: 'less' }),
     mask: make('div', { class: 'mask', tabindex: 0, role: 'application' }),
     tableButton: make('button', { type: 'button', class: 'as-table', 'data-action': 'table' }),
     tables: make('div', { class: 'tables', tabindex: 0, role: 'region', hidden: true }),
@@ -37,7 +38,7 @@ export function buildSkeleton(root) {
   };
   const head = make('header', { class: 'head' }, parts.sign, parts.title, parts.kin, parts.enlarge);
   parts.read = make('section', { class: 'read' }, parts.tokens, parts.cut);
-  parts.look = make('section', { class: 'look' }, parts.mask, parts.tables, make('div', { class: 'under' }, parts.hint, parts.tableButton));
+  parts.look = make('section', { class: 'look' }, parts.mask, parts.tables, make('div', { class: 'under' }, parts.hint, parts.less, parts.tableButton));
   parts.machine = make('article', { class: 'machine' }, head, parts.about, parts.read, parts.look,
     parts.candidates, parts.status, make('footer', { class: 'foot' }, parts.controls, parts.stats), parts.notice, parts.say);
   root.append(parts.machine);

@@ -1,6 +1,6 @@
 /** What the element's attributes ask for, checked: they come from a page's author or from a link. */
 
-import { cleanText } from './state.js';
+import { cleanText, readChoices } from './state.js';
 import { checkTrace } from './trace.js';
 
 /** Masks that an element's rows may be given in place of their own. */
@@ -35,6 +35,7 @@ export function settingsOf(element) {
     rule: MASKS.find((rule) => rule === element.getAttribute('mask')),
     language: token(element.getAttribute('language')),
     sourceLanguage: token(element.getAttribute('sourcelanguage')),
+    forced: readChoices(element.getAttribute('forced')),
     maxNewTokens: Math.trunc(number(element, 'max', 40, 1, 512)),
     candidates: 10,
   };

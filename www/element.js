@@ -24,7 +24,7 @@ const TYPING_MILLISECONDS = 250;
 /** What a changed attribute asks for: another model, another run, or only another drawing. */
 const WORK = {
   architecture: 'model', model: 'model', device: 'model', family: 'model', trace: 'model', scene: 'model',
-  text: 'text', pair: 'text', blanks: 'text', fill: 'run', mask: 'run', language: 'run', sourcelanguage: 'run', temperature: 'run', topk: 'run', topp: 'run', seed: 'run', max: 'run',
+  text: 'text', pair: 'text', blanks: 'text', fill: 'run', forced: 'run', mask: 'run', language: 'run', sourcelanguage: 'run', temperature: 'run', topk: 'run', topp: 'run', seed: 'run', max: 'run',
   view: 'draw', controls: 'draw', layer: 'draw', head: 'draw', lang: 'draw', theme: 'draw', enlarged: 'draw', enlargeable: 'draw',
   autoplay: 'draw', start: 'draw',
 };
@@ -59,13 +59,22 @@ export class UnmaskedDemo extends HTMLElement {
   #scene = null;
   /** @type {File[]|null} */
   #files = null;
+  /** @type {{ layer: number, head: number|'all' }|null} */
+  #chosen = null;
+
+  /** Which layer and head the page around says are shown, counted from 1: of one with fewer it is said which it shows. */
+  set chosen(chosen) {
+    if (JSON.stringify(chosen) === JSON.stringify(this.#chosen)) return;
+    this.#chosen = chosen;
+    this.#later();
+  }
 
   /** The files of a model folder, in place of an address; null = none. The same array is loaded once. */
   get files() { return this.#files; }
   set files(files) {
     if (files === this.#files) return;
     this.#files = files;
-    this.#clock.position = 0;
+    this.#clock.put(0);
     if (this.#wanted) this.#load();
     if (this.#parts) this.#later();
   }
@@ -81,6 +90,7 @@ export class UnmaskedDemo extends HTMLElement {
   get description() { return this.#machine.engine?.describe() ?? null; }
   get timeline() { return this.#machine.timeline; }
   get blanked() { return this.#machine.blanked; }
+  get choices() { return this.#machine.forced; }
   get playing() { return this.#clock.playing; }
 
   play() { this.#use(); this.#clock.play(); }
@@ -104,7 +114,7 @@ export class UnmaskedDemo extends HTMLElement {
     const candidate = timeline.steps[at].candidates.find((one) => one.id === id);
     if (!candidate) return;
     this.#machine.force(at, candidate);
-    this.seek(at + 1);
+    this.#clock.put(at + 1);
     this.#tell('unmasked-use', { kind: 'force', position: at + 1 });
   }
 
@@ -139,10 +149,11 @@ export class UnmaskedDemo extends HTMLElement {
     // The page's choice among its own models says nothing of files that were handed over.
     if (work === 'model' && this.#wanted && !(this.#files && name === 'family')) this.#load();
     if (work === 'text') {
-      this.#clock.position = 0;
+      this.#clock.put(0);
       this.#runSoon(name === 'blanks' ? 0 : TYPING_MILLISECONDS);
     }
-    if (work === 'run') this.#runSoon(TYPING_MILLISECONDS);
+    // A page that keeps what was forced here tells nothing new.
+    if (work === 'run' && !(name === 'forced' && (after ?? '') === this.#machine.forced)) this.#runSoon(TYPING_MILLISECONDS);
     this.#later();
   }
 
@@ -212,20 +223,22 @@ export class UnmaskedDemo extends HTMLElement {
     return this.#machine.run(settingsOf(this), { layer, head });
   }
 
-  /** The layer and the head that are shown, counted from 0, and how many there are. @param {import('./timeline.js').Frame|null} [frame] */
+  /** The layer and the head that are shown, counted from 0, how many there are, and what was asked for, counted from 1. @param {import('./timeline.js').Frame|null} [frame] */
   #shown(frame = this.timeline?.frame(this.position) ?? null) {
     const { description } = this;
     const heads = description ? headsOf(description) : frame?.heads ?? 1;
     const layers = Math.max(1, description?.layers.encoder ?? 0, description?.layers.decoder ?? 0, ...Object.values(frame?.layers ?? {}));
-    const layer = Math.min(layers, Number(this.getAttribute('layer')) || layers) - 1;
-    const asked = this.getAttribute('head');
+    const wanted = Number(this.getAttribute('layer')) || layers;
+    const layer = Math.min(layers, wanted) - 1;
+    const named = this.getAttribute('head');
     /** @type {number|'all'} */
-    const head = asked === 'all' ? 'all' : Math.max(0, Math.min(heads, Number(asked) || 1) - 1);
-    return { layers, heads, layer, head };
+    const head = named === 'all' ? 'all' : Math.max(0, Math.min(heads, Number(named) || 1) - 1);
+    return { layers, heads, layer, head, asked: this.#chosen ?? { layer: wanted, head: named === 'all' ? 'all' : Number(named) || 1 } };
   }
 
   #machineChanged() {
     const machine = this.#machine;
+    this.#clock.follow();
     if (machine.generation !== this.#generation) {
       this.#generation = machine.generation;
       this.#starts = this.hasAttribute('start');
@@ -287,8 +300,8 @@ export class UnmaskedDemo extends HTMLElement {
     const { timeline } = machine;
     const base = timeline?.frame(this.position) ?? null;
     const description = this.description;
-    const { layers, heads, layer, head } = this.#shown(base);
-    const view = { ...this.#view, layer, head, t };
+    const { layers, heads, layer, head, asked } = this.#shown(base);
+    const view = { ...this.#view, layer, head, asked, t };
     const frame = base && ['running', 'done'].includes(machine.phase) ? {
       ...base, heads, view, cutText: machine.cutText, canForce: machine.canRun,
       canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: this.hasAttribute('enlarged') ? 10 : 5,

@@ -4,11 +4,12 @@
  * @typedef {'idle'|'loading'|'empty'|'running'|'done'|'error'} Phase
  * @typedef {{ text: string, pair?: string, blanks: number[]|null, fill: 'parallel'|'confidence',
  *   sampling?: { temperature: number, topK?: number, topP?: number, seed: number },
- *   rule?: string, language?: number, sourceLanguage?: number, mask?: object, gates?: number[][], maxNewTokens: number, candidates: number }} Settings
- *   rule: of the rows that write, in place of the mask it was trained with; mask: the same for the engine
+ *   forced?: Array<[number, number]>, rule?: string, language?: number, sourceLanguage?: number, mask?: object, gates?: number[][], maxNewTokens: number, candidates: number }} Settings
+ *   forced: steps and the ids that they choose, in order; rule: of the rows that write, in place of the mask it was trained with; mask: the same for the engine
  */
 
 import { loadEngine } from './engine.js';
+import { writeChoices } from './state.js';
 import { Timeline } from './timeline.js';
 import { lacks, placed, readAgain, watchFor, watchesNothing } from './watch.js';
 import { defaultBlank, wordAt, wordsOf } from './words.js';
@@ -29,6 +30,8 @@ export class Machine {
   /** A run was asked for, and the timeline is still that of the one before. */
   #starts = false;
   #looks = false;
+  /** Forced choices that the run has still to come to. @type {Array<[number, number]>} */
+  #wishes = [];
   /** @type {import('./watch.js').Size} */
   #size = { source: 0, target: 0 };
 
@@ -70,6 +73,8 @@ export class Machine {
 
   get isEncoder() { return this.engine?.describe().architecture === 'encoder'; }
   get canRun() { return this.engine !== null; }
+  /** The choices that were forced in this run, as an address holds them. */
+  get forced() { return writeChoices(this.timeline?.steps.flatMap((step, at) => (step.forced ? [[at, step.chosen]] : [])) ?? []); }
   /** What of the shown attention is too much to be brought back: all heads of its layer, or even one; null = nothing. */
   get unseen() {
     if (!this.engine || !this.timeline || this.#starts || !watchesNothing(this.#watch())) return null;
@@ -119,6 +124,7 @@ export class Machine {
     const turn = this.#newTurn();
     this.verdict = null;
     this.#starts = true;
+    this.#wishes = settings.forced ?? [];
     if (settings.text.trim() === '') {
       this.#starts = false;
       this.timeline = null;
@@ -142,9 +148,10 @@ export class Machine {
         this.cutText = header.truncated ? cutOf(settings, this.isEncoder ? this.parts.tokens : header.tokens) : '';
         return new Timeline(header, this.#signs());
       };
-      if (this.isEncoder && this.blanked.length === 0) await this.#readOnly(turn, request, begin);
-      else await this.#collect(turn, request, begin);
-      if (turn === this.#turn) await this.#judge(settings, turn);
+      let last = turn;
+      if (this.isEncoder && !request.ids) await this.#readOnly(turn, request, begin);
+      else last = await this.#collect(turn, request, begin);
+      if (last === this.#turn) await this.#judge(settings, last);
     } catch (error) {
       if (turn === this.#turn) this.fail(error);
     }
@@ -199,8 +206,8 @@ export class Machine {
   /** A run that was stopped for a look goes on where it was. */
   async #goOn(turn, timeline) {
     try {
-      await this.#collect(turn, this.#restOf(timeline, timeline.length), () => timeline);
-      if (turn === this.#turn) await this.#judge(this.settings, turn);
+      const last = await this.#collect(turn, this.#restOf(timeline, timeline.length), () => timeline);
+      if (last === this.#turn) await this.#judge(this.settings, last);
     } catch (error) {
       if (turn === this.#turn) this.fail(error);
     }
@@ -230,8 +237,12 @@ export class Machine {
    * @param {number} at @param {{ id: number, piece: string }} candidate
    */
   async force(at, candidate) {
-    const { timeline } = this;
-    if (!this.engine || !timeline || at >= timeline.length) return;
+    this.#wishes = [];
+    if (this.engine && this.timeline && at < this.timeline.length) await this.#choose(this.timeline, at, candidate);
+  }
+
+  /** @returns {Promise<number>} the turn on which the run goes on */
+  async #choose(timeline, at, candidate) {
     const turn = this.#newTurn();
     const fork = timeline.fork(at, candidate);
     /** @type {any} */
@@ -243,14 +254,24 @@ export class Machine {
     if (over) {
       fork.end();
       this.#enter('done');
-      return;
+      return turn;
     }
     this.#enter('running');
     try {
-      await this.#collect(turn, request, () => fork);
+      return await this.#collect(turn, request, () => fork);
     } catch (error) {
       if (turn === this.#turn) this.fail(error);
+      return turn;
     }
+  }
+
+  /** What the newest step was forced to choose. A choice that is not among its candidates is of another run, like those after it. */
+  #wish(timeline) {
+    const [[at, id] = []] = this.#wishes;
+    if (at !== timeline.length - 1) return null;
+    const candidate = timeline.steps[at].candidates.find((one) => one.id === id) ?? null;
+    this.#wishes = candidate ? this.#wishes.slice(1) : [];
+    return candidate;
   }
 
   /** Blanks (as word indices) after pressing token `position`; null where it spells no word. */
@@ -307,31 +328,37 @@ export class Machine {
     return (this.#turn += 1);
   }
 
+  /** @returns {Promise<number>} the turn on which the run ended */
   async #collect(turn, request, begin) {
     const abort = new AbortController();
     this.#runAbort = abort;
     const run = this.engine.generate({ ...request, signal: abort.signal });
     const header = await run.header;
-    if (turn !== this.#turn) return;
+    if (turn !== this.#turn) return turn;
     const timeline = begin(this.#placed(header, request));
     this.timeline = timeline;
     this.device = { ...this.device, ...this.engine.device };
     this.#enter('running');
+    let wish = null;
     try {
       for await (const step of run) {
-        if (turn !== this.#turn) return;
+        if (turn !== this.#turn) return turn;
         timeline.push(this.#placedIn(step, request));
+        wish = this.#wish(timeline);
+        if (wish) break;
         this.changed(this);
         await inSight(abort.signal);
       }
     } catch (error) {
-      if (turn !== this.#turn || error?.name === 'AbortError') return;
+      if (turn !== this.#turn || error?.name === 'AbortError') return turn;
       throw error;
     }
-    if (turn !== this.#turn) return;
+    if (turn !== this.#turn) return turn;
+    if (wish) return this.#choose(timeline, timeline.length - 1, wish);
     timeline.end();
     this.#enter('done');
     this.#lookUp();
+    return turn;
   }
 
   /** A sentence without blanks is only read: one pass, no steps. */
@@ -366,11 +393,13 @@ export class Machine {
   async #fillRequest(settings) {
     const parts = await this.engine.tokenize(settings.text, settings.pair);
     this.words = wordsOf(settings.text, settings.pair ? firstSentence(parts.tokens) : parts.tokens);
-    const asked = settings.blanks?.filter((word) => word < this.words.length) ?? defaultBlank(this.words);
+    const mask = this.#maskId();
+    // A sign for a blank that the person wrote is one: no other is added to it unasked.
+    const written = this.fills && parts.tokens.some(({ id }) => id === mask);
+    const asked = settings.blanks?.filter((word) => word < this.words.length) ?? (written ? [] : defaultBlank(this.words));
     const wanted = this.fills ? asked : [];
     this.blanked = wanted;
     const blank = new Set(wanted.flatMap((word) => this.words[word].tokens));
-    const mask = this.#maskId();
     this.fillBase = {
       fill: settings.fill, candidates: settings.candidates, sampling: settings.sampling,
       mask: settings.mask, gates: settings.gates, watch: this.#watch(), sourceLength: parts.source_length,
@@ -378,7 +407,7 @@ export class Machine {
     };
     this.parts = parts;
     // Read as it is, it goes through the template: ids alone have lost which sentence they are of.
-    if (blank.size === 0) return { ...this.fillBase, text: settings.text, pair: settings.pair };
+    if (blank.size === 0 && !written) return { ...this.fillBase, text: settings.text, pair: settings.pair };
     return { ...this.fillBase, ids: parts.tokens.map((token, at) => (blank.has(at) ? mask : token.id)) };
   }
 

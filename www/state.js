@@ -21,6 +21,7 @@ export const LONGEST_TEXT = 2000;
  * @property {number} seed
  * @property {'parallel'|'confidence'} fill
  * @property {number[]|null} blanks  word indices of the encoder's blanks; null = the page's choice
+ * @property {Record<string, string>|null} forced  of each architecture the forced choices, as its element reads them; null = none
  * @property {'auto'|'webgpu'|'cpu'} device
  * @property {string} lang        '' = the browser's
  * @property {'auto'|'light'|'dark'} theme
@@ -32,7 +33,7 @@ export const LONGEST_TEXT = 2000;
 export function defaults() {
   return {
     text: null, pair: null, on: null, family: '', layer: 0, head: 0, temperature: 0, topK: 0, topP: 1, seed: 1,
-    fill: 'parallel', blanks: null, device: 'auto', lang: '', theme: 'auto', step: 0, speed: 1,
+    fill: 'parallel', blanks: null, forced: null, device: 'auto', lang: '', theme: 'auto', step: 0, speed: 1,
   };
 }
 
@@ -66,6 +67,13 @@ const FIELDS = {
     if (!/^\d{1,3}(\.\d{1,3}){0,63}$/.test(text)) return undefined;
     return [...new Set(text.split('.').map(Number))].sort((a, b) => a - b);
   },
+  forced: (text) => {
+    const read = Object.fromEntries(text.split('_').flatMap((one) => {
+      const [, name, choices] = /^([a-z-]+)\.([\d.]+)$/.exec(one) ?? [];
+      return ARCHITECTURES.includes(name) && readChoices(choices).length ? [[name, choices]] : [];
+    }));
+    return Object.keys(read).length ? read : undefined;
+  },
   device: oneOf('auto', 'webgpu', 'cpu'),
   lang: oneOf('en', 'zh'),
   theme: oneOf('auto', 'light', 'dark'),
@@ -73,8 +81,26 @@ const FIELDS = {
   speed: (text) => (SPEEDS.includes(Number(text)) ? Number(text) : undefined),
 };
 
-/** The sentence and its second one, up to nine signs (`%E4%BD%A0`) a character, and all else. */
-const LONGEST_HASH = 2 * 9 * LONGEST_TEXT + 1000;
+/** Of one run. */
+const MOST_CHOICES = 64;
+
+/**
+ * Forced choices, as steps and the ids that they chose: '2.117.5.33'. None, where anything of it does not fit.
+ * @param {string|null} text
+ * @returns {Array<[number, number]>}
+ */
+export function readChoices(text) {
+  if (!/^\d{1,4}\.\d{1,9}(\.\d{1,4}\.\d{1,9})*$/.test(text ?? '')) return [];
+  const numbers = String(text).split('.').map(Number);
+  const choices = numbers.flatMap((step, at) => (at % 2 ? [] : [/** @type {[number, number]} */ ([step, numbers[at + 1]])]));
+  return choices.length <= MOST_CHOICES && choices.every(([step], at) => at === 0 || step > choices[at - 1][0]) ? choices : [];
+}
+
+/** @param {Array<[number, number]>} choices */
+export const writeChoices = (choices) => choices.slice(0, MOST_CHOICES).flat().join('.');
+
+/** The sentence and its second one, up to nine signs (`%E4%BD%A0`) a character, the forced choices, and all else. */
+const LONGEST_HASH = 2 * 9 * LONGEST_TEXT + ARCHITECTURES.length * (MOST_CHOICES * 15 + 20) + 1000;
 
 /** Cuts to a sane length without splitting a character; lines become spaces. */
 export function cleanText(text) {
@@ -121,6 +147,7 @@ export function writeHash(state) {
 
 function textOf(name, value) {
   if (name === 'blanks') return value.join('.');
+  if (name === 'forced') return Object.entries(value).map((one) => one.join('.')).join('_');
   if (name === 'on') return value.length ? value.join(',') : 'none';
   return String(value);
 }

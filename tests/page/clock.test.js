@@ -67,3 +67,34 @@ test('a clock put past what is computed waits there', () => {
   clock.step();
   assert.equal(clock.position, 4);
 });
+
+test('the end of a run that is still being computed is gone to, however far it is', () => {
+  const { clock, run } = setUp({ available: 1, ended: false });
+  clock.end();
+  assert.equal(clock.position, 1);
+  Object.assign(run, { available: 4 });
+  clock.follow();
+  assert.equal(clock.position, 4);
+  Object.assign(run, { available: 2 });
+  clock.follow();
+  assert.equal(clock.position, 4, 'it is not thrown back');
+  Object.assign(run, { available: 7, ended: true });
+  clock.follow();
+  assert.equal(clock.position, 7);
+  Object.assign(run, { available: 9 });
+  clock.follow();
+  assert.equal(clock.position, 7, 'of another run nobody asked for the end');
+});
+
+test('whatever else is asked for takes the end back', () => {
+  const asked = { play: (clock) => clock.play(), pause: (clock) => clock.pause(), toggle: (clock) => clock.toggle(), step: (clock) => clock.step(), back: (clock) => clock.back(), restart: (clock) => clock.restart(), seek: (clock) => clock.seek(1), put: (clock) => clock.put(2), stop: (clock) => clock.stop() };
+  for (const [name, ask] of Object.entries(asked)) {
+    const { clock, run } = setUp({ available: 2, ended: false });
+    clock.end();
+    ask(clock);
+    const { position } = clock;
+    run.available = 5;
+    clock.follow();
+    assert.equal(clock.position, position, name);
+  }
+});

@@ -10,7 +10,7 @@ import fc from 'fast-check';
 import { MASKS, readScene, settingsOf } from '../../www/element-settings.js';
 import { attributesOf } from '../../www/page/embed.js';
 import { showPieces } from '../../www/pieces.js';
-import { ARCHITECTURES, LONGEST_TEXT, SPEEDS, defaults, readHash, writeHash } from '../../www/state.js';
+import { ARCHITECTURES, LONGEST_TEXT, SPEEDS, defaults, readChoices, readHash, writeChoices, writeHash } from '../../www/state.js';
 import { Timeline } from '../../www/timeline.js';
 import { checkTrace } from '../../www/trace.js';
 
@@ -33,7 +33,7 @@ const fieldsOf = (names, words) => {
     fc.oneof(anyText, fc.integer().map(String), fc.double().map(String), fc.constantFrom(...words)));
   return fc.oneof(anyText, fc.array(field, { maxLength: 20 }).map((fields) => fields.map((pair) => pair.join('=')).join('&')));
 };
-const WORDS = ['all', 'none', 'causal,prefix', '1.2.3', 'auto', 'cpu'];
+const WORDS = ['all', 'none', 'causal,prefix', '1.2.3', 'auto', 'cpu', '0.5.2.17', 'causal.0.5_prefix.2.17.3.1', 'encoder.1.5.1.6'];
 
 test('an address, whatever it says, gives a state of the right shape that survives being written', async () => {
   await holds('address', fc.property(fieldsOf(Object.keys(defaults()), WORDS), (hash) => {
@@ -44,6 +44,7 @@ test('an address, whatever it says, gives a state of the right shape that surviv
     assert.ok(state.on === null || state.on.every((name) => ARCHITECTURES.includes(name)));
     assert.ok(SPEEDS.includes(state.speed) && ['auto', 'webgpu', 'cpu'].includes(state.device));
     for (const text of [state.text, state.pair]) assert.ok(text === null || (text.length <= LONGEST_TEXT && !/[\n\0]/.test(text)));
+    for (const [name, choices] of Object.entries(state.forced ?? {})) assert.ok(ARCHITECTURES.includes(name) && readChoices(choices).length > 0, choices);
     assert.deepEqual(readHash(writeHash(state)), state);
   }));
 });
@@ -62,14 +63,16 @@ function assertInRange(settings) {
   assert.ok(settings.text.length <= LONGEST_TEXT);
   assert.ok(Number.isInteger(settings.maxNewTokens) && settings.maxNewTokens >= 1 && settings.maxNewTokens <= 512);
   assert.ok(settings.blanks === null || settings.blanks.every((blank) => Number.isInteger(blank) && blank >= 0 && blank < 1000));
+  assert.ok(settings.forced.length <= 64 && settings.forced.every(([step, id], at) => Number.isInteger(id) && step > (settings.forced[at - 1]?.[0] ?? -1)));
+  assert.deepEqual(readChoices(writeChoices(settings.forced)), settings.forced);
   assert.ok(settings.rule === undefined || MASKS.includes(settings.rule));
   const { temperature, topP, topK, seed } = settings.sampling ?? { temperature: 1, topP: 1, topK: 1, seed: 1 };
   assert.ok(temperature > 0 && temperature <= 5 && topP >= 0.01 && topP <= 1 && Number.isInteger(seed) && (topK === undefined || topK > 0));
 }
 
 test('attributes, whatever they say, give settings in range', async () => {
-  const names = ['text', 'pair', 'blanks', 'fill', 'mask', 'language', 'temperature', 'topk', 'topp', 'seed', 'max'];
-  await holds('attributes', fc.property(fc.dictionary(fc.constantFrom(...names), fc.oneof(anyText, fc.double().map(String))), (attributes) => {
+  const names = ['text', 'pair', 'blanks', 'fill', 'forced', 'mask', 'language', 'temperature', 'topk', 'topp', 'seed', 'max'];
+  await holds('attributes', fc.property(fc.dictionary(fc.constantFrom(...names), fc.oneof(anyText, fc.double().map(String), fc.constantFrom('0.5.2.17', '2.5.2.6', '1.2.3'))), (attributes) => {
     assertInRange(settingsOf(element(attributes)));
   }));
 });

@@ -58,3 +58,19 @@ test('a growing run keeps its scale for some steps', () => {
   const at = (rows) => layout(frame('causal', rows, 0, [block('decoder', rows, rows)], false), { width: 300, height: 300 }).cell;
   assert.equal(at(9), at(10));
 });
+
+test('a label is smaller than its cell, at every size', () => {
+  let labelled = 0;
+  for (let count = 3; count <= 70; count += 1) {
+    for (const [width, height] of [[264, 230], [264, 252], [300, 280], [340, 340], [620, 620]]) {
+      const wired = frame('encoder-decoder', count, 3, [block('encoder', count, count), block('cross', 3, count), block('decoder', 3, 3)]);
+      for (const one of [encoder(count), wired]) {
+        const plan = layout(one, { width, height });
+        if (!plan.every) continue;
+        labelled += 1;
+        assert.ok(plan.font >= 8 && plan.font <= plan.cell - 1, `${plan.font} in ${plan.cell}`);
+      }
+    }
+  }
+  assert.ok(labelled > 100);
+});

@@ -10,7 +10,7 @@ test('the defaults need no address', () => {
 test('a state survives its address', () => {
   const state = {
     ...defaults(), text: 'Où est & le #chat = 50%?', on: ['causal', 'encoder-decoder'], layer: 2, head: 'all', temperature: 0.7,
-    topK: 5, topP: 0.9, seed: 42, fill: 'confidence', blanks: [1, 4], device: 'cpu', lang: 'zh', theme: 'dark', step: 3, speed: 2,
+    topK: 5, topP: 0.9, seed: 42, fill: 'confidence', blanks: [1, 4], forced: { causal: '2.117.5.33', 'encoder-decoder': '0.9' }, device: 'cpu', lang: 'zh', theme: 'dark', step: 3, speed: 2,
   };
   assert.deepEqual(readHash(writeHash(state)), state);
   assert.deepEqual(readHash(writeHash({ ...defaults(), text: '', on: [], blanks: [] })), { ...defaults(), text: '', on: [], blanks: [] });
@@ -20,6 +20,16 @@ test('what does not fit is left at its default', () => {
   const state = readHash('#layer=-1&head=x&temperature=1e9&topP=nan&seed=1.5&fill=never&device=quantum&lang=xx&theme=pink&step=1e3&speed=3&on=evil&blanks=1.x&__proto__=1&constructor=2');
   assert.deepEqual(state, { ...defaults() });
   assert.equal(Object.getPrototypeOf(state), Object.prototype);
+});
+
+test('forced choices are those of known machines, each step once and in order', () => {
+  const read = (text) => readHash(`#forced=${text}`).forced;
+  assert.deepEqual(read('causal.2.117.5.33_encoder-decoder.0.9'), { causal: '2.117.5.33', 'encoder-decoder': '0.9' });
+  assert.deepEqual(read('causal.2.117_evil.1.2_prefix.1'), { causal: '2.117' });
+  for (const text of ['', 'causal', 'causal.', 'causal.1', 'causal.2.1.2.3', 'causal.5.1.2.3', 'causal.-1.2', '__proto__.1.2', `causal${'.99999.1'}`]) assert.equal(read(text), null, text);
+  const long = (count) => `causal${Array.from({ length: count }, (_, at) => `.${at}.1`).join('')}`;
+  assert.notEqual(read(long(64)), null);
+  assert.equal(read(long(65)), null);
 });
 
 test('numbers are clamped, texts cut and cleaned', () => {

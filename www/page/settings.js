@@ -7,20 +7,19 @@ import { reasonOf } from '../views/stats.js';
 
 /**
  * @param {Element} target
- * @param {{ state: import('../state.js').PageState, layers: number, heads: number, hasEncoder: boolean,
+ * @param {{ state: import('../state.js').PageState, layers: number, heads: number, chosen: { layer: number, head: number|'all' }, hasEncoder: boolean,
  *   families: Array<[string, string]>, family: string, device: object|null, t: (key: string, values?: object) => string }} frame
  *   families: the quartets there are, each with its name
  */
-export function drawSettings(target, { state, layers, heads, hasEncoder, families, family, device, t }) {
+export function drawSettings(target, { state, layers, heads, chosen, hasEncoder, families, family, device, t }) {
   const choose = (name) => part(target, `set-${name}`, () => make('label', { class: 'chooser' }, make('span'), make('select', { 'data-setting': name })));
   /** @type {(count: number) => Array<[any, string]>} */
   const range = (count) => Array.from({ length: Math.max(1, count) }, (_, at) => [at + 1, String(at + 1)]);
   const quartet = choose('family');
   setAttribute(quartet, 'hidden', families.length < 2);
   drawChoice(quartet, t('settings.family'), families, family);
-  drawChoice(choose('layer'), t('settings.layer'), range(layers), state.layer === 0 ? layers : Math.min(state.layer, layers));
-  drawChoice(choose('head'), t('settings.head'), [...range(heads), ['all', t('settings.head.all')]],
-    state.head === 'all' ? 'all' : Math.max(1, Math.min(state.head, heads)));
+  drawChoice(choose('layer'), t('settings.layer'), range(layers), chosen.layer);
+  drawChoice(choose('head'), t('settings.head'), [...range(heads), ['all', t('settings.head.all')]], chosen.head);
   drawSampling(part(target, 'sampling', createPop), state, t);
   const fill = choose('fill');
   setAttribute(fill, 'hidden', !hasEncoder);
@@ -41,6 +40,9 @@ function drawSampling(pop, state, t) {
     const line = part(panel, `dial-${name}`, () => make('label', { class: 'dial' }, make('span'), make('input', { ...attributes, 'data-setting': name }), make('output')));
     const [title, input, output] = line.children;
     setText(title, label);
+    // The greedy choice asks none of the others; what they are set to is kept for when they count again.
+    const idle = greedy && name !== 'temperature';
+    setAttributes(line, { 'data-idle': idle, title: idle ? t('settings.idle') : null });
     if (document.activeElement !== input && input.value !== String(value)) input.value = String(value);
     setText(output, shown);
     setAttribute(output, 'hidden', shown === '');
@@ -94,6 +96,13 @@ export function wireSettings(target, changed) {
     if (name) changed({ [name]: PARSE[name](event.target.value) });
   };
   target.addEventListener('input', tell);
+  // While it is typed into, a field holds what is typed; left or confirmed, it says what is used.
+  for (const name of ['change', 'focusout']) {
+    target.addEventListener(name, (event) => {
+      const input = targetOf(event);
+      if (input.type === 'number') input.value = String(PARSE[input.dataset.setting](input.value));
+    });
+  }
   document.addEventListener('pointerdown', (event) => closeOthers(target, event.target));
   target.addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => {
     const open = targetOf(event).closest?.('details[open]');

@@ -19,7 +19,7 @@ export function draw(target, frame) {
   button(target, 'back', frame, 'step', 'back', frame.position > 0);
   button(target, 'play', frame, 'play', frame.playing ? 'pause' : 'play', frame.available > 0 || !frame.ended);
   button(target, 'step', frame, 'step', 'step', frame.position < frame.available);
-  button(target, 'end', frame, 'end', 'end', frame.position < frame.available);
+  button(target, 'end', frame, 'end', 'end', frame.position < frame.available || !frame.ended);
   drawScrub(target, frame);
   const speed = part(target, 'speed', () => chooser('speed'));
   setAttribute(speed, 'hidden', !names.includes('speed'));

@@ -15,7 +15,8 @@ import { shorten, showPieces } from '../pieces.js';
 
 export const LEVELS = 16;
 const LARGEST_CELL = 44;
-const LABEL_CELL = 8;
+/** Smaller cells have no label each; in one of this size a label is a pixel smaller than it, so that none touches the next. */
+const LABEL_CELL = 9;
 /** Where only a few labels are drawn (the lit row, what is pointed at), they are this large. */
 const FEW_FONT = 11;
 const LONGEST_LABEL = 11;
@@ -76,7 +77,7 @@ function arrange(frame, { width, height, bare = false, largest = LARGEST_CELL },
   const held = names.filter((label) => label.at < count && (label.stack === 'encoder' || label.index < main.rows));
   const along = (start) => held.map((label) => ({ ...label, at: start + middle(label) }));
   return {
-    cell, left, top, font, every, blocks, rowLabels: along(top), keyLabels: along(left),
+    cell, left, top, font: every ? Math.min(font, cell - 1) : font, every, blocks, rowLabels: along(top), keyLabels: along(left),
     width: left + offset + rows * cell + 2, height: top + offset + rows * cell + foot,
   };
 }

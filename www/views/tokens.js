@@ -55,10 +55,16 @@ function drawChip(chip, frame, { token, shown, at, stack, tokens, sight, spaced 
     'data-sight': sight ? sight.at(at) : null, 'data-looks-back': sight ? sight.looksBack(at) : false,
     title: shown.detail || null,
     'aria-pressed': canBlank ? String(blank || token.state === 'filled') : null,
-    'aria-label': view.t(stack === 'encoder' && frame.verdict?.replaced?.[at] > 0 && token.state !== 'special' ? 'token.doubted.label' : `token.${token.state}.label`, { piece }),
+    'aria-label': view.t(labelOf(frame, { token, stack, at }), { piece }),
   });
   setVariable(chip, '--strength', sight ? sight.strength(at).toFixed(3) : '0');
   setVariable(chip, '--back', sight ? sight.back(at).toFixed(3) : '0');
+}
+
+/** What is said of a token beside its piece. */
+function labelOf({ verdict }, { token, stack, at }) {
+  if (stack === 'encoder' && verdict?.replaced?.[at] > 0 && token.state !== 'special') return 'token.doubted.label';
+  return `token.${token.forced ? 'forced' : token.state}.label`;
 }
 
 /** What the pointed-at token sees in this strip, and who in this strip sees it: in its own stack or by cross-attention. */

@@ -40,6 +40,19 @@ test('playing stops at the end', async ({ page }) => {
   await expect(control(page, 'play')).toHaveAttribute('aria-label', 'Play');
 });
 
+test('to the end, asked for while the runs are being computed, is their end', async ({ page }) => {
+  await open(page, 'lang=en&device=cpu&on=causal,prefix');
+  await page.waitForFunction(() => {
+    if (![...document.querySelectorAll('unmasked-demo')].some((demo) => demo.phase === 'running')) return false;
+    document.querySelector('#dock .action-end').click();
+    return true;
+  }, undefined, { polling: 5 });
+  await done(page);
+  const behind = () => page.locator('unmasked-demo').evaluateAll((demos) => Math.max(...demos.map((demo) => demo.available)) - demos[0].position);
+  await expect.poll(behind).toBe(0);
+  expect((await positions(page))[0]).toBeGreaterThan(1);
+});
+
 test('the state lies in the address and comes back from it', async ({ page }) => {
   await open(page, 'lang=en&device=cpu&on=causal,prefix&layer=2&head=3&step=2&temperature=0.8&topK=5&seed=9');
   await done(page);
@@ -61,6 +74,39 @@ test('an address full of nonsense opens the usual page', async ({ page }) => {
   await expect(page.locator('unmasked-demo')).toHaveCount(ARCHITECTURES.length);
 });
 
+test('a layer, a head or a quartet that is not there is not offered', async ({ page }) => {
+  const bar = (name) => page.locator(`[data-setting="${name}"]`);
+  for (const state of ['layer=999&head=99&family=nope', 'layer=9&head=8&family=en-zz']) {
+    await open(page, `lang=en&device=cpu&on=causal,encoder-decoder&${state}`);
+    await done(page);
+    const { layers, heads } = await machine(page, 'causal').evaluate((demo) => ({ layers: demo.description.layers.decoder, heads: demo.description.heads }));
+    await expect(bar('layer')).toHaveValue(String(layers));
+    await expect(bar('head')).toHaveValue(String(heads));
+    await expect(bar('layer').locator('option')).toHaveCount(layers);
+    await expect(bar('family')).toHaveValue('en-fr');
+    await expect.poll(() => page.evaluate(() => location.hash)).not.toContain('family');
+  }
+});
+
+test('a machine with fewer layers or heads than the bar names says which it shows', async ({ page }) => {
+  await open(page, 'lang=en&device=cpu&on=causal,encoder-decoder');
+  await done(page);
+  const [causal, wired] = ['causal', 'encoder-decoder'].map((architecture) => machine(page, architecture).locator('.less'));
+  await expect(page.locator('[data-setting="layer"]')).toHaveValue('6');
+  await expect(wired).toHaveText('layer 3 of 3');
+  await expect(causal).toBeHidden();
+  await page.locator('[data-setting="layer"]').selectOption('3');
+  await expect(wired).toBeHidden();
+  await page.locator('[data-setting="layer"]').selectOption('5');
+  await expect(wired).toHaveText('layer 3 of 3');
+  await page.keyboard.press('l');
+  await expect(wired).toHaveText('第 3 层（共 3 层）');
+  // Alone it shows what the bar says.
+  await page.locator('#toggles [data-architecture="causal"]').click();
+  await expect(page.locator('[data-setting="layer"]')).toHaveValue('3');
+  await expect(wired).toBeHidden();
+});
+
 test('a forced choice keeps what came before it, and going back shows it', async ({ page }) => {
   await open(page, 'lang=en&device=cpu&on=prefix&step=2');
   await done(page);
@@ -73,8 +119,52 @@ test('a forced choice keeps what came before it, and going back shows it', async
   expect((await answer(element)).slice(0, 3)).toEqual([...before.slice(0, 2), id]);
   expect((await positions(page))[0]).toBe(3);
   await expect(element.locator('.chip[data-forced]')).toHaveCount(1);
+  await expect(element.locator('.chip[data-forced]')).toHaveAttribute('aria-label', /, forced$/);
   await page.keyboard.press('ArrowLeft');
   await expect(element.locator('.candidate[data-forced]')).toHaveAttribute('data-id', String(id));
+});
+
+test('a forced choice comes back from the address, and goes with its sentence', async ({ page }) => {
+  await open(page, 'lang=en&device=cpu&step=1');
+  await done(page);
+  const forced = (architecture) => machine(page, architecture).locator('.chip[data-forced]');
+  const answers = () => Promise.all(ARCHITECTURES.map((architecture) => answer(machine(page, architecture))));
+  const press = async (architecture, at) => {
+    await machine(page, architecture).locator('.candidate:not([data-chosen])').nth(at).click();
+    await done(page);
+  };
+  await press('causal', 1);
+  await press('causal', 2);
+  await press('encoder-decoder', 0);
+  await page.keyboard.press('r');
+  await press('encoder', 1);
+  const before = await answers();
+  await page.keyboard.press('g');
+  await expect.poll(() => page.evaluate(() => location.hash)).toMatch(/forced=causal\.1\.\d+\.2\.\d+_encoder-decoder\.3\.\d+_encoder\.0\.\d+&.*step=/);
+  const shown = await positions(page);
+  await expect.poll(() => page.evaluate(() => location.hash)).toContain(`step=${shown[0]}`);
+  await page.reload();
+  await done(page);
+  expect(await answers()).toEqual(before);
+  await expect.poll(() => positions(page)).toEqual(shown);
+  for (const [architecture, count] of [['encoder', 1], ['causal', 2], ['prefix', 0], ['encoder-decoder', 1]]) await expect(forced(architecture), architecture).toHaveCount(count);
+  // Another blank is another run of the encoder alone.
+  await machine(page, 'encoder').locator('.chip', { hasText: /^old$/ }).click();
+  await expect.poll(() => page.evaluate(() => location.hash)).toMatch(/forced=causal[^&]*_encoder-decoder\.3\.\d+&/);
+  await done(page);
+  await page.keyboard.press('g');
+  await expect(forced('causal')).toHaveCount(2);
+  await page.locator('#sentence').fill('She is reading a book.');
+  await expect.poll(() => page.evaluate(() => location.hash)).not.toContain('forced');
+  await expect.poll(() => machine(page, 'causal').evaluate((demo) => demo.choices)).toBe('');
+  await done(page);
+  expect((await answers())[1]).not.toEqual(before[1]);
+});
+
+test('forced choices that no run can make are left out', async ({ page }) => {
+  await open(page, 'lang=en&device=cpu&on=causal&forced=causal.1.999999999.2.1_prefix.0.1');
+  await done(page);
+  expect(await machine(page, 'causal').evaluate((demo) => demo.choices)).toBe('');
 });
 
 test('blanks are filled all at once or surest first, and a pressed guess stays', async ({ page }) => {

@@ -104,6 +104,20 @@ test('the encoder fills the word that was pressed', async ({ page }) => {
   expect(await element.evaluate((demo) => demo.blanked)).toContain(1);
 });
 
+test('a blank that was written is the only one, until a word is pressed', async ({ page }) => {
+  await open(page, `lang=en&on=encoder&text=${encodeURIComponent('The old doctor is [MASK] tonight.')}&${device()}`);
+  await done(page);
+  const element = machine(page, 'encoder');
+  const blank = element.locator('.chip[data-state="blank"]');
+  await expect(blank).toHaveCount(1);
+  await expect(element.locator('.chip', { hasText: /^tonight$/ })).toHaveAttribute('data-state', 'source');
+  expect(await answer(element)).toHaveLength(1);
+  await element.locator('.chip', { hasText: /^tonight$/ }).click();
+  await expect(blank).toHaveCount(2);
+  await done(page);
+  expect(await answer(element)).toHaveLength(2);
+});
+
 test('another sentence makes another run; none at all is no error', { tag: '@gpu' }, async ({ page }) => {
   await open(page, `lang=en&on=causal,prefix&${device()}`);
   await done(page);
@@ -207,6 +221,32 @@ for (const width of [360, 768, 1920]) {
   });
 }
 
+test('a seed that was emptied says what is used instead', async ({ page }) => {
+  await open(page, `lang=en&on=causal&temperature=0.8&seed=7&${device()}`);
+  await done(page);
+  await page.locator('.sampling summary').click();
+  const seed = page.locator('[data-setting="seed"]');
+  await seed.fill('');
+  await expect.poll(() => page.evaluate(() => location.hash)).toContain('seed=0');
+  await expect(seed, 'nothing is written under the hands of who types').toHaveValue('');
+  await seed.press('Tab');
+  await expect(seed).toHaveValue('0');
+  await seed.fill('12.5');
+  await seed.press('Enter');
+  await expect(seed).toHaveValue('12');
+});
+
+test('dials that do not count say so', async ({ page }) => {
+  await open(page, `lang=en&on=causal&topK=5&${device()}`);
+  await page.locator('.sampling summary').click();
+  const idle = page.locator('.dial[data-idle]');
+  await expect(idle).toHaveCount(3);
+  await expect(idle.first()).toHaveAttribute('title', en['settings.idle']);
+  await page.locator('[data-setting="temperature"]').fill('0.5');
+  await expect(idle).toHaveCount(0);
+  await expect(page.locator('[data-setting="topK"]')).toHaveValue('5');
+});
+
 test('one element in a bare page works by itself', async ({ page }) => {
   await page.goto('/examples/plain.html');
   await done(page);
@@ -227,6 +267,22 @@ test('which device runs and why is whole on every screen, in both languages', as
         }).length, [dictionary['badge.cpu'], dictionary[cause]]);
         expect(cut, `${dictionary[cause]} at ${width}`).toBe(0);
       }
+    }
+    await page.keyboard.press('l');
+  }
+});
+
+test('the names of the machines are whole from 1280 pixels on, in both languages', async ({ page }) => {
+  await open(page, 'lang=en&device=auto&text=Thank+you!');
+  await done(page);
+  for (const language of ['en', 'zh-Hans']) {
+    await expect(page.locator('html')).toHaveAttribute('lang', language);
+    await drawn(page);
+    for (const width of [1280, 1366, 1440, 1920]) {
+      await page.setViewportSize({ width, height: 800 });
+      const cut = await page.locator('unmasked-demo').evaluateAll((demos) => demos.map((demo) => demo.shadowRoot.querySelector('.kin'))
+        .filter((kin) => kin.scrollWidth > kin.clientWidth).map((kin) => kin.textContent));
+      expect(cut, `at ${width}`).toEqual([]);
     }
     await page.keyboard.press('l');
   }
