@@ -285,7 +285,7 @@ fn memory() -> Vec<Case> {
 }
 
 fn parameters(engine: &Engine) -> u64 {
-    engine.describe().parameters as u64
+    engine.describe().parameters
 }
 
 fn main() {
