@@ -75,7 +75,7 @@ struct Shape {
 @group(1) @binding(0) var<uniform> shape: Shape;
 @group(1) @binding(1) var<storage, read_write> cache: array<f32>; // [key|value][variant][kv_head][slot][head_width]
 
-var<workgroup> some_x: array<vec4<f32>, DEPTH * ROWS>; // [input][four of rows, turned]
+var<workgroup> some_x: array<vec4<f32>, DEPTH * ROWS>; // [input][four of rows, swizzled]
 var<workgroup> some_weights: array<vec4<f32>, DEPTH * OUTPUTS>; // [input][four of outputs]
 
 // WGSL has no erf. Two polynomials, within 1e-7.
@@ -324,7 +324,7 @@ fn brought_weights(output: u32, k: u32) -> mat4x4<f32> {
 
 // Where a four of rows lies among the others of the k-th four of inputs. Lanes side by side bring the
 // fours of inputs of one row, and would all write to the same bank of workgroup memory.
-fn turned(four: u32, k: u32) -> u32 {
+fn swizzled(four: u32, k: u32) -> u32 {
     return four ^ (k * (8u / DEPTH) % (ROWS / 4u));
 }
 
@@ -370,7 +370,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             if i < DEPTH * rows {
                 let k = i % DEPTH;
                 let some = brought_x(first_row + i / DEPTH * 4u, start + k, all);
-                let to = 4u * k * rows + turned(i / DEPTH, k);
+                let to = 4u * k * rows + swizzled(i / DEPTH, k);
                 some_x[to] = some[0];
                 some_x[to + rows] = some[1];
                 some_x[to + 2u * rows] = some[2];
@@ -389,7 +389,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         workgroupBarrier();
         for (var i = 0u; i < DEPTH; i++) {
             let k = i % DEPTH; // likewise
-            let x_at = 4u * k * rows + turned(line, k);
+            let x_at = 4u * k * rows + swizzled(line, k);
             let weights_at = 4u * k * outputs + column;
             let x = held_x(x_at);
             let w = held_weights(weights_at);

@@ -589,13 +589,16 @@ impl Spec {
             + if cross { 2 * width * query_width } else { 0 };
         let attention = |seen: u64| 2 * seen * query_width * if cross { 2 } else { 1 };
         let head = self.embedding_width as u64 * self.vocabulary as u64;
-        let row = |seen: u64| layers * (matrices + attention(seen));
+        let row = |seen: u64| layers.saturating_mul(matrices + attention(seen));
+        let all = (1..=seen).fold(head, |all, seen| all.saturating_add(row(seen)));
         let caches = if cross { 2 } else { 1 };
+        // No more than a number of JavaScript holds exactly: with a million positions they can be more.
+        let told = |number: u64| number.min((1 << 53) - 1);
         Cost {
             keys,
-            multiplications_cached: row(seen) + head,
-            multiplications_recomputed: (1..=seen).map(row).sum::<u64>() + head,
-            cache_bytes: caches * layers * 2 * seen * kv_width * 4,
+            multiplications_cached: told(row(seen).saturating_add(head)),
+            multiplications_recomputed: told(all),
+            cache_bytes: told(caches * layers * 2 * seen * kv_width * 4),
         }
     }
 }

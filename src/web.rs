@@ -159,7 +159,7 @@ impl WasmEngine {
         let options: Options = from_js(options, "device")?;
         let files = files.iter().map(WebFile::of).collect::<Result<Vec<_>>>().map_err(js_error)?;
         let device = device(&options).await;
-        let room = MEMORY.saturating_sub(memory() as u64);
+        let room = MEMORY.saturating_sub(memory());
         let engine = Engine::load_within(files, device, room).await.map_err(js_error)?;
         Ok(WasmEngine { engine, session: RefCell::new(Some(Session::new())) })
     }

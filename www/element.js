@@ -101,9 +101,7 @@ export class UnmaskedDemo extends HTMLElement {
 
   /** Follows another clock: a position past what is computed shows the wait, or the end. */
   seek(position) {
-    if (this.#clock.position === position) return;
-    this.#clock.position = Math.max(0, position);
-    this.#later();
+    if (this.#clock.position !== position) this.#clock.put(Math.max(0, position));
   }
 
   /** Chooses candidate `id` at the shown step; the run goes on from there. */
@@ -153,7 +151,7 @@ export class UnmaskedDemo extends HTMLElement {
       this.#runSoon(name === 'blanks' ? 0 : TYPING_MILLISECONDS);
     }
     // A page that keeps what was forced here tells nothing new.
-    if (work === 'run' && !(name === 'forced' && (after ?? '') === this.#machine.forced)) this.#runSoon(TYPING_MILLISECONDS);
+    if (work === 'run' && !(name === 'forced' && (after ?? '') === this.#machine.forced && !this.#machine.isForcing)) this.#runSoon(TYPING_MILLISECONDS);
     this.#later();
   }
 

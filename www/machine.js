@@ -73,6 +73,9 @@ export class Machine {
 
   get isEncoder() { return this.engine?.describe().architecture === 'encoder'; }
   get canRun() { return this.engine !== null; }
+  /** Whether choices of an address are still to be forced in this run. */
+  get isForcing() { return this.phase === 'running' && this.#wishes.length > 0; }
+
   /** The choices that were forced in this run, as an address holds them. */
   get forced() { return writeChoices(this.timeline?.steps.flatMap((step, at) => (step.forced ? [[at, step.chosen]] : [])) ?? []); }
   /** What of the shown attention is too much to be brought back: all heads of its layer, or even one; null = nothing. */
@@ -219,7 +222,10 @@ export class Machine {
     return { ...generateRequest(settings, this.#watch()), targetIds: timeline.answerIds(steps), maxNewTokens: Math.max(0, settings.maxNewTokens - steps) };
   }
 
-  #watch(shown = this.shown) { return watchFor(this.engine.describe(), shown, this.#size); }
+  #watch(shown = this.shown) {
+    const isOpen = this.settings?.rule === 'full' && !this.isEncoder;
+    return watchFor(this.engine.describe(), shown, this.#size, isOpen ? this.settings.maxNewTokens : 1);
+  }
 
   /** How large its matrices may become; exactly only where that decides what can be watched. @param {Settings} settings */
   async #measure({ text, pair, maxNewTokens }) {

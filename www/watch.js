@@ -11,6 +11,8 @@
 
 /** Numbers that are brought back at once: the engine allows 16 MB, and a few of them are candidates. */
 const MOST = 4_000_000;
+/** Numbers that a run keeps, where each of its steps brings all rows anew. */
+const MOST_KEPT = 16_000_000;
 
 const SITES = { encoder: ['encoder'], causal: ['decoder'], prefix: ['decoder'], 'encoder-decoder': ['encoder', 'decoder', 'cross'] };
 
@@ -44,9 +46,10 @@ function numbersOf(description, { layers, heads }, { source, target }) {
  * @param {Description} description
  * @param {Shown} shown
  * @param {Size} size
+ * @param {number} [passes] steps that bring all rows: more than one under a mask that lets earlier rows see later ones
  * @returns {Watch}
  */
-export function watchFor(description, { layer, head }, size) {
+export function watchFor(description, { layer, head }, size, passes = 1) {
   const sites = sitesOf(description);
   const layers = [...new Set(sites.map((stack) => layerIn(stack.layers, layer)))].sort((a, b) => a - b);
   // One head of every stack: where one has fewer heads, its others cannot be asked for by their number.
@@ -57,7 +60,8 @@ export function watchFor(description, { layer, head }, size) {
   for (const [some, heads] of tries) {
     /** @type {Watch} */
     const watch = { layers: some, heads, rows: 'all', what: ['attention'] };
-    if (numbersOf(description, watch, size) <= MOST) return watch;
+    const numbers = numbersOf(description, watch, size);
+    if (numbers <= MOST && numbers * passes <= MOST_KEPT) return watch;
   }
   return { layers, heads: 'all', rows: 'all', what: [] };
 }
@@ -119,8 +123,8 @@ export function fillHoles(into, grids, rowsOf = (rows) => rows) {
 }
 
 /**
- * The passes that tell a run's attention once more, each with what takes it in. An answer is one pass, since its rows see
- * nothing that came later; an encoder's is one each time that it read its text anew.
+ * The passes that tell a run's attention once more, each with what takes it in. An answer is one pass, where its rows see
+ * nothing that came later, else one a step; an encoder's is one each time that it read its text anew.
  * @param {import('./timeline.js').Timeline} timeline
  * @param {{ text: string, pair?: string }} asked
  * @returns {Array<{ request: object, take: (grids: Grids) => void }>}
@@ -135,13 +139,17 @@ export function readAgain(timeline, { text, pair }) {
   }
   const wired = architecture === 'encoder-decoder';
   const length = wired ? header.tokens.length : header.source_length ?? header.tokens.length;
-  const take = (/** @type {Grids} */ { encoder, ...own }) => {
-    if (encoder) takeRead({ encoder });
-    for (const step of steps) {
-      const { rows } = step;
-      if (rows) fillHoles(step.attention ??= {}, own, (all) => rows.map((row) => all[row]));
-    }
-  };
   const ids = header.tokens.slice(0, length).map(({ id }) => id);
-  return [{ request: { ids, sourceLength: length, targetIds: timeline.answerIds(Math.max(0, steps.length - 1)) }, take }];
+  const pass = (/** @type {number} */ last, /** @type {typeof steps} */ of) => ({
+    request: { ids, sourceLength: length, targetIds: timeline.answerIds(last) },
+    take: (/** @type {Grids} */ { encoder, ...own }) => {
+      if (encoder) takeRead({ encoder });
+      for (const step of of) {
+        const { rows } = step;
+        if (rows) fillHoles(step.attention ??= {}, own, (all) => rows.map((row) => all[row]));
+      }
+    },
+  });
+  const isOpen = steps.slice(1).some(({ rows }) => (rows?.length ?? 0) > 1);
+  return isOpen ? steps.map((step, at) => pass(at, [step])) : [pass(Math.max(0, steps.length - 1), steps)];
 }

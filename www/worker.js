@@ -85,8 +85,10 @@ const methods = {
         wasm.free();
         throw error;
       }
+      const told = await Promise.resolve().then(async () => ({ device: await named(wasm.device()), description: wasm.describe() }))
+        .catch((error) => { wasm.free(); throw error; });
       engines.set(engine, { wasm, tail: Promise.resolve(), busy: false, run: null, gpu, used: performance.now() });
-      return { device: await named(wasm.device()), description: wasm.describe() };
+      return told;
     } catch (error) {
       signal.throwIfAborted();
       // The rest of the files is of no use.

@@ -36,18 +36,28 @@ pub async fn header(number: usize, name: &str, file: &dyn ReadAt) -> Result<Vec<
     }
     let header = file.read(8..8 + length).await?;
     let Header(mut tensors) = serde_json::from_slice(&header).map_err(|error| {
-        broken(format_args!("a header that does not read ({})", one_line(&error.to_string())))
+        broken(format_args!(
+            "a header that is no JSON of tensors ({})",
+            one_line(&error.to_string())
+        ))
     })?;
 
     tensors.sort_by_key(|(_, tensor)| tensor.data_offsets);
     let first = 8 + length;
+    let data = bytes - first;
     let mut end = 0;
     let mut entries = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {
         let (from, to) = tensor.data_offsets;
         let shown = name.escape_debug();
-        if from != end || to < from {
+        if from != end {
             return Err(broken(format_args!("tensor `{shown}` at offset {from}, not {end},")));
+        }
+        if to < from || to > data {
+            let got = format_args!(
+                "tensor `{shown}` from offset {from} to {to}, {data} bytes of tensors"
+            );
+            return Err(broken(got));
         }
         if Some(to - from) != tensor.bytes() {
             let Tensor { dtype, shape, .. } = &tensor;
@@ -68,10 +78,10 @@ pub async fn header(number: usize, name: &str, file: &dyn ReadAt) -> Result<Vec<
         });
         end = to;
     }
-    match first.checked_add(end) {
-        Some(all) if all == bytes => Ok(entries),
-        _ => Err(broken(format_args!("{end} bytes of tensors behind a header of {length}"))),
+    if end != data {
+        return Err(broken(format_args!("{end} bytes of tensors behind a header of {length}")));
     }
+    Ok(entries)
 }
 
 /// What a header says of a tensor.
@@ -114,7 +124,9 @@ impl<'de> Deserialize<'de> for Header {
                         return Err(M::Error::custom(format!("`{}` twice", name.escape_debug())));
                     }
                     match name.as_str() {
-                        "__metadata__" => drop(map.next_value::<HashMap<String, String>>()?),
+                        "__metadata__" => {
+                            drop(map.next_value::<Option<HashMap<String, String>>>()?)
+                        }
                         _ => tensors.push((name, map.next_value()?)),
                     }
                 }

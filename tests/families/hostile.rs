@@ -107,17 +107,28 @@ pub fn cases() -> Vec<Case> {
         let wrong = "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}";
         let unknown = "{\"a\":{\"dtype\":\"F12\",\"shape\":[1],\"data_offsets\":[0,4]}}";
         let back = "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]}}";
+        let upside_down = "{\"b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[4,2]}";
+        // One behind the other they reach where 64 bits end.
+        let far: Vec<String> = (0..8u64)
+            .map(|at| {
+                let (each, shape) =
+                    ((1u64 << 61) - 1, "\"dtype\":\"U8\",\"shape\":[2305843009213693951]");
+                format!("\"{at}\":{{{shape},\"data_offsets\":[{},{}]}}", at * each, (at + 1) * each)
+            })
+            .collect();
         let bidi = "{\"\u{202e}a\\n\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}";
         for (header, data, says_so) in [
             (format!("{{{},{}}}", four("a", 0), four("b", 2)), 6, "offset"),
             (format!("{{{},{}}}", four("a", 0), four("b", 8)), 12, "offset"),
-            (format!("{{{}}}", four("a", 0)), 2, "fully covered"),
-            (format!("{{{}}}", four("a", 0)), 8, "fully covered"),
+            (format!("{{{}}}", four("a", 0)), 2, "`a` from offset 0 to 4, 2 bytes"),
+            (format!("{{{}}}", four("a", 0)), 8, "4 bytes of tensors"),
             (format!("{{{},{}}}", four("a", 0), four("a", 0)), 4, "`a` twice"),
-            (huge.into(), 4, "overflow"),
+            (huge.into(), 4, "[4294967296, 4294967296], of 4 bytes"),
             (wrong.into(), 4, "complete"),
             (unknown.into(), 4, "F12"),
-            (back.into(), 4, "offset"),
+            (back.into(), 4, "offset 4, not 0"),
+            (format!("{{{},{}}}", four("a", 0), &upside_down[1..]), 4, "`b` from offset 4 to 2"),
+            (format!("{{{}}}", far.join(",")), 4, "to 2305843009213693951, 4 bytes"),
             (bidi.into(), 8, "\\u{202e}a"),
         ] {
             let text = refusal(device, "gpt2", |files| {

@@ -73,6 +73,21 @@ test('an answer is told once more in one pass, and each step takes its own rows 
   assert.equal(timeline.frame(2).blocks[0].attention(0, 0, 2), 'r2');
 });
 
+test('where earlier rows see later ones a run keeps a pass a step, and is told once more so', () => {
+  // Of GPT-2's shape 100 rows are 1.4 million numbers: all at once, but not forty times.
+  assert.deepEqual(brief(watchFor(decoder(12, 12), { layer: 2, head: 1 }, size(100), 1)), ['all', 'all']);
+  assert.deepEqual(brief(watchFor(decoder(12, 12), { layer: 2, head: 1 }, size(100), 40)), [[2], 'all']);
+  assert.deepEqual(brief(watchFor(decoder(12, 12), { layer: 2, head: 1 }, size(500), 40)), [[2], [1]]);
+  const timeline = new Timeline({ model: { architecture: 'causal' }, tokens: [token(7), token(8)], source_length: 2, forward: {} });
+  timeline.push(step(1, [0, 1], 5, { decoder: [] }));
+  timeline.push(step(2, [0, 1, 2], 6, { decoder: [] }));
+  const passes = readAgain(timeline, { text: '' });
+  assert.deepEqual(passes.map(({ request }) => request), [[], [5]].map((targetIds) => ({ ids: [7, 8], sourceLength: 2, targetIds })));
+  passes[1].take({ decoder: [[['r0', 'r1', 'r2']]] });
+  passes[0].take({ decoder: [[['early 0', 'early 1']]] });
+  assert.deepEqual(timeline.steps.map(({ attention }) => attention?.decoder), [[[['early 0', 'early 1']]], [[['r0', 'r1', 'r2']]]]);
+});
+
 test('a source is read once, and cross-attention goes with the steps', () => {
   const timeline = new Timeline({ model: { architecture: 'encoder-decoder' }, tokens: [token(7), token(8)], target: [token(1)], forward: { attention: {} } });
   const model = wired([1, 1], [2, 1]);

@@ -156,6 +156,7 @@ export class Opener {
       const shown = name || this.#page.t('open.files.name');
       this.#prepare(shown);
       await before;
+      signal.throwIfAborted();
       return this.#enter(shown, files, signal, (t) => (name ? t('open.folder.name', { name }) : t('open.files.name')));
     });
   }
