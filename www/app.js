@@ -169,8 +169,11 @@ function createDemo(place, architecture) {
 /** A person used a machine directly: the clock and the settings follow. */
 function used(place, detail) {
   if (detail.kind === 'force') {
-    if (!modelAt(place)) state.forced = { ...state.forced, [place]: demos.get(place)?.choices ?? '' };
-    arrange();
+    // A model from elsewhere is not in the address, nor what was forced in it.
+    if (!modelAt(place)) {
+      state.forced = { ...state.forced, [place]: demos.get(place)?.choices ?? '' };
+      arrange();
+    }
     clock.put(detail.position);
   }
   if (detail.kind === 'blanks') blanked(place, detail.blanks);
