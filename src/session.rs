@@ -71,6 +71,14 @@ struct Run {
     ended: bool,
 }
 
+impl Run {
+    /// Fills a blank.
+    fn fill(&mut self, row: usize, id: u32) {
+        self.resolved.output_mut().ids[row] = id;
+        self.blanks.retain(|blank| *blank != row);
+    }
+}
+
 /// A step that a run took before its engine was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct Taken {
@@ -182,8 +190,7 @@ impl Session {
                 run.steps_left -= 1;
                 run.ended = why_ended(engine, run, *row, *chosen).is_some();
             } else {
-                ids[*row] = *chosen;
-                run.blanks.retain(|blank| blank != row);
+                run.fill(*row, *chosen);
             }
         }
         Ok(trace)
@@ -376,8 +383,7 @@ impl Session {
     async fn fill(&mut self, engine: &Engine, run: &mut Run) -> Result<Option<Step>> {
         if let Some(step) = run.waiting.pop() {
             run.ended = run.waiting.is_empty() && run.request.fill == Fill::Parallel;
-            run.resolved.output_mut().ids[step.row] = step.chosen;
-            run.blanks.retain(|blank| *blank != step.row);
+            run.fill(step.row, step.chosen);
             return Ok(Some(step));
         }
         if engine.spec.special.mask.is_none() {
@@ -418,8 +424,7 @@ impl Session {
         run.ended =
             run.waiting.is_empty() && (run.request.fill == Fill::Parallel || blanks.len() == 1);
         if let Some(step) = &step {
-            run.resolved.output_mut().ids[step.row] = step.chosen;
-            run.blanks.retain(|blank| *blank != step.row);
+            run.fill(step.row, step.chosen);
         }
         Ok(step)
     }
