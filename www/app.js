@@ -37,8 +37,9 @@ const state = readHash(location.hash);
 let t = translator('en');
 let lang = 'en';
 let models = [];
-/** @type {Array<[string, string]>} */
-let families = [];
+let isListed = false;
+/** @type {Array<[string, string]>|null} null until the list of models is there */
+let families = null;
 let enlarged = null;
 let writing = 0;
 let said = state.step;
@@ -265,7 +266,7 @@ function setTheme() {
 }
 
 function drawModels() {
-  families = familiesOf(models, lang, t);
+  families = isListed ? familiesOf(models, lang, t) : null;
   drawExamples(examples, examplesOf(models, familyNow()), pairsOf(models, familyNow()), t);
   drawCredits(credits, models, t);
 }
@@ -341,6 +342,7 @@ function wirePage() {
 
 async function readModels() {
   models = await modelList().catch((error) => { say(error.message); return []; });
+  isListed = true;
   mendFamily();
   if (state.text === null) sentence.value = textNow();
   drawModels();

@@ -157,8 +157,11 @@ export class UnmaskedDemo extends HTMLElement {
 
   #build() {
     const root = this.attachShadow({ mode: 'open' });
-    styleSheets().then((sheets) => { root.adoptedStyleSheets = sheets; this.#measure(); }, () => {});
     this.#parts = buildSkeleton(root);
+    const { machine } = this.#parts;
+    // Nothing is shown before it has its style; without one it is still of use.
+    machine.hidden = true;
+    styleSheets().then((sheets) => { root.adoptedStyleSheets = sheets; }, () => {}).then(() => { machine.hidden = false; this.#measure(); });
     wire(this.#parts, {
       pressToken: (position, stack) => this.#pressToken(position, stack),
       pointToken: (spot) => this.#pointToken(spot ?? this.#view.pinned),

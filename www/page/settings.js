@@ -8,16 +8,16 @@ import { reasonOf } from '../views/stats.js';
 /**
  * @param {Element} target
  * @param {{ state: import('../state.js').PageState, layers: number, heads: number, chosen: { layer: number, head: number|'all' }, hasEncoder: boolean,
- *   families: Array<[string, string]>, family: string, device: object|null, t: (key: string, values?: object) => string }} frame
- *   families: the quartets there are, each with its name
+ *   families: Array<[string, string]>|null, family: string, device: object|null, t: (key: string, values?: object) => string }} frame
+ *   families: the quartets there are, each with its name; null = not known yet
  */
 export function drawSettings(target, { state, layers, heads, chosen, hasEncoder, families, family, device, t }) {
   const choose = (name) => part(target, `set-${name}`, () => make('label', { class: 'chooser' }, make('span'), make('select', { 'data-setting': name })));
   /** @type {(count: number) => Array<[any, string]>} */
   const range = (count) => Array.from({ length: Math.max(1, count) }, (_, at) => [at + 1, String(at + 1)]);
   const quartet = choose('family');
-  setAttribute(quartet, 'hidden', families.length < 2);
-  drawChoice(quartet, t('settings.family'), families, family);
+  setAttributes(quartet, { hidden: families !== null && families.length < 2, 'data-waiting': families === null });
+  drawChoice(quartet, t('settings.family'), families ?? [], family);
   drawChoice(choose('layer'), t('settings.layer'), range(layers), chosen.layer);
   drawChoice(choose('head'), t('settings.head'), [...range(heads), ['all', t('settings.head.all')]], chosen.head);
   drawSampling(part(target, 'sampling', createPop), state, t);
