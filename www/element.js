@@ -81,7 +81,9 @@ export class UnmaskedDemo extends HTMLElement {
 
   get #architecture() { return this.getAttribute('architecture') ?? 'causal'; }
   get available() { return this.#machine.timeline?.available ?? 0; }
-  get ended() { return ['done', 'error', 'empty', 'idle'].includes(this.#machine.phase); }
+  get ended() { return !this.#isAnew && ['done', 'error', 'empty', 'idle'].includes(this.#machine.phase); }
+  /** Another run was asked for, and has not begun: what is shown is still the one before. */
+  get #isAnew() { return this.#typing !== 0 || this.#machine.isStarting; }
   get position() { return this.#clock.position; }
   get phase() { return this.#machine.phase; }
   get error() { return this.#machine.error; }
@@ -107,7 +109,7 @@ export class UnmaskedDemo extends HTMLElement {
   /** Chooses candidate `id` at the shown step; the run goes on from there. */
   force(id) {
     const { timeline } = this.#machine;
-    if (!timeline?.length || !this.#machine.canRun) return;
+    if (!timeline?.length || !this.#machine.canRun || this.#isAnew) return;
     const at = Math.min(this.position, timeline.length - 1);
     const candidate = timeline.steps[at].candidates.find((one) => one.id === id);
     if (!candidate) return;
@@ -133,7 +135,7 @@ export class UnmaskedDemo extends HTMLElement {
     queueMicrotask(() => {
       if (this.isConnected) return;
       this.#clock.stop();
-      clearTimeout(this.#typing);
+      this.#typedNothing();
       drawNever(this.#draw);
       this.#loads += 1;
       this.#machine.release();
@@ -201,7 +203,7 @@ export class UnmaskedDemo extends HTMLElement {
       if (!loaded || turn !== this.#loads) return;
       if (!this.hasAttribute('text') && wish.entry?.examples?.[0]) this.text = wish.entry.examples[0];
       this.#ready();
-      clearTimeout(this.#typing);
+      this.#typedNothing();
       await this.#run();
     } catch (error) {
       if (turn !== this.#loads) return;
@@ -216,7 +218,16 @@ export class UnmaskedDemo extends HTMLElement {
 
   #runSoon(wait) {
     clearTimeout(this.#typing);
-    this.#typing = setTimeout(() => { if (this.#machine.canRun) this.#run(); }, wait);
+    this.#typing = setTimeout(() => {
+      this.#typing = 0;
+      if (this.#machine.canRun) this.#run();
+      else this.#later();
+    }, wait);
+  }
+
+  #typedNothing() {
+    clearTimeout(this.#typing);
+    this.#typing = 0;
   }
 
   #run() {

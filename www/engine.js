@@ -304,7 +304,7 @@ class Run {
     // Of what was before it was listened to, a signal does not tell.
     if (this.signal?.aborted) throw aborted();
     const header = await this.#engine.use((engine) => this.#begin(engine));
-    if (this.signal?.aborted) throw aborted();
+    if (this.signal?.aborted || header === undefined) throw aborted();
     return header;
   }
 
@@ -322,7 +322,13 @@ class Run {
   }
 
   async* [Symbol.asyncIterator]() {
-    await this.header;
+    try {
+      await this.header;
+    } catch (error) {
+      // Ended by `cancel` before it began: as later, there is nothing more to read.
+      if (error.name === 'AbortError' && !this.signal?.aborted) return;
+      throw error;
+    }
     try {
       while (!this.#over) {
         const step = await this.#engine.use((engine) => this.#next(engine));

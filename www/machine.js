@@ -73,6 +73,9 @@ export class Machine {
 
   get isEncoder() { return this.engine?.describe().architecture === 'encoder'; }
   get canRun() { return this.engine !== null; }
+  /** Whether a run was asked for that has not begun: the timeline is still that of the run before. */
+  get isStarting() { return this.#starts; }
+
   /** Whether choices of an address are still to be forced in this run. */
   get isForcing() { return this.phase === 'running' && this.#wishes.length > 0; }
 

@@ -148,6 +148,15 @@ test('a forced choice comes back from the address, and goes with its sentence', 
   expect(await answers()).toEqual(before);
   await expect.poll(() => positions(page)).toEqual(shown);
   for (const [architecture, count] of [['encoder', 1], ['causal', 2], ['prefix', 0], ['encoder-decoder', 1]]) await expect(forced(architecture), architecture).toHaveCount(count);
+  // The address alone changes: what is shown until the new runs begin is not the end of anything.
+  const goTo = (hash) => page.evaluate((to) => { location.hash = to; }, hash);
+  const link = await page.evaluate(() => location.hash);
+  await goTo('lang=en&device=cpu&text=Thank%20you.');
+  await expect.poll(() => machine(page, 'causal').evaluate((demo) => demo.choices)).toBe('');
+  await done(page);
+  await goTo(link);
+  await expect.poll(answers).toEqual(before);
+  await expect.poll(() => positions(page)).toEqual(shown);
   // Another blank is another run of the encoder alone.
   await machine(page, 'encoder').locator('.chip', { hasText: /^old$/ }).click();
   await expect.poll(() => page.evaluate(() => location.hash)).toMatch(/forced=causal[^&]*_encoder-decoder\.3\.\d+&/);
