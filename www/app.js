@@ -20,6 +20,7 @@ import { ARCHITECTURES, SPEEDS, cleanText, defaults, readHash, writeHash } from 
 import { draw as drawControls } from './views/controls.js';
 import { make, percent, setAttribute, setAttributes, setText, targetOf } from './views/dom.js';
 import { icon, setIcon } from './views/icons.js';
+import { sayError } from './views/status.js';
 
 const ADDRESS_MILLISECONDS = 250;
 const THEMES = ['auto', 'light', 'dark'];
@@ -162,7 +163,7 @@ function createDemo(place, architecture) {
   const demo = make(TAG, { architecture, controls: 'none', 'data-place': place });
   demo.addEventListener('unmasked-change', drawSoon);
   demo.addEventListener('unmasked-ready', () => say(t('say.ready', { name: nameOf(place) })));
-  demo.addEventListener('unmasked-error', ({ detail }) => say(t('say.error', { name: nameOf(place), message: detail.error.message })));
+  demo.addEventListener('unmasked-error', ({ detail }) => say(t('say.error', { name: nameOf(place), message: sayError(detail.error, t) })));
   demo.addEventListener('unmasked-use', ({ detail }) => used(place, detail));
   return demo;
 }
@@ -341,7 +342,7 @@ function wirePage() {
 }
 
 async function readModels() {
-  models = await modelList().catch((error) => { say(error.message); return []; });
+  models = await modelList().catch((error) => { say(sayError(error, t)); return []; });
   isListed = true;
   mendFamily();
   if (state.text === null) sentence.value = textNow();

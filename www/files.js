@@ -12,9 +12,12 @@
  */
 
 export class FileError extends Error {
-  constructor(message, { what, expected, got }) {
+  /** @param {string} message @param {{ what: string, expected: string, got: string, trouble: string, values?: object }} more trouble: the page's sentence for it, of these values */
+  constructor(message, { what, expected, got, trouble, values = {} }) {
     super(message);
     this.name = 'FileError';
+    this.trouble = trouble;
+    this.values = { file: what, ...values };
     this.what = what;
     this.expected = expected;
     this.got = got;
@@ -105,7 +108,7 @@ async function readWeights(read, optional) {
     return [index, ...await Promise.all(names.map(read))];
   }
   throw new FileError(`could not download the weights: the server has none of ${FORM_NAMES} (404)`,
-    { what: FORMS[0].one, expected: `one of ${FORM_NAMES}`, got: '404' });
+    { what: FORMS[0].one, expected: `one of ${FORM_NAMES}`, got: '404', trouble: 'unweighted', values: { names: FORM_NAMES } });
 }
 
 /** So many bytes of a file are read at once, where less is asked for: each asking costs, and the next bytes come next. */
@@ -170,11 +173,11 @@ async function ask(url, name, tally, size, { signal, cache }) {
   } catch (error) {
     if (error.name === 'AbortError') throw error;
     throw new FileError(`could not download \`${name}\`: no answer from the server`,
-      { what: name, expected: 'a file', got: 'no answer' });
+      { what: name, expected: 'a file', got: 'no answer', trouble: 'unanswered' });
   }
   if (!response.ok) {
     throw Object.assign(new FileError(`could not download \`${name}\`: the server answered ${response.status}`,
-      { what: name, expected: '200', got: String(response.status) }), { status: response.status });
+      { what: name, expected: '200', got: String(response.status), trouble: 'refused', values: { status: response.status } }), { status: response.status });
   }
   const plain = !response.headers.get('content-encoding');
   const length = size ?? (plain ? Number(response.headers.get('content-length')) || 0 : 0);
@@ -244,11 +247,11 @@ class Arriving {
     } catch (error) {
       if (signal?.aborted) throw error;
       throw new FileError(`the download of \`${this.name}\` broke off after ${this.#filled} bytes`,
-        { what: this.name, expected: this.size ? `${this.size} bytes` : 'the whole file', got: `${this.#filled} bytes` });
+        { what: this.name, expected: this.size ? `${this.size} bytes` : 'the whole file', got: `${this.#filled} bytes`, trouble: 'interrupted', values: { got: this.#filled } });
     }
     if (this.#told !== undefined && this.#filled !== this.#told) {
       throw new FileError(`\`${this.name}\` is not whole: expected ${this.#told} bytes, got ${this.#filled} bytes`,
-        { what: this.name, expected: `${this.#told} bytes`, got: `${this.#filled} bytes` });
+        { what: this.name, expected: `${this.#told} bytes`, got: `${this.#filled} bytes`, trouble: 'length', values: { expected: this.#told, got: this.#filled } });
     }
     this.size = this.#filled;
   }

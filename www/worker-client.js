@@ -8,8 +8,8 @@ import { begin, takeFirst } from './first.js';
 
 /** An engine's error: one line, and where known what it was about, what was expected and what came. */
 export class EngineError extends Error {
-  /** @param {{ message: string, name?: string, kind?: string, what?: string, expected?: string, got?: string, loss?: number|string }} plain */
-  constructor({ message, name, kind, what, expected, got, loss }) {
+  /** @param {{ message: string, name?: string, kind?: string, what?: string, expected?: string, got?: string, loss?: number|string, trouble?: string, values?: object }} plain */
+  constructor({ message, name, kind, what, expected, got, loss, trouble, values }) {
     super(message);
     this.name = name === 'AbortError' ? 'AbortError' : 'EngineError';
     /** input, config, weights, tokenizer, device, lost, memory, limit, cancelled; where the engine itself found the error */
@@ -19,6 +19,9 @@ export class EngineError extends Error {
     this.what = what;
     this.expected = expected;
     this.got = got;
+    /** What the page's own sentence for it is filed under, and its values; where it has one. */
+    this.trouble = trouble;
+    this.values = values;
   }
 }
 
@@ -71,7 +74,7 @@ function crash(plain) {
   worker?.terminate();
   worker = null;
   const message = `the engine stopped and must be started again: ${plain.message}`;
-  const error = { ...plain, name: 'EngineError', kind: 'lost', message, loss: `worker ${life}` };
+  const error = { ...plain, trouble: plain.trouble ?? 'stopped', values: plain.values ?? { message: plain.message }, name: 'EngineError', kind: 'lost', message, loss: `worker ${life}` };
   life += 1;
   for (const { reject } of waiting.values()) reject(new EngineError(error));
 }

@@ -237,7 +237,7 @@ async function plainError(error, slot) {
   const plain = {
     name: error?.name ?? 'Error',
     message: String(error?.message ?? error).split('\n')[0] || 'the engine gave no reason',
-    kind: error?.kind, what: error?.what, expected: error?.expected, got: error?.got,
+    kind: error?.kind, what: error?.what, expected: error?.expected, got: error?.got, trouble: error?.trouble, values: error?.values,
   };
   if (plain.kind === 'device' && slot) await new Promise((resolve) => { setTimeout(resolve, LOSS_IS_TOLD); });
   if (plain.kind !== 'lost' && !(plain.kind === 'device' && slot?.wasm.isLost())) return plain;

@@ -266,6 +266,13 @@ export default {
   'open.error.policy': 'This page speaks to nobody else, so {host} was not asked for {file}. Use open.html, which may.',
   'open.error.broken': 'The download of {file} broke off after {got} of {expected} bytes. Open it again: it goes on from there.',
   'open.error.length': '{file} has the wrong length: expected {expected} bytes, got {got}. Open it again; if it stays so, tell whoever serves it.',
+  'open.error.unanswered': 'The server did not answer for {file}. Check the network, then try again.',
+  'open.error.refused': 'The server answered {status} for {file}. Try again; if it stays so, tell whoever serves this page.',
+  'open.error.unweighted': 'The server has no weights for this model: none of {names} (404).',
+  'open.error.interrupted': 'The download of {file} broke off after {got} bytes. Check the network, then try again.',
+  'open.error.list': 'The list of models ({file}) could not be loaded. Check the network, then try again.',
+  'open.error.program': 'The engine itself ({file}) could not be downloaded. Check the network, then try again.',
+  'open.error.stopped': 'The engine stopped: {message}. Try again: it is started anew.',
   'open.error.index': '{file} does not name the files of the weights: this copy of the model is damaged, take another.',
 
   'card.label': 'Card of {name}',

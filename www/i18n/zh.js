@@ -266,6 +266,13 @@ export default {
   'open.error.policy': '本页不与外界通信，所以没有向 {host} 请求 {file}。请使用 open.html。',
   'open.error.broken': '{file} 的下载在 {got} / {expected} 字节处中断。再次打开即从该处继续。',
   'open.error.length': '{file} 的长度不对：应为 {expected} 字节，实为 {got} 字节。请再打开一次；若仍如此，请告知提供者。',
+  'open.error.unanswered': '服务器对 {file} 没有回答。请检查网络，然后重试。',
+  'open.error.refused': '服务器对 {file} 回答 {status}。请重试；若仍如此，请告知提供本页的人。',
+  'open.error.unweighted': '服务器上没有此模型的权重：{names} 都不存在（404）。',
+  'open.error.interrupted': '{file} 的下载在 {got} 字节后中断。请检查网络，然后重试。',
+  'open.error.list': '模型列表（{file}）无法加载。请检查网络，然后重试。',
+  'open.error.program': '引擎本身（{file}）无法下载。请检查网络，然后重试。',
+  'open.error.stopped': '引擎已停止：{message}。请重试：引擎将重新启动。',
   'open.error.index': '{file} 没有指明权重文件：此模型副本已损坏，请另取一份。',
 
   'card.label': '{name} 的卡片',

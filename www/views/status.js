@@ -35,12 +35,15 @@ function wordsOf(phase, missing, whole, t) {
 }
 
 function detailOf(phase, progress, error, whole, t) {
-  if (phase === 'error' && error) {
-    if (error.trouble) return t(`open.error.${error.trouble}`, error.values);
-    const told = error.expected && !error.message.includes(error.got ?? '');
-    return told ? `${error.message} (${t('machine.expected', { expected: error.expected, got: error.got })})` : error.message;
-  }
+  if (phase === 'error' && error) return sayError(error, t);
   if (phase !== 'loading' || whole || progress.loaded === 0) return '';
   return progress.total > 0 ? t('machine.loading.bytes', { loaded: megabytes(progress.loaded), total: megabytes(progress.total) })
     : t('machine.loading.some', { loaded: megabytes(progress.loaded) });
+}
+
+/** An error in the page's words, where it has some for it; else in the engine's, with what was expected. */
+export function sayError(error, t) {
+  if (error.trouble) return t(`open.error.${error.trouble}`, error.values);
+  const told = error.expected && !error.message.includes(error.got ?? '');
+  return told ? `${error.message} (${t('machine.expected', { expected: error.expected, got: error.got })})` : error.message;
 }

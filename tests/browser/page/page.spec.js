@@ -176,8 +176,14 @@ test('a model that cannot be fetched is said in its place, and can be tried agai
   await open(page, `lang=en&on=causal,prefix&${device()}`);
   const element = machine(page, 'causal');
   await expect.poll(() => phase(element)).toBe('error');
-  await expect(element.locator('.status-detail')).toContainText('model.safetensors');
+  const told = element.locator('.status-detail');
+  const sentence = (words) => words['open.error.unanswered'].replace('{file}', 'model.safetensors');
+  await expect(told).toHaveText(sentence(en));
   await expect.poll(() => phase(machine(page, 'prefix'))).toBe('done');
+  // In the page's other language too.
+  await page.keyboard.press('l');
+  await expect(told).toHaveText(sentence(zh));
+  await page.keyboard.press('l');
   await page.unroute('**/en-fr-causal*/model.safetensors');
   await element.locator('.retry').click();
   await done(page);
