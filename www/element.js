@@ -45,6 +45,8 @@ export class UnmaskedDemo extends HTMLElement {
   #observers = [];
   #wanted = false;
   #typing = 0;
+  /** Until the style is there, or will not come. @type {Promise<void>|null} */
+  #dressed = null;
   #loads = 0;
   #generation = 0;
   #starts = false;
@@ -121,7 +123,8 @@ export class UnmaskedDemo extends HTMLElement {
   connectedCallback() {
     if (!this.#parts) this.#build();
     const seen = new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting)) this.#use(); }, { rootMargin: '160px' });
-    seen.observe(this);
+    // Before it has its style it has no size: many would be in sight at once.
+    this.#dressed?.then(() => { if (this.#observers.includes(seen)) seen.observe(this); });
     const sized = new ResizeObserver(() => this.#measure());
     sized.observe(this.#parts.look);
     this.#observers = [seen, sized];
@@ -163,7 +166,7 @@ export class UnmaskedDemo extends HTMLElement {
     const { machine } = this.#parts;
     // Nothing is shown before it has its style; without one it is still of use.
     machine.hidden = true;
-    styleSheets().then((sheets) => { root.adoptedStyleSheets = sheets; }, () => {}).then(() => { machine.hidden = false; this.#measure(); });
+    this.#dressed = styleSheets().then((sheets) => { root.adoptedStyleSheets = sheets; }).catch(() => {}).then(() => { machine.hidden = false; this.#measure(); });
     wire(this.#parts, {
       pressToken: (position, stack) => this.#pressToken(position, stack),
       pointToken: (spot) => this.#pointToken(spot ?? this.#view.pinned),
@@ -194,7 +197,7 @@ export class UnmaskedDemo extends HTMLElement {
     try {
       this.#scene = await readScene(this);
       if (turn !== this.#loads) return;
-      if (this.#scene?.steps) { this.#machine.show(this.#scene); this.#ready(); return; }
+      if (this.#scene?.steps) { this.#typedNothing(); this.#machine.show(this.#scene); this.#ready(); return; }
       const wish = this.#files ? { source: this.#files, entry: null, sizes: undefined } : await resolveModel({ model: this.getAttribute('model') ?? '', architecture: this.#architecture, family: this.getAttribute('family') ?? '' });
       if (turn !== this.#loads) return;
       this.#missing = wish === null;
@@ -221,7 +224,7 @@ export class UnmaskedDemo extends HTMLElement {
     this.#typing = setTimeout(() => {
       this.#typing = 0;
       if (this.#machine.canRun) this.#run();
-      else this.#later();
+      else this.#machineChanged();
     }, wait);
   }
 
@@ -299,7 +302,7 @@ export class UnmaskedDemo extends HTMLElement {
   /** All that a drawing depends on: while it stays the same (steps arriving that are not shown yet), nothing is drawn. */
   #lookOf({ frame, machine, controls: { t, ...controls }, ...drawn }) {
     const { t: words, ...view } = frame?.view ?? {};
-    const shown = frame && [this.#generation, machine.forks, machine.looks, frame.unseen, frame.position, frame.waiting, frame.settled, roomFor(frame.length, frame.ended), frame.cutText];
+    const shown = frame && [frame.canForce, this.#generation, machine.forks, machine.looks, frame.unseen, frame.position, frame.waiting, frame.settled, roomFor(frame.length, frame.ended), frame.cutText];
     return JSON.stringify([machine.phase, machine.progress, machine.error?.message, machine.device, machine.notice, machine.blanked, machine.verdict, shown, view, controls,
       drawn.lang, drawn.rule, drawn.missing, drawn.wanted, drawn.architecture, [...drawn.show], drawn.enlargeable, drawn.enlarged]);
   }
@@ -315,7 +318,7 @@ export class UnmaskedDemo extends HTMLElement {
     const { layers, heads, layer, head, asked } = this.#shown(base);
     const view = { ...this.#view, layer, head, asked, t };
     const frame = base && ['running', 'done'].includes(machine.phase) ? {
-      ...base, heads, view, cutText: machine.cutText, canForce: machine.canRun,
+      ...base, heads, view, cutText: machine.cutText, canForce: machine.canRun && !this.#isAnew,
       canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: this.hasAttribute('enlarged') ? 10 : 5,
       specials: timeline?.signs.specials ?? new Set(),
     } : null;

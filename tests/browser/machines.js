@@ -43,3 +43,12 @@ export const chips = (element) => element.locator('.chip .piece').allTextContent
 
 /** The pieces that the machine wrote or filled in. */
 export const answer = (element) => element.evaluate((demo) => demo.timeline.steps.map((step) => step.chosen));
+
+/** A page of somebody else with such elements in it. */
+export async function host(page, markup) {
+  await page.route('**/host.html', (route) => route.fulfill({
+    contentType: 'text/html',
+    body: `<!doctype html><html lang="en"><title>A host</title><link rel="icon" href="/icon.svg"><script type="module" src="/define.js"></script><body>${markup}</body></html>`,
+  }));
+  await page.goto('/host.html');
+}

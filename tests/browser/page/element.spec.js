@@ -1,17 +1,8 @@
 /** The element by itself, and the engine as other pages use it. */
 import { expect, test } from '@playwright/test';
-import { answer, done, machine, open } from '../machines.js';
+import { answer, done, host, machine, open } from '../machines.js';
 
 const TEXT = 'The cat is in the garden.';
-
-/** A page of somebody else with one element in it. */
-async function host(page, markup) {
-  await page.route('**/host.html', (route) => route.fulfill({
-    contentType: 'text/html',
-    body: `<!doctype html><html lang="en"><title>A host</title><link rel="icon" href="/icon.svg"><script type="module" src="/define.js"></script><body>${markup}</body></html>`,
-  }));
-  await page.goto('/host.html');
-}
 
 test('every attribute is a property, and both steer the run', async ({ page }) => {
   await host(page, `<unmasked-demo architecture="causal" device="cpu" text="${TEXT}"></unmasked-demo>`);
@@ -74,6 +65,18 @@ test('a stored trace plays with no engine and no model', async ({ page }) => {
   await expect(demo.locator('.chip[data-state="answer"]')).toHaveCount(1);
   await expect(demo.locator('.candidate').first()).toHaveAttribute('aria-disabled', 'true');
   expect(asked.filter((url) => /\.(safetensors|wasm)$/.test(url))).toEqual([]);
+});
+
+test('a stored trace begins where the page says, with a scene of its own too', async ({ page }) => {
+  await open(page, `lang=en&device=cpu&on=causal&text=${encodeURIComponent(TEXT)}`);
+  await done(page);
+  const [trace, length] = await machine(page, 'causal').evaluate((demo) => [
+    JSON.stringify({ ...demo.timeline.header, steps: demo.timeline.steps, scene: { text: 'My sister wants to learn English.', seed: 3 } }), demo.timeline.length]);
+  await page.route('**/run.json', (route) => route.fulfill({ contentType: 'application/json', body: trace }));
+  await host(page, '<unmasked-demo trace="/run.json" start="end"></unmasked-demo>');
+  await done(page);
+  const demo = page.locator('unmasked-demo');
+  await expect.poll(() => demo.evaluate((element) => [element.position, element.ended])).toEqual([length, true]);
 });
 
 test('a broken trace is said in its place', async ({ page }) => {
