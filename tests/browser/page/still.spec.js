@@ -51,6 +51,7 @@ test('a machine is not seen before it has its style; without one it works all th
 });
 
 test('what is not in sight is not downloaded, however late the style is', async ({ page }) => {
+  await page.setViewportSize({ width: 1280, height: 400 });
   const models = [];
   page.on('request', (request) => { if (request.url().endsWith('model.safetensors')) models.push(request.url()); });
   await page.route('**/element.css', async (route) => { await new Promise((later) => { setTimeout(later, 700); }); await route.continue(); });
