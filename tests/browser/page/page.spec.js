@@ -260,11 +260,11 @@ test('one element in a bare page works by itself', async ({ page }) => {
 });
 
 test('which device runs and why is whole on every screen, in both languages', async ({ page }) => {
-  await open(page, 'lang=en&on=causal&device=auto&text=Thank+you!');
+  await open(page, 'lang=en&device=auto&text=Thank+you!');
   await done(page);
   const summary = page.locator('.badge > summary');
   for (const dictionary of [en, zh]) {
-    for (const width of [360, 768, 1024, 1280, 1440, 1760, 1920]) {
+    for (const width of [360, 768, 1024, 1280, 1366, 1440, 1760, 1920]) {
       await page.setViewportSize({ width, height: 900 });
       for (const cause of Object.keys(en).filter((key) => key.startsWith('badge.cpu.'))) {
         const cut = await summary.evaluate((node, words) => [...node.children].slice(0, 2).filter((part, at) => {
