@@ -231,5 +231,12 @@ fn main() {
             Transformer::new(&checked(seed)).unwrap_or_else(|e| panic!("{e}: {:?}", checked(seed)));
         }
     }));
+    cases.push(support::cpu_case("costs_are_numbers_that_javascript_holds", |_| {
+        let stack = Stack::plain(1024, 64, 128, 1 << 16);
+        let spec = Spec { decoder: stack, ..Spec::plain("large", Architecture::Causal, 8192) };
+        let costs = [8, 1 << 20].map(|keys| spec.cost(keys));
+        assert!(costs[0].multiplications_recomputed < costs[1].multiplications_recomputed);
+        assert_eq!(costs[1].multiplications_recomputed, (1 << 53) - 1);
+    }));
     support::main(cases);
 }
