@@ -55,7 +55,7 @@ const PLACE_OF_OPENED = 'opened ';
 /** Told when the page speaks another language. @type {Set<() => void>} */
 const readers = new Set();
 
-const clock = new Clock({ available, ended, changed: clockChanged });
+const clock = new Clock({ available, ended, renewed, changed: clockChanged });
 clock.position = state.step;
 clock.speed = state.speed;
 
@@ -69,6 +69,10 @@ function available() {
 
 function ended() {
   return [...demos.values()].every((demo) => demo.ended);
+}
+
+function renewed() {
+  return [...demos.values()].some((demo) => demo.renewed);
 }
 
 function clockChanged() {

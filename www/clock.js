@@ -14,13 +14,15 @@ export class Clock {
    * @param {object} owner
    * @param {() => number} owner.available last position that can be shown now
    * @param {() => boolean} owner.ended    nothing will come after `available()`
+   * @param {() => boolean} owner.renewed  another run was asked for: what is available is still the one before
    * @param {() => void} owner.changed     position, playing or speed changed
    * @param {(run: () => void, wait: number) => any} [owner.later] setTimeout, replaceable in tests
    * @param {(timer: any) => void} [owner.never] clearTimeout
    */
-  constructor({ available, ended, changed, later, never }) {
+  constructor({ available, ended, renewed, changed, later, never }) {
     this.available = available;
     this.ended = ended;
+    this.renewed = renewed;
     this.changed = changed;
     this.later = later ?? ((run, wait) => setTimeout(run, wait));
     this.never = never ?? ((timer) => clearTimeout(timer));
@@ -32,7 +34,7 @@ export class Clock {
   play() {
     if (this.playing) return;
     this.#toEnd = false;
-    if (this.ended() && this.position >= this.available()) this.position = 0;
+    if ((this.ended() || this.renewed()) && this.position >= this.available()) this.position = 0;
     this.playing = true;
     this.#arm();
     this.changed();

@@ -17,7 +17,7 @@
  * @property {() => Promise<void>} settled
  */
 
-import { FORMS, FORM_NAMES, isShard, readTokenizer } from './files.js';
+import { FORMS, FORM_NAMES, isShard, readTokenizer, shardsOf } from './files.js';
 import { pinned } from './hub.js';
 import { translator } from './i18n/index.js';
 
@@ -109,21 +109,6 @@ async function readWeights(read, optional, tally, base) {
     if (file) return [file];
   }
   throw new DownloadError('missing', { file: FORM_NAMES, host: new URL(base).host });
-}
-
-/**
- * The files that an index names, and the bytes of all their tensors where it says so.
- * @param {string} json
- * @returns {{ names: string[], bytes: number }}
- */
-export function shardsOf(json) {
-  try {
-    const { weight_map: map, metadata } = JSON.parse(json);
-    const bytes = metadata?.total_size;
-    return { names: [...new Set(Object.values(map ?? {}))].filter(isShard).sort(), bytes: Number.isSafeInteger(bytes) && bytes > 0 ? bytes : 0 };
-  } catch {
-    return { names: [], bytes: 0 };
-  }
 }
 
 /**

@@ -1,7 +1,7 @@
 /** What the element's attributes ask for, checked: they come from a page's author or from a link. */
 
 import { cleanText, readChoices } from './state.js';
-import { checkTrace } from './trace.js';
+import { TraceError, checkTrace } from './trace.js';
 
 /** Masks that an element's rows may be given in place of their own. */
 export const MASKS = ['full', 'causal', 'prefix'];
@@ -53,15 +53,15 @@ export async function readScene(element) {
   if (!address) return null;
   const name = element.hasAttribute('trace') ? 'trace' : 'scene';
   const response = await fetch(new URL(address, document.baseURI)).catch(() => null);
-  if (!response?.ok) throw new Error(`the ${name} could not be loaded (${response ? `status ${response.status}` : 'no answer'})`);
+  if (!response?.ok) throw new TraceError(`the ${name} could not be loaded (${response ? `status ${response.status}` : 'no answer'})`);
   let trace;
   try {
     trace = await response.json();
   } catch {
-    throw new Error(`the ${name} is not JSON`);
+    throw new TraceError(`the ${name} is not JSON`);
   }
-  if (typeof trace !== 'object' || trace === null) throw new Error(`the ${name} is not an object`);
-  if (name === 'trace' && !Array.isArray(trace.steps)) throw new Error('the trace has no steps to play');
+  if (typeof trace !== 'object' || trace === null) throw new TraceError(`the ${name} is not an object`);
+  if (name === 'trace' && !Array.isArray(trace.steps)) throw new TraceError('the trace has no steps to play');
   if (Array.isArray(trace.steps) && trace.steps.length) checkTrace(trace);
   const settings = typeof trace.scene === 'object' ? trace.scene ?? {} : {};
   for (const [key, value] of Object.entries(settings)) {

@@ -40,7 +40,7 @@ export class UnmaskedDemo extends HTMLElement {
   /** @type {any} what buildSkeleton makes, from the first time that the element is put into a page */
   #parts = null;
   #machine = new Machine(() => this.#machineChanged());
-  #clock = new Clock({ available: () => this.available, ended: () => this.ended, changed: () => this.#later() });
+  #clock = new Clock({ available: () => this.available, ended: () => this.ended, renewed: () => this.renewed, changed: () => this.#later() });
   /** @type {Array<IntersectionObserver|ResizeObserver>} */
   #observers = [];
   #wanted = false;
@@ -83,9 +83,9 @@ export class UnmaskedDemo extends HTMLElement {
 
   get #architecture() { return this.getAttribute('architecture') ?? 'causal'; }
   get available() { return this.#machine.timeline?.available ?? 0; }
-  get ended() { return !this.#isAnew && ['done', 'error', 'empty', 'idle'].includes(this.#machine.phase); }
+  get ended() { return !this.renewed && ['done', 'error', 'empty', 'idle'].includes(this.#machine.phase); }
   /** Another run was asked for, and has not begun: what is shown is still the one before. */
-  get #isAnew() { return this.#typing !== 0 || this.#machine.isStarting; }
+  get renewed() { return this.#typing !== 0 || this.#machine.isStarting; }
   get position() { return this.#clock.position; }
   get phase() { return this.#machine.phase; }
   get error() { return this.#machine.error; }
@@ -111,7 +111,7 @@ export class UnmaskedDemo extends HTMLElement {
   /** Chooses candidate `id` at the shown step; the run goes on from there. */
   force(id) {
     const { timeline } = this.#machine;
-    if (!timeline?.length || !this.#machine.canRun || this.#isAnew) return;
+    if (!timeline?.length || !this.#machine.canRun || this.renewed) return;
     const at = Math.min(this.position, timeline.length - 1);
     const candidate = timeline.steps[at].candidates.find((one) => one.id === id);
     if (!candidate) return;
@@ -318,7 +318,7 @@ export class UnmaskedDemo extends HTMLElement {
     const { layers, heads, layer, head, asked } = this.#shown(base);
     const view = { ...this.#view, layer, head, asked, t };
     const frame = base && ['running', 'done'].includes(machine.phase) ? {
-      ...base, heads, view, cutText: machine.cutText, canForce: machine.canRun && !this.#isAnew,
+      ...base, heads, view, cutText: machine.cutText, canForce: machine.canRun && !this.renewed,
       canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: this.hasAttribute('enlarged') ? 10 : 5,
       specials: timeline?.signs.specials ?? new Set(),
     } : null;

@@ -83,14 +83,14 @@ function numberOf(files) {
 
 function checkSource(source, device) {
   if (!['auto', 'webgpu', 'cpu'].includes(device)) {
-    throw new EngineError({ message: `unknown device \`${device}\``, what: 'device', expected: 'auto, webgpu or cpu', got: String(device) });
+    throw new EngineError({ message: `unknown device \`${device}\``, kind: 'input', what: 'device', expected: 'auto, webgpu or cpu', got: String(device) });
   }
   if (Array.isArray(source)) {
     if (source.length) return;
-    throw new EngineError({ message: 'no model files were given', what: 'source', expected: 'config.json, model.safetensors (or pytorch_model.bin), tokenizer.json', got: 'nothing' });
+    throw new EngineError({ message: 'no model files were given', kind: 'input', what: 'source', expected: 'config.json, model.safetensors (or pytorch_model.bin), tokenizer.json', got: 'nothing' });
   }
   if (typeof source !== 'string' || source === '') {
-    throw new EngineError({ message: 'the model source is not an address', what: 'source', expected: 'URL of a model folder or an array of files', got: typeof source });
+    throw new EngineError({ message: 'the model source is not an address', kind: 'input', what: 'source', expected: 'URL of a model folder or an array of files', got: typeof source });
   }
   if (isForeign(source)) placeOf(source);
 }

@@ -38,6 +38,21 @@ export const FORMS = [
 /** All names that weights are looked for under, for a sentence. */
 export const FORM_NAMES = FORMS.flatMap(({ one, index }) => [one, index]).join(', ');
 
+/**
+ * The files that an index names, and the bytes of all their tensors where it says so.
+ * @param {string} json
+ * @returns {{ names: string[], bytes: number }}
+ */
+export function shardsOf(json) {
+  try {
+    const { weight_map: map, metadata } = JSON.parse(json);
+    const bytes = metadata?.total_size;
+    return { names: [...new Set(Object.values(map ?? {}))].filter(isShard).sort(), bytes: Number.isSafeInteger(bytes) && bytes > 0 ? bytes : 0 };
+  } catch {
+    return { names: [], bytes: 0 };
+  }
+}
+
 /** @template {{ name: string }} T @param {T[]} files @returns {T[]} those that the engine takes, and weights in one form alone */
 export function wantedOf(files) {
   const wanted = files.filter(({ name }) => isWanted(name));
@@ -103,8 +118,10 @@ async function readWeights(read, optional) {
     if (file) return [file];
     const index = await optional(indexName);
     if (!index) continue;
-    const { weight_map: map } = JSON.parse(new TextDecoder().decode(await index.read(0, index.size)));
-    const names = [...new Set(Object.values(map ?? {}))].filter(isShard);
+    const { names } = shardsOf(new TextDecoder().decode(await index.read(0, index.size)));
+    if (!names.length) {
+      throw new FileError(`\`${indexName}\` does not name the files of the weights`, { what: indexName, expected: 'a weight_map', got: 'none', trouble: 'index' });
+    }
     return [index, ...await Promise.all(names.map(read))];
   }
   throw new FileError(`could not download the weights: the server has none of ${FORM_NAMES} (404)`,

@@ -5,10 +5,11 @@
 
 const MOST_ENTRIES = 4096;
 
-class Mismatch extends Error {}
+/** Such an error's `kind` is what the page's own sentence for it is found by. */
+export class TraceError extends Error { kind = 'trace'; }
 
 const kindOf = (value) => (value === null ? 'null' : Array.isArray(value) ? 'a list' : typeof value === 'object' ? 'an object' : `\`${String(value).slice(0, 40)}\``);
-const refuse = (path, expected, got) => { throw new Mismatch(`the trace: \`${path}\`: expected ${expected}, got ${kindOf(got)}`); };
+const refuse = (path, expected, got) => { throw new TraceError(`the trace: \`${path}\`: expected ${expected}, got ${kindOf(got)}`); };
 
 const number = (value, path) => { if (!Number.isFinite(value)) refuse(path, 'a number', value); };
 const count = (value, path) => { if (!Number.isInteger(value) || value < 0 || value > 1e9) refuse(path, 'a count', value); };

@@ -3,10 +3,10 @@ import test from 'node:test';
 import { Clock } from '../../www/clock.js';
 
 /** A clock whose time passes when told to, over a run that can grow. */
-function setUp({ available = 3, ended = true } = {}) {
-  const run = { available, ended, changes: 0, due: null, wait: 0 };
+function setUp({ available = 3, ended = true, renewed = false } = {}) {
+  const run = { available, ended, renewed, changes: 0, due: null, wait: 0 };
   const clock = new Clock({
-    available: () => run.available, ended: () => run.ended, changed: () => { run.changes += 1; },
+    available: () => run.available, ended: () => run.ended, renewed: () => run.renewed, changed: () => { run.changes += 1; },
     later: (go, wait) => { run.due = go; run.wait = wait; return 1; }, never: () => { run.due = null; },
   });
   run.tick = () => { const go = run.due; run.due = null; go?.(); };
@@ -41,6 +41,21 @@ test('steps, goes back and scrubs within what is there', () => {
   assert.equal(clock.position, 0);
   clock.seek(Number.NaN);
   assert.equal(clock.position, 0);
+});
+
+test('play at the end of a run whose successor is on its way begins that one', () => {
+  const { clock, run } = setUp();
+  clock.end();
+  Object.assign(run, { ended: false, renewed: true });
+  clock.play();
+  assert.deepEqual([clock.position, clock.playing], [0, true]);
+});
+
+test('play where a run has come to goes on from there', () => {
+  const { clock } = setUp({ ended: false });
+  clock.seek(3);
+  clock.play();
+  assert.deepEqual([clock.position, clock.playing], [3, true]);
 });
 
 test('play at the end begins again', () => {

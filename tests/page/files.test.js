@@ -102,6 +102,12 @@ test('a folder of which nobody knows the sizes, of one file or of shards', async
   await withServer({ ...base, ...older }, async (url) => {
     assert.deepEqual((await readFolder(url)).map(({ name }) => name), ['config.json', 'tokenizer.json', ...Object.keys(older)]);
   });
+  for (const wrong of ['not JSON', '{}', '{"weight_map": {"a": "../x.safetensors"}}']) {
+    await withServer({ ...base, 'model.safetensors.index.json': Buffer.from(wrong) }, async (url) => {
+      const { trouble, values } = await failure(readFolder(url));
+      assert.deepEqual([trouble, values.file], ['index', 'model.safetensors.index.json'], wrong);
+    });
+  }
   await withServer(base, async (url) => {
     assert.match((await failure(readFolder(url))).message, /none of model\.safetensors, model\.safetensors\.index\.json, pytorch_model\.bin, pytorch_model\.bin\.index\.json \(404\)/);
   });

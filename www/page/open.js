@@ -10,6 +10,7 @@ import { pinned, placeOf } from '../hub.js';
 import { Keeper, bytesOf, deleteKept, listKept, readKept } from '../kept.js';
 import { CARD, licenceOf, readCard } from '../licence.js';
 import { make, reuse, setAttribute, setAttributes, setText, targetOf } from '../views/dom.js';
+import { sayError } from '../views/status.js';
 import { Card } from './card.js';
 
 /**
@@ -313,7 +314,7 @@ export class Opener {
 
 /** What went wrong, as a sentence. @returns {Say} */
 function wrongOf(error) {
-  return (t) => (error.trouble ? t(`open.error.${error.trouble}`, error.values) : t('open.error', { message: error.message }));
+  return (t) => (error.trouble ? sayError(error, t) : t('open.error', { message: sayError(error, t) }));
 }
 
 /** The panel's nodes, by name. @param {HTMLElement} panel @returns {Record<string, any>} */

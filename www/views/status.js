@@ -41,9 +41,13 @@ function detailOf(phase, progress, error, whole, t) {
     : t('machine.loading.some', { loaded: megabytes(progress.loaded) });
 }
 
-/** An error in the page's words, where it has some for it; else in the engine's, with what was expected. */
+/** Kinds of errors for which the page has a sentence: what it is, and what to do. The engine's own line follows it. */
+const KINDS = ['input', 'config', 'weights', 'tokenizer', 'trace', 'device', 'lost', 'memory', 'limit'];
+
+/** An error in the page's words: its own sentence, else that of its kind and the engine's line with what was expected. */
 export function sayError(error, t) {
   if (error.trouble) return t(`open.error.${error.trouble}`, error.values);
   const told = error.expected && !error.message.includes(error.got ?? '');
-  return told ? `${error.message} (${t('machine.expected', { expected: error.expected, got: error.got })})` : error.message;
+  const line = told ? `${error.message} (${t('machine.expected', { expected: error.expected, got: error.got })})` : error.message;
+  return KINDS.includes(error.kind) ? t(`machine.error.${error.kind}`, { line }) : line;
 }

@@ -53,6 +53,20 @@ test('to the end, asked for while the runs are being computed, is their end', as
   expect((await positions(page))[0]).toBeGreaterThan(1);
 });
 
+test('Play right after another seed plays the new run from its start', async ({ page }) => {
+  await open(page, 'lang=en&device=cpu&on=causal&temperature=0.8&seed=9&speed=4');
+  await done(page);
+  await page.locator('#dock [data-action="end"]').click();
+  await expect.poll(async () => (await positions(page))[0]).toBeGreaterThan(2);
+  const before = await machine(page, 'causal').evaluate((demo) => {
+    demo.setAttribute('seed', '10');
+    return demo.position;
+  });
+  await page.locator('#dock [data-action="play"]').click();
+  expect((await positions(page))[0]).toBeLessThan(Math.min(2, before));
+  await expect(page.locator('#dock [data-action="play"]')).toHaveAttribute('aria-label', /Pause/);
+});
+
 test('the state lies in the address and comes back from it', async ({ page }) => {
   await open(page, 'lang=en&device=cpu&on=causal,prefix&layer=2&head=3&step=2&temperature=0.8&topK=5&seed=9');
   await done(page);

@@ -82,7 +82,7 @@ test('a stored trace begins where the page says, with a scene of its own too', a
 test('a broken trace is said in its place', async ({ page }) => {
   await page.route('**/run.json', (route) => route.fulfill({ contentType: 'application/json', body: '{"steps":' }));
   await host(page, '<unmasked-demo trace="/run.json"></unmasked-demo>');
-  await expect(page.locator('unmasked-demo .status-detail')).toHaveText('the trace is not JSON');
+  await expect(page.locator('unmasked-demo .status-detail')).toHaveText('The stored run cannot be shown: the trace is not JSON');
 });
 
 test('a matrix is a table too, and its cells can be walked', async ({ page }) => {
