@@ -263,7 +263,7 @@ export default {
   'open.delete': 'Delete',
   'open.delete.label': 'Delete {name} from this browser',
   'open.deleted': '{name} is deleted from this browser.',
-  'open.error': 'This model does not open: {message}',
+  'open.error': 'This model does not open. {message}',
   'open.error.address': '“{source}” is no address of a model: write hub:owner/name, hub:owner/name@revision or https://…/folder/',
   'open.error.scheme': '“{source}” is not a secure address: models from elsewhere are read by https only.',
   'open.error.folder': 'There is no config.json among these files: choose the whole model folder.',

@@ -263,7 +263,7 @@ export default {
   'open.delete': '删除',
   'open.delete.label': '从此浏览器中删除 {name}',
   'open.deleted': '{name} 已从此浏览器中删除。',
-  'open.error': '此模型无法打开：{message}',
+  'open.error': '此模型无法打开。{message}',
   'open.error.address': '“{source}” 不是模型的地址：请写 hub:owner/name、hub:owner/name@revision 或 https://…/folder/',
   'open.error.scheme': '“{source}” 不是安全的地址：外部模型只通过 https 读取。',
   'open.error.folder': '这些文件中没有 config.json：请选择整个模型文件夹。',
