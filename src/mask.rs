@@ -350,7 +350,16 @@ impl Cells<'_> {
     }
 }
 
-/// A mask as it is written in a mask file or a request: a rule, a rule with edits, or a picture.
+/// Painted cells of whatever rule the model was trained with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edits {
+    /// As in [`Mask`].
+    pub edits: Vec<Edit>,
+}
+
+/// A mask as it is written in a mask file or a request: a rule, a rule with edits, edits of the model's own
+/// rule, or a picture.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum MaskSource {
@@ -360,15 +369,20 @@ pub enum MaskSource {
     Picture(Vec<String>),
     /// `{ "rule": "full", "edits": [...] }`.
     Mask(Mask),
+    /// `{ "edits": [...] }`.
+    Edits(Edits),
 }
 
 impl MaskSource {
-    /// The mask; a picture departs from `rule`, the one that the model was trained with.
+    /// The mask; a picture, and edits alone, depart from `rule`, the one that the model was trained with.
     pub fn mask(&self, rule: &Rule) -> Result<Mask> {
         match self {
             MaskSource::Rule(rule) => Ok(rule.clone().into()),
             MaskSource::Picture(picture) => Mask::from_picture(picture, rule.clone()),
             MaskSource::Mask(mask) => Ok(mask.clone()),
+            MaskSource::Edits(Edits { edits }) => {
+                Ok(Mask { rule: rule.clone(), edits: edits.clone() })
+            }
         }
     }
 }

@@ -143,8 +143,20 @@ fn mask_files_come_in_three_forms() {
 }
 
 #[test]
+fn edits_alone_depart_from_the_models_own_rule() {
+    let text = r#"{ "decoder": { "edits": [ { "row": 0, "key": 2, "visible": true } ] } }"#;
+    let file: MaskFile = serde_json::from_str(text).unwrap();
+    let of = |rule| file.decoder.clone().unwrap().mask(&rule).unwrap().picture(0, 0, 0..4, 4);
+    assert_eq!(of(Rule::Causal), ["1010", "1100", "1110", "1111"]);
+    assert_eq!(of(Rule::Prefix(2)), ["1110", "1100", "1110", "1111"]);
+    assert_eq!(serde_json::from_str::<MaskFile>(&serde_json::to_string(&file).unwrap()).unwrap(), file);
+}
+
+#[test]
 fn wrong_mask_files_are_refused() {
     for text in [
+        r#"{ "encoder": {} }"#,
+        r#"{ "encoder": { "edits": [], "more": 1 } }"#,
         r#"{ "encodr": "full" }"#,
         r#"{ "encoder": 3 }"#,
         r#"{ "encoder": "fool" }"#,

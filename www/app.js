@@ -52,6 +52,8 @@ const demos = new Map();
  */
 const opened = new Map();
 const PLACE_OF_OPENED = 'opened ';
+/** Painted cells of the masks of models from elsewhere, by their place: the address does not tell of those. @type {Map<string, string>} */
+const painted = new Map();
 /** Told when the page speaks another language. @type {Set<() => void>} */
 const readers = new Set();
 
@@ -98,8 +100,12 @@ function change(changes) {
   remember();
 }
 
-/** A choice was forced in one run: what makes another run takes it back. */
+/** A choice was forced in one run: what makes another run takes it back. Painted cells are of one sentence. */
 function forget(changes) {
+  if (['text', 'family'].some((name) => name in changes)) {
+    state.edits = null;
+    painted.clear();
+  }
   if (!state.forced) return;
   const { encoder, ...others } = state.forced;
   const left = ['text', 'family', 'temperature', 'topK', 'topP', 'seed'].some((name) => name in changes) ? {}
@@ -148,6 +154,7 @@ function arrange() {
       layer: state.layer || null, head: state.head || null, device: state.device, lang,
       temperature: state.temperature || null, topk: state.topK || null, topp: state.topP, seed: state.seed,
       pair: architecture === 'encoder' ? state.pair : null, forced: state.forced?.[place] ?? null,
+      edits: (model ? painted.get(place) : state.edits?.[place]) || null,
       fill: state.fill, blanks: architecture === 'encoder' && state.blanks !== null ? state.blanks.join(' ') : null,
       enlarged: only === place, aligned: only === null, enlargeable: demos.size > 1,
       ...model?.attributes(text),
@@ -181,6 +188,13 @@ function used(place, detail) {
       arrange();
     }
     clock.put(detail.position);
+  }
+  if (detail.kind === 'edits') {
+    const { [place]: before, ...others } = state.edits ?? {};
+    if (modelAt(place)) painted.set(place, detail.edits);
+    else state.edits = detail.edits ? { ...others, [place]: detail.edits } : Object.keys(others).length ? others : null;
+    arrange();
+    remember();
   }
   if (detail.kind === 'blanks') blanked(place, detail.blanks);
   if (detail.kind === 'point') for (const [name, demo] of demos) if (name !== place) demo.point(detail.pointed);
@@ -372,7 +386,7 @@ export const page = {
     return demos.get(`${PLACE_OF_OPENED}${architecture}`) ?? null;
   },
   /** Something else is asked of a model. */
-  asked() { clock.restart(); arrange(); },
+  asked() { painted.clear(); clock.restart(); arrange(); },
 };
 
 function start() {

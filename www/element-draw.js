@@ -1,9 +1,9 @@
 /** Draws a whole machine from one plain object: which views, in which state. */
 
-import { showPieces } from './pieces.js';
+import { showPiece, showPieces } from './pieces.js';
 import { draw as drawCandidates } from './views/candidates.js';
 import { draw as drawControls } from './views/controls.js';
-import { make, reuse, setAttribute, setAttributes, setText } from './views/dom.js';
+import { make, percent, reuse, setAttribute, setAttributes, setText } from './views/dom.js';
 import { glyph } from './views/glyph.js';
 import { setIcon } from './views/icons.js';
 import { draw as drawMask } from './views/mask.js';
@@ -34,13 +34,14 @@ export function drawMachine(parts, drawn) {
     drawCut(parts.cut, frame);
   }
   if (showing && show.has('mask')) {
-    setAttribute(parts.mask, 'aria-label', t('matrix.label', { name }));
+    setAttributes(parts.mask, { 'aria-label': [t('matrix.label', { name }), frame.painting.on && t('paint.key')].filter(Boolean).join(' '), 'data-painting': frame.painting.on });
     drawMask(parts.mask, frame);
     setText(parts.hint, hintOf(frame));
     const less = frame.view.hover ? '' : lessOf(frame);
     setAttribute(parts.less, 'hidden', less === '');
     setText(parts.less, less);
     setAttribute(parts.mask, 'hidden', frame.view.table);
+    drawPainting(parts, frame);
     setText(parts.tableButton, t(frame.view.table ? 'matrix.cells' : 'matrix.table'));
     setAttributes(parts.tables, { 'aria-label': t('tables.label', { name }), hidden: !frame.view.table });
     if (frame.view.table) drawTable(parts.tables, frame);
@@ -81,6 +82,36 @@ function drawAbout(target, { t, show, model, rule, architecture }) {
     const own = { mask: rule ? `machine.${RULES[rule]}.mask` : '', objective: model?.objective ? `objective.${model.objective}` : '', wiring: model && architecture === 'encoder' && !model.fills ? 'about.reads' : '' }[names[at]];
     setText(line.lastElementChild, t(own || `machine.${architecture}.${names[at]}`));
   });
+}
+
+/** The brush, and what became of the mask under it: how many cells, what the choice was before, whether a row sees nothing now. */
+function drawPainting(parts, frame) {
+  const { painting: { can, on, canUndo, edits }, before, view: { t, table } } = frame;
+  const [words, undo, reset] = parts.painting.children;
+  setAttributes(parts.paintButton, { hidden: !can || table, 'aria-pressed': String(on) });
+  setText(parts.paintButton, t(on ? 'paint.end' : 'paint.start'));
+  setAttribute(parts.painting, 'hidden', !on && edits.length === 0 && !canUndo);
+  const blind = blindOf(frame);
+  const was = before?.chosen;
+  setText(words, [
+    edits.length ? t('paint.count', { n: edits.length }) : on ? t('paint.hint') : '',
+    was && t('paint.before', { piece: showPiece(was).text, p: percent(was.probability) }),
+    blind && t('paint.blind', { row: blind }),
+  ].filter(Boolean).join(' '));
+  setText(undo, t('paint.undo'));
+  setAttribute(undo, 'aria-disabled', canUndo ? null : 'true');
+  setText(reset, t('paint.reset'));
+  setAttribute(reset, 'aria-disabled', edits.length ? null : 'true');
+}
+
+/** The piece of the lit row, where an attention of it sees nothing at all. */
+function blindOf({ architecture, blocks, current, source, target }) {
+  if (!current) return '';
+  const here = blocks.filter(({ name, rows }) => (name === 'encoder') === (current.stack === 'encoder') && current.row < rows);
+  const isBlind = ({ keys, visible }) => Array.from({ length: keys }, (_, key) => visible(current.row, key)).every((seen) => seen === false);
+  if (!here.some(isBlind)) return '';
+  const tokens = architecture === 'encoder-decoder' ? target : [...source, ...target];
+  return showPieces(tokens)[current.row]?.text ?? '';
 }
 
 /** The line under the tokens: what the pointed-at token sees, else what can be done here. */

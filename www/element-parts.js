@@ -27,6 +27,9 @@ export function buildSkeleton(root) {
     hint: make('p', { class: 'hint' }),
     less: make('p', { class: 'less' }),
     mask: make('div', { class: 'mask', tabindex: 0, role: 'application' }),
+    paintButton: make('button', { type: 'button', class: 'as-table', 'data-action': 'paint' }),
+    painting: make('p', { class: 'painting', hidden: true }, make('span', { class: 'painting-words' }),
+      make('button', { type: 'button', class: 'as-table', 'data-action': 'undo' }), make('button', { type: 'button', class: 'as-table', 'data-action': 'reset' })),
     tableButton: make('button', { type: 'button', class: 'as-table', 'data-action': 'table' }),
     tables: make('div', { class: 'tables', tabindex: 0, role: 'region', hidden: true }),
     candidates: make('div', { class: 'candidates' }),
@@ -38,7 +41,7 @@ export function buildSkeleton(root) {
   };
   const head = make('header', { class: 'head' }, parts.sign, parts.title, parts.kin, parts.enlarge);
   parts.read = make('section', { class: 'read' }, parts.tokens, parts.cut);
-  parts.look = make('section', { class: 'look' }, parts.mask, parts.tables, make('div', { class: 'under' }, parts.hint, parts.less, parts.tableButton));
+  parts.look = make('section', { class: 'look' }, parts.mask, parts.tables, make('div', { class: 'under' }, parts.hint, parts.less, parts.paintButton, parts.tableButton), parts.painting);
   parts.machine = make('article', { class: 'machine' }, head, parts.about, parts.read, parts.look,
     parts.candidates, parts.status, make('footer', { class: 'foot' }, parts.controls, parts.stats), parts.notice, parts.say);
   root.append(parts.machine);
@@ -52,6 +55,9 @@ export function buildSkeleton(root) {
  * @param {(position: number, stack: string) => void} act.pressToken
  * @param {(spot: { stack: string, position: number }|null) => void} act.pointToken
  * @param {(x: number, y: number, svg: Element) => void} act.pointCell
+ * @param {() => boolean} act.pressCell whether the pointer, or the key, paints
+ * @param {() => void} act.releaseCell
+ * @param {() => void} act.undo
  * @param {() => void} act.leaveCell
  * @param {(rows: number, keys: number) => void} act.moveCell
  * @param {(head: number) => void} act.chooseHead
@@ -72,7 +78,16 @@ export function wire(parts, act) {
   parts.tokens.addEventListener('keydown', (event) => roam(event, chipOf(event)));
 
   parts.mask.addEventListener('pointermove', (event) => pointMask(event, act));
-  parts.mask.addEventListener('pointerdown', (event) => pointMask(event, act));
+  parts.mask.addEventListener('pointerdown', (event) => {
+    pointMask(event, act);
+    if (event.button !== 0 || !act.pressCell()) return;
+    // Wherever it is let go; a scroll that begins as a stroke would end it.
+    const release = () => {
+      act.releaseCell();
+      for (const name of ['pointerup', 'pointercancel']) removeEventListener(name, release, true);
+    };
+    for (const name of ['pointerup', 'pointercancel']) addEventListener(name, release, true);
+  });
   parts.mask.addEventListener('pointerleave', () => act.leaveCell());
   parts.mask.addEventListener('blur', () => act.leaveCell());
   parts.mask.addEventListener('click', (event) => {
@@ -84,6 +99,12 @@ export function wire(parts, act) {
     if (move && !event.altKey && !event.ctrlKey && !event.metaKey) {
       event.preventDefault();
       act.moveCell(move[0], move[1]);
+    } else if (['Enter', ' '].includes(event.key) && act.pressCell()) {
+      event.preventDefault();
+      act.releaseCell();
+    } else if (event.key.toLowerCase() === 'z' && (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey) {
+      event.preventDefault();
+      act.undo();
     } else if (event.key === 'Escape') {
       act.leaveCell();
       parts.mask.blur();

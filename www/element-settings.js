@@ -1,5 +1,6 @@
 /** What the element's attributes ask for, checked: they come from a page's author or from a link. */
 
+import { readEdits } from './edits.js';
 import { cleanText, readChoices } from './state.js';
 import { TraceError, checkTrace } from './trace.js';
 
@@ -36,13 +37,14 @@ export function settingsOf(element) {
     language: token(element.getAttribute('language')),
     sourceLanguage: token(element.getAttribute('sourcelanguage')),
     forced: readChoices(element.getAttribute('forced')),
+    edits: readEdits(element.getAttribute('edits')),
     maxNewTokens: Math.trunc(number(element, 'max', 40, 1, 512)),
     candidates: 10,
   };
 }
 
 /** Attributes that a scene may set; a stored file must not reach for anything else. */
-const SCENE = ['architecture', 'text', 'pair', 'blanks', 'fill', 'temperature', 'topk', 'topp', 'seed', 'layer', 'head', 'view'];
+const SCENE = ['architecture', 'text', 'pair', 'blanks', 'fill', 'temperature', 'topk', 'topp', 'seed', 'layer', 'head', 'view', 'edits'];
 
 /**
  * The stored run or the scene that the element names; a scene's settings are applied where the page gave none.

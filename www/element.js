@@ -16,22 +16,25 @@ import { chooseLanguage, translator } from './i18n/index.js';
 import { drawMachine } from './element-draw.js';
 import { pointedBy, spotFor } from './element-point.js';
 import { headsOf, isOwn, resolveModel } from './models.js';
+import { Painter } from './element-paint.js';
 import { cellAt, layout, roomFor } from './views/matrix.js';
 import { describeCell, roomOf } from './views/mask.js';
 import { readScene, settingsOf } from './element-settings.js';
 
 const TYPING_MILLISECONDS = 250;
+/** A stroke of the brush goes on: what it has painted so far is run when it rests this long. */
+const PAINTING_MILLISECONDS = 60;
 /** What a changed attribute asks for: another model, another run, or only another drawing. */
 const WORK = {
   architecture: 'model', model: 'model', device: 'model', family: 'model', trace: 'model', scene: 'model',
-  text: 'text', pair: 'text', blanks: 'text', fill: 'run', forced: 'run', mask: 'run', language: 'run', sourcelanguage: 'run', temperature: 'run', topk: 'run', topp: 'run', seed: 'run', max: 'run',
+  text: 'text', pair: 'text', blanks: 'text', fill: 'run', forced: 'run', mask: 'run', edits: 'run', language: 'run', sourcelanguage: 'run', temperature: 'run', topk: 'run', topp: 'run', seed: 'run', max: 'run',
   view: 'draw', controls: 'draw', layer: 'draw', head: 'draw', lang: 'draw', theme: 'draw', enlarged: 'draw', enlargeable: 'draw',
   autoplay: 'draw', start: 'draw',
 };
 
 /**
  * @typedef {import('./element-point.js').Spot} Spot
- * @typedef {{ block: string, row: number, key: number }} Cell
+ * @typedef {import('./element-paint.js').Cell} Cell
  */
 
 export class UnmaskedDemo extends HTMLElement {
@@ -63,6 +66,20 @@ export class UnmaskedDemo extends HTMLElement {
   #files = null;
   /** @type {{ layer: number, head: number|'all' }|null} */
   #chosen = null;
+
+  #painter = new Painter({
+    painted: () => this.getAttribute('edits') ?? '',
+    ran: () => this.timeline?.edits ?? [],
+    ask: (text) => {
+      this.#paints = true;
+      if (text) this.setAttribute('edits', text);
+      else this.removeAttribute('edits');
+      this.#paints = false;
+      this.#tell('unmasked-use', { kind: 'edits', edits: text });
+    },
+  });
+  /** It is the painter who writes the attribute. */
+  #paints = false;
 
   /** Which layer and head the page around says are shown, counted from 1: of one with fewer it is said which it shows. */
   set chosen(chosen) {
@@ -155,8 +172,10 @@ export class UnmaskedDemo extends HTMLElement {
       this.#clock.put(0);
       this.#runSoon(name === 'blanks' ? 0 : TYPING_MILLISECONDS);
     }
+    if (name === 'edits' && !this.#paints) this.#painter.forget();
     // A page that keeps what was forced here tells nothing new.
-    if (work === 'run' && !(name === 'forced' && (after ?? '') === this.#machine.forced && !this.#machine.isForcing)) this.#runSoon(TYPING_MILLISECONDS);
+    if (name === 'edits') this.#runSoon(PAINTING_MILLISECONDS);
+    else if (work === 'run' && !(name === 'forced' && (after ?? '') === this.#machine.forced && !this.#machine.isForcing)) this.#runSoon(TYPING_MILLISECONDS);
     this.#later();
   }
 
@@ -171,9 +190,12 @@ export class UnmaskedDemo extends HTMLElement {
       pressToken: (position, stack) => this.#pressToken(position, stack),
       pointToken: (spot) => this.#pointToken(spot ?? this.#view.pinned),
       pointCell: (x, y) => this.#pointCell(x, y),
+      pressCell: () => this.#pressCell(),
+      releaseCell: () => this.#painter.end(),
+      undo: () => this.#painter.undo(),
       leaveCell: () => { if (this.#view.cell) { this.#view.cell = null; this.#later(); } },
       moveCell: (rows, keys) => this.#moveCell(rows, keys),
-      chooseHead: (head) => { this.setAttribute('head', String(head + 1)); this.#tell('unmasked-use', { kind: 'head', head: head + 1 }); },
+      chooseHead: (head) => { if (this.#painter.on) return; this.setAttribute('head', String(head + 1)); this.#tell('unmasked-use', { kind: 'head', head: head + 1 }); },
       pressCandidate: (id) => this.force(id),
       control: (action, value) => this.#control(action, value),
     });
@@ -302,7 +324,7 @@ export class UnmaskedDemo extends HTMLElement {
   /** All that a drawing depends on: while it stays the same (steps arriving that are not shown yet), nothing is drawn. */
   #lookOf({ frame, machine, controls: { t, ...controls }, ...drawn }) {
     const { t: words, ...view } = frame?.view ?? {};
-    const shown = frame && [frame.canForce, this.#generation, machine.forks, machine.looks, frame.unseen, frame.position, frame.waiting, frame.settled, roomFor(frame.length, frame.ended), frame.cutText];
+    const shown = frame && [frame.canForce, this.#generation, machine.forks, machine.looks, frame.unseen, frame.position, frame.waiting, frame.settled, roomFor(frame.length, frame.ended), frame.cutText, frame.painting];
     return JSON.stringify([machine.phase, machine.progress, machine.error?.message, machine.device, machine.notice, machine.blanked, machine.verdict, shown, view, controls,
       drawn.lang, drawn.rule, drawn.missing, drawn.wanted, drawn.architecture, [...drawn.show], drawn.enlargeable, drawn.enlarged]);
   }
@@ -320,7 +342,8 @@ export class UnmaskedDemo extends HTMLElement {
     const frame = base && ['running', 'done'].includes(machine.phase) ? {
       ...base, heads, view, cutText: machine.cutText, canForce: machine.canRun && !this.renewed,
       canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: this.hasAttribute('enlarged') ? 10 : 5,
-      specials: timeline?.signs.specials ?? new Set(),
+      specials: timeline?.signs.specials ?? new Set(), before: machine.before(Math.min(base.position, base.length - 1)),
+      painting: { can: machine.canRun, on: machine.canRun && this.#painter.on, canUndo: this.#painter.canUndo, edits: this.#painter.edits },
     } : null;
     return {
       frame, t, lang, machine, missing: this.#missing, wanted: this.#wanted, architecture: description?.architecture ?? base?.architecture ?? this.#architecture,
@@ -383,7 +406,17 @@ export class UnmaskedDemo extends HTMLElement {
     const cell = cellAt(layout(frame, roomOf(frame)), x, y);
     if (JSON.stringify(cell) === JSON.stringify(this.#view.cell)) return;
     this.#view.cell = cell;
+    if (cell) this.#painter.move(frame, cell);
     this.#later();
+  }
+
+  /** The cell that is pointed at is painted, where that is what a press does. */
+  #pressCell() {
+    const { frame } = this.#drawn();
+    const { cell } = this.#view;
+    if (!this.#painter.on || !frame?.painting.can || !cell) return false;
+    this.#painter.begin(frame, cell);
+    return true;
   }
 
   /** The keyboard's way through the cells, said aloud as it goes. */
@@ -407,6 +440,9 @@ export class UnmaskedDemo extends HTMLElement {
   #control(action, value) {
     if (action === 'retry') { this.#wanted = true; this.#load(); return; }
     if (action === 'table') { this.#view.table = !this.#view.table; this.#later(); return; }
+    if (action === 'paint') { this.#painter.on = !this.#painter.on; this.#later(); return; }
+    if (action === 'undo') { this.#painter.undo(); return; }
+    if (action === 'reset') { this.#painter.reset(); return; }
     if (action === 'enlarge') { this.#tell('unmasked-use', { kind: 'enlarge' }); return; }
     if (action === 'layer' || action === 'head') { this.setAttribute(action, value); return; }
     this.#use();

@@ -19,6 +19,8 @@ import { EngineError, aborted, call, currentLife } from './worker-client.js';
 
 export { EngineError };
 
+/** @typedef {{ encoder?: number[][], decoder?: number[][], cross?: number[][] }} Gates `[layer][head]` of each attention */
+
 /**
  * @typedef {object} Request
  * @property {string} [text] goes through the model's template
@@ -33,7 +35,7 @@ export { EngineError };
  * @property {number} [language] the token of the language to answer in, where the model has such tokens
  * @property {number} [sourceLanguage] the token of the language that the text is in, where the model's source names it
  * @property {object} [mask]
- * @property {number[][]} [gates]
+ * @property {Gates} [gates] factors of heads, 1 where nothing is said; 0 silences one
  * @property {{ layers?: 'all'|number[], heads?: 'all'|number[], rows?: 'all'|number[], what: string[] }} [watch]
  * @property {AbortSignal} [signal]
  */

@@ -4,10 +4,12 @@
  * @typedef {'idle'|'loading'|'empty'|'running'|'done'|'error'} Phase
  * @typedef {{ text: string, pair?: string, blanks: number[]|null, fill: 'parallel'|'confidence',
  *   sampling?: { temperature: number, topK?: number, topP?: number, seed: number },
- *   forced?: Array<[number, number]>, rule?: string, language?: number, sourceLanguage?: number, mask?: object, gates?: number[][], maxNewTokens: number, candidates: number }} Settings
- *   forced: steps and the ids that they choose, in order; rule: of the rows that write, in place of the mask it was trained with; mask: the same for the engine
+ *   forced?: Array<[number, number]>, rule?: string, language?: number, sourceLanguage?: number, mask?: import('./edits.js').Masks, edits?: import('./edits.js').Edit[], gates?: import('./engine.js').Gates, maxNewTokens: number, candidates: number }} Settings
+ *   forced: steps and the ids that they choose, in order; rule: of the rows that write, in place of the mask it was trained with;
+ *   edits: painted cells of the mask; mask: both for the engine
  */
 
+import { maskUnder } from './edits.js';
 import { loadEngine } from './engine.js';
 import { writeChoices } from './state.js';
 import { Timeline } from './timeline.js';
@@ -57,6 +59,8 @@ export class Machine {
     this.settings = null;
     /** Which layer and head are shown. @type {import('./watch.js').Shown} */
     this.shown = { layer: 0, head: 0 };
+    /** The run of the same question before its mask was painted, to be compared with. @type {Timeline|null} */
+    this.plain = null;
     /** Counts what a run was told later of its attention: the same position shows more. */
     this.looks = 0;
     this.words = [];
@@ -124,6 +128,9 @@ export class Machine {
   /** @param {Settings} settings @param {import('./watch.js').Shown} [shown] */
   async run(settings, shown = this.shown) {
     if (!this.engine) return;
+    const alike = this.settings !== null && questionOf(this.settings) === questionOf(settings);
+    if (!alike) this.plain = null;
+    else if (this.timeline && !this.timeline.edits.length) this.plain = this.timeline;
     this.settings = settings;
     this.shown = shown;
     if (this.notice !== 'lost') this.notice = null;
@@ -138,7 +145,8 @@ export class Machine {
       return;
     }
     try {
-      const mask = await this.#maskOf(settings);
+      const { masks, max_positions: most } = this.engine.describe();
+      const mask = maskUnder(settings.edits ?? [], await this.#maskOf(settings), { sites: Object.keys(masks), most });
       if (turn !== this.#turn) return;
       settings = this.settings = { ...settings, mask };
       await this.#measure(settings);
@@ -152,7 +160,7 @@ export class Machine {
         if (this.isEncoder) header.tokens.forEach((token, at) => Object.assign(token, placeOf((settings.pair ? firstSentence(this.parts.tokens) : this.parts.tokens)[at])));
         if (this.isEncoder) header.truncated = this.parts.truncated;
         this.cutText = header.truncated ? cutOf(settings, this.isEncoder ? this.parts.tokens : header.tokens) : '';
-        return new Timeline(header, this.#signs());
+        return Object.assign(new Timeline(header, this.#signs()), { edits: settings.edits ?? [] });
       };
       let last = turn;
       if (this.isEncoder && !request.ids) await this.#readOnly(turn, request, begin);
@@ -283,6 +291,24 @@ export class Machine {
     return candidate;
   }
 
+  /**
+   * What the candidates of a step were before the mask was painted, by their ids, where all that was chosen until then is the same.
+   * @param {number} at @returns {{ chosen: any, of: Map<number, number> }|null}
+   */
+  before(at) {
+    const { plain, timeline } = this;
+    const step = timeline?.steps[at];
+    if (!plain || !step || !timeline.edits.length) return null;
+    const ids = (run) => run.header.tokens.map(({ id }) => id).join();
+    if (ids(plain) !== ids(timeline)) return null;
+    const alone = this.isEncoder && this.settings.fill === 'parallel';
+    const same = alone ? plain.steps.find(({ row }) => row === step.row) : plain.steps[at];
+    const until = (run) => run.steps.slice(0, at).map(({ row, chosen }) => `${row} ${chosen}`).join();
+    if (same?.row !== step.row || !alone && until(plain) !== until(timeline)) return null;
+    const of = new Map(same.candidates.map(({ id, probability }) => [id, probability]));
+    return { chosen: same.candidates.find(({ id }) => id === same.chosen) ?? null, of };
+  }
+
   /** Blanks (as word indices) after pressing token `position`; null where it spells no word. */
   toggledBlanks(position) {
     const word = wordAt(this.words, position);
@@ -300,6 +326,7 @@ export class Machine {
     this.engine = null;
     this.device = null;
     this.timeline = null;
+    this.plain = null;
     this.error = null;
     this.notice = null;
     this.phase = 'idle';
@@ -488,6 +515,11 @@ function cutOf({ text, pair }, tokens) {
 
 /** Where a token stands in the sentence: a request by ids alone has lost that. */
 const placeOf = ({ start, end }) => ({ start, end });
+
+/** What was asked, whatever its mask: runs of one question can be compared. @param {Settings} settings */
+function questionOf({ text, pair, blanks, fill, sampling, rule, language, sourceLanguage }) {
+  return JSON.stringify([text, pair, blanks, fill, sampling, rule, language, sourceLanguage]);
+}
 
 /** @param {Settings} settings @param {import('./watch.js').Watch} watch */
 function generateRequest({ text, pair, sampling, language, sourceLanguage, mask, gates, maxNewTokens, candidates }, watch) {

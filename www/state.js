@@ -3,6 +3,8 @@
  * and what does not fit is left at its default.
  */
 
+import { LONGEST_EDIT, MOST_EDITS, readEdits } from './edits.js';
+
 export const ARCHITECTURES = ['encoder', 'causal', 'prefix', 'encoder-decoder'];
 export const SPEEDS = [0.5, 1, 2, 4];
 export const LONGEST_TEXT = 2000;
@@ -22,6 +24,7 @@ export const LONGEST_TEXT = 2000;
  * @property {'parallel'|'confidence'} fill
  * @property {number[]|null} blanks  word indices of the encoder's blanks; null = the page's choice
  * @property {Record<string, string>|null} forced  of each architecture the forced choices, as its element reads them; null = none
+ * @property {Record<string, string>|null} edits  of each architecture the painted cells of its mask, as its element reads them; null = none
  * @property {'auto'|'webgpu'|'cpu'} device
  * @property {string} lang        '' = the browser's
  * @property {'auto'|'light'|'dark'} theme
@@ -33,7 +36,7 @@ export const LONGEST_TEXT = 2000;
 export function defaults() {
   return {
     text: null, pair: null, on: null, family: '', layer: 0, head: 0, temperature: 0, topK: 0, topP: 1, seed: 1,
-    fill: 'parallel', blanks: null, forced: null, device: 'auto', lang: '', theme: 'auto', step: 0, speed: 1,
+    fill: 'parallel', blanks: null, forced: null, edits: null, device: 'auto', lang: '', theme: 'auto', step: 0, speed: 1,
   };
 }
 
@@ -46,6 +49,15 @@ const real = (least, most) => (text) => {
   return Math.min(most, Math.max(least, Number(text)));
 };
 const oneOf = (...names) => (text) => (names.includes(text) ? text : undefined);
+
+/** Something of each architecture, where it is as it should be: `causal.2.117_prefix.0.9`. @param {(text: string) => boolean} fits */
+const ofEach = (fits) => (/** @type {string} */ text) => {
+  const read = Object.fromEntries(text.split('_').flatMap((one) => {
+    const [, name, value] = /^([a-z-]+)\.([a-z\d.]+)$/.exec(one) ?? [];
+    return ARCHITECTURES.includes(name) && fits(value) ? [[name, value]] : [];
+  }));
+  return Object.keys(read).length ? read : undefined;
+};
 
 const FIELDS = {
   text: (text) => cleanText(text),
@@ -67,13 +79,8 @@ const FIELDS = {
     if (!/^\d{1,3}(\.\d{1,3}){0,63}$/.test(text)) return undefined;
     return [...new Set(text.split('.').map(Number))].sort((a, b) => a - b);
   },
-  forced: (text) => {
-    const read = Object.fromEntries(text.split('_').flatMap((one) => {
-      const [, name, choices] = /^([a-z-]+)\.([\d.]+)$/.exec(one) ?? [];
-      return ARCHITECTURES.includes(name) && readChoices(choices).length ? [[name, choices]] : [];
-    }));
-    return Object.keys(read).length ? read : undefined;
-  },
+  forced: ofEach((choices) => readChoices(choices).length > 0),
+  edits: ofEach((edits) => readEdits(edits).length > 0),
   device: oneOf('auto', 'webgpu', 'cpu'),
   lang: oneOf('en', 'zh'),
   theme: oneOf('auto', 'light', 'dark'),
@@ -99,8 +106,8 @@ export function readChoices(text) {
 /** @param {Array<[number, number]>} choices */
 export const writeChoices = (choices) => choices.slice(0, MOST_CHOICES).flat().join('.');
 
-/** The sentence and its second one, up to nine signs (`%E4%BD%A0`) a character, the forced choices, and all else. */
-const LONGEST_HASH = 2 * 9 * LONGEST_TEXT + ARCHITECTURES.length * (MOST_CHOICES * 15 + 20) + 1000;
+/** The sentence and its second one, up to nine signs (`%E4%BD%A0`) a character, forced choices, painted cells, and all else. */
+const LONGEST_HASH = 2 * 9 * LONGEST_TEXT + ARCHITECTURES.length * (MOST_CHOICES * 15 + MOST_EDITS * LONGEST_EDIT + 40) + 1000;
 
 /** Cuts to a sane length without splitting a character; lines become spaces. */
 export function cleanText(text) {
@@ -147,7 +154,7 @@ export function writeHash(state) {
 
 function textOf(name, value) {
   if (name === 'blanks') return value.join('.');
-  if (name === 'forced') return Object.entries(value).map((one) => one.join('.')).join('_');
+  if (name === 'forced' || name === 'edits') return Object.entries(value).map((one) => one.join('.')).join('_');
   if (name === 'on') return value.length ? value.join(',') : 'none';
   return String(value);
 }

@@ -36,6 +36,8 @@ export class Timeline {
     /** @type {Step[]} */
     this.steps = [];
     this.ended = false;
+    /** The painted cells of the mask that it ran under. @type {import('./edits.js').Edit[]} */
+    this.edits = [];
   }
 
   /** A stored trace as a finished run. */
@@ -69,6 +71,7 @@ export class Timeline {
    */
   fork(at, candidate) {
     const fork = new Timeline(this.header, this.signs);
+    fork.edits = this.edits;
     fork.steps = this.steps.slice(0, at + 1);
     const last = fork.steps[at];
     fork.steps[at] = { ...last, chosen: candidate.id, piece: candidate.piece, space: candidate.space, ended: undefined, forced: true };

@@ -1,5 +1,6 @@
 /** The settings of embed.html: its query, checked like the page's own address, as the element's attributes. Pure. */
 
+import { readEdits } from '../edits.js';
 import { MASKS, token } from '../element-settings.js';
 import { ARCHITECTURES, readHash } from '../state.js';
 
@@ -26,7 +27,7 @@ export function attributesOf(search) {
   return {
     attributes: {
       architecture: ARCHITECTURES.includes(architecture ?? '') ? architecture : 'causal',
-      text: state.text, pair: state.pair, blanks: state.blanks?.join(' ') ?? null, fill: state.fill, family: state.family || null,
+      text: state.text, pair: state.pair, blanks: state.blanks?.join(' ') ?? null, fill: state.fill, edits: readEdits(fields.get('edits')).length ? fields.get('edits') : null, family: state.family || null,
       temperature: state.temperature || null, topk: state.topK || null, topp: state.topP, seed: state.seed,
       mask: MASKS.find((rule) => rule === fields.get('mask')) ?? null,
       language: token(fields.get('language')) ?? null, sourcelanguage: token(fields.get('sourceLanguage')) ?? null,

@@ -8,7 +8,7 @@
 import { make, part, percent, reuse, setAttribute, setAttributes, setText, setVariable } from './dom.js';
 import { continuesWord, showPiece, showPieces } from '../pieces.js';
 
-/** @param {Element} target @param {Drawn & { canForce: boolean, most: number, specials: Set<number> }} frame */
+/** @param {Element} target @param {Drawn & { canForce: boolean, most: number, specials: Set<number>, before: { of: Map<number, number> }|null }} frame */
 export function draw(target, frame) {
   const { view } = frame;
   const head = part(target, 'candidates-head', () => make('div', {}, make('p', { class: 'candidates-title' }), make('p', { class: 'rest' })));
@@ -23,7 +23,7 @@ export function draw(target, frame) {
     if (own) candidates[candidates.length - 1] = own;
   }
   const rows = reuse(list, candidates.length, () => make('button', { type: 'button', class: 'candidate' },
-    make('span', { class: 'piece', dir: 'auto' }), make('span', { class: 'bar' }, make('i')), make('span', { class: 'percent' }), make('span', { class: 'unseen' })));
+    make('span', { class: 'piece', dir: 'auto' }), make('span', { class: 'bar' }, make('i'), make('s')), make('span', { class: 'percent' }), make('span', { class: 'unseen' })));
   rows.forEach((row, index) => drawCandidate(row, frame, candidates[index]));
   const left = 1 - candidates.reduce((sum, { probability }) => sum + probability, 0);
   setAttribute(rest, 'hidden', candidates.length === 0);
@@ -39,13 +39,18 @@ function drawCandidate(row, frame, candidate) {
   setAttribute(piece, 'data-kind', shown.kind);
   setAttribute(piece, 'data-continues', continuesWord(shown) && shown.kind === 'text' && /^[\p{L}\p{N}]/u.test(shown.text));
   setVariable(bar, '--p', candidate.probability.toFixed(4));
+  // Where the mask was painted: how likely it was before.
+  const before = frame.before?.of.get(candidate.id);
+  setVariable(bar, '--before', (before ?? 0).toFixed(4));
+  setAttribute(bar.lastElementChild, 'hidden', before === undefined);
   setText(number, percent(candidate.probability));
   const chosen = candidate.id === frame.chosen;
   setAttributes(row, {
     'data-id': candidate.id, 'data-chosen': chosen, 'data-forced': chosen && frame.forced,
     'data-kept': String(candidate.kept ?? true), 'aria-disabled': frame.canForce ? null : 'true',
   });
-  setText(more, chosen ? view.t('candidate.chosen') : candidate.kept === false ? view.t('candidate.cut') : '');
+  setText(more, [chosen ? view.t('candidate.chosen') : candidate.kept === false ? view.t('candidate.cut') : '',
+    before === undefined ? '' : view.t('candidate.before', { p: percent(before) })].filter(Boolean).join(' '));
 }
 
 /** Who chooses: the piece at the lit row, or which blank is being filled. */

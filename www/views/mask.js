@@ -2,14 +2,15 @@
  * The mask matrix: what each row may see, and how strongly it looks there (chosen layer and head).
  * Hidden cells are hatched, the row that is about to choose is lit. One SVG; with head 'all', one small SVG a head.
  *
- * @typedef {import('../timeline.js').Frame & { view: View }} Drawn
+ * @typedef {import('../timeline.js').Frame & { view: View, painting: { edits: import('../edits.js').Edit[] } }} Drawn
  * @typedef {{ layer: number, head: number|'all', width: number, height: number, hover: Spot|null,
  *   cell: { block: string, row: number, key: number }|null, t: (key: string, values?: object) => string }} View
  * @typedef {{ stack: 'encoder'|'decoder', position: number }} Spot   position within its own stack
  */
 
 import { make, makeSvg, part, reuse, setAttribute, setAttributes, setText, setVariable } from './dom.js';
-import { LEVELS, cellPath, cellPaths, keyPath, layout, rowPath } from './matrix.js';
+import { editAt } from '../edits.js';
+import { LEVELS, cellPath, cellPaths, cornerPath, keyPath, layout, rowPath } from './matrix.js';
 import { showPieces } from '../pieces.js';
 
 const SMALL_GAP = 12;
@@ -58,6 +59,7 @@ function drawFigure(figure, frame, plan, head, many) {
   setAttribute(svg.querySelector('.looks'), 'd', hover ? rowPath(plan, hover.stack, hover.position) : '');
   setAttribute(svg.querySelector('.looked-at'), 'd', hover ? keyPath(plan, hover.stack, hover.position) : '');
   setAttribute(svg.querySelector('.cursor'), 'd', view.cell ? cellPath(plan, view.cell) : '');
+  setAttribute(svg.querySelector('.painted'), 'd', frame.painting.edits.map(({ site, row, key }) => cornerPath(plan, { block: site, row, key })).join(''));
   drawLabels(svg, frame, plan, many);
   drawBlockNames(svg, frame, plan, many);
   drawNumbers(svg, frame, plan, head, many);
@@ -75,7 +77,7 @@ function createSvg() {
   for (let level = 1; level <= LEVELS; level += 1) {
     svg.append(makeSvg('path', { class: 'level', 'fill-opacity': (0.1 + 0.9 * (level / LEVELS)).toFixed(3) }));
   }
-  for (const name of ['hidden', 'ahead', 'edge', 'looked-at', 'looks', 'now', 'cursor']) svg.append(makeSvg('path', { class: name }));
+  for (const name of ['hidden', 'ahead', 'painted', 'edge', 'looked-at', 'looks', 'now', 'cursor']) svg.append(makeSvg('path', { class: name }));
   for (const name of ['numbers', 'row-labels', 'key-labels', 'block-names']) svg.append(makeSvg('g', { class: name }));
   return svg;
 }
@@ -158,8 +160,10 @@ export function describeCell(frame, at) {
   const keys = one ?? (at.block === 'decoder' ? frame.target : frame.source);
   const [row, key] = [rows, keys].map((tokens, axis) => showPieces(tokens)[axis ? at.key : at.row]?.text ?? '');
   const visible = block.visible(at.row, at.key);
-  const text = visible === false ? view.t(`cell.hidden.${whyHidden(frame, at)}`, { row, key })
-    : visible ? view.t('cell.seen', { row, key }) : view.t('cell.unknown', { row, key });
+  const painted = editAt(frame.painting.edits, { site: at.block, row: at.row, key: at.key });
+  const text = painted ? view.t(painted.visible ? 'cell.painted.seen' : 'cell.painted.hidden', { row, key })
+    : visible === false ? view.t(`cell.hidden.${whyHidden(frame, at)}`, { row, key })
+      : visible ? view.t('cell.seen', { row, key }) : view.t('cell.unknown', { row, key });
   const heads = view.head === 'all' ? Array.from({ length: Math.max(1, frame.heads) }, (_, head) => head) : [view.head];
   return { text, number: heads.map((head) => numberOf(frame, at, head)).join(' ').trim() };
 }

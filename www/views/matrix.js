@@ -167,6 +167,14 @@ export function keyPath(plan, stack, key) {
     .map(({ block, x, y }) => `M${round(x + key * plan.cell)} ${y}v${block.rows * plan.cell}h${plan.cell}v-${block.rows * plan.cell}z`).join('');
 }
 
+/** A cell's upper right corner: the mark of a painted one, in a small cell as in a large one. */
+export function cornerPath(plan, at) {
+  const placed = plan.blocks.find(({ block }) => block.name === at.block);
+  if (!placed || at.row >= placed.block.rows || at.key >= placed.block.keys) return '';
+  const size = round(Math.max(2.5, plan.cell * 0.45));
+  return `M${round(placed.x + (at.key + 1) * plan.cell - size)} ${round(placed.y + at.row * plan.cell)}h${size}v${size}z`;
+}
+
 export function cellPath(plan, at) {
   const placed = plan.blocks.find(({ block }) => block.name === at.block);
   if (!placed || at.row >= placed.block.rows || at.key >= placed.block.keys) return '';
