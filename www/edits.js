@@ -15,7 +15,7 @@ export const MOST_EDITS = 256;
 /** Characters of one: `c1234.1234h`. */
 export const LONGEST_EDIT = 11;
 
-/** None, where anything of it does not fit. @param {string|null|undefined} text @returns {Edit[]} */
+/** None, where anything of it does not fit, or a cell is named twice. @param {string|null|undefined} text @returns {Edit[]} */
 export function readEdits(text) {
   const whole = String(text ?? '');
   if (whole.length > MOST_EDITS * LONGEST_EDIT || !/^(?:[edc](?:\d{1,4}\.\d{1,4}[hs])+)+$/.test(whole)) return [];
@@ -25,7 +25,8 @@ export function readEdits(text) {
     if (letter) site = SITES[letter];
     return { site, row: Number(row), key: Number(key), visible: sign === 's' };
   });
-  return edits.length <= MOST_EDITS ? edits : [];
+  const cells = new Set(edits.map(({ site: of, row, key }) => `${of} ${row} ${key}`));
+  return edits.length <= MOST_EDITS && cells.size === edits.length ? edits : [];
 }
 
 /** @param {Edit[]} edits */

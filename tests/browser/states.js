@@ -133,6 +133,10 @@ export const STATES = [
     await run(`on=causal,encoder-decoder&${text(SENTENCE)}`)(page, show);
     for (const button of await page.locator('.as-table').all()) await button.click();
   } },
+  { name: 'painted masks', size: DESKTOP, bring: async (page, show) => {
+    await run(`step=4&edits=causal.d11.1h11.2h11.3h_encoder-decoder.c3.2hc3.3h_encoder.e6.0h6.1h6.2h&${text(SENTENCE)}`, 4)(page, show);
+    await machine(page, 'prefix').locator('[data-action="paint"]').click();
+  } },
   { name: 'sampling', size: DESKTOP, bring: async (page, show) => {
     await run(`temperature=0.9&topK=3&seed=4&step=2&${text(SENTENCE)}`, 2)(page, show);
     await page.locator('.sampling > summary').click();
@@ -167,6 +171,10 @@ export const STATES = [
   { name: 'phone, models that are kept', size: PHONE, bring: keptModels('lang=zh&on=causal&') },
   { name: 'phone', size: PHONE, bring: run(text(SENTENCE)) },
   { name: 'phone, all heads', size: PHONE, bring: run(`head=all&on=prefix&${text(SENTENCE)}`) },
+  { name: 'phone, a painted mask', size: PHONE, bring: async (page, show) => {
+    await run(`lang=zh&on=prefix&step=2&edits=prefix.d10.0h10.1h10.2h10.3h10.4h10.5h10.6h10.7h10.8h10.9h10.10h&${text(SENTENCE)}`, 2)(page, show);
+    await machine(page, 'prefix').locator('[data-action="paint"]').click();
+  } },
   { name: 'phone, error', size: PHONE, bring: async (page, show) => {
     await page.route('**/en-fr-causal*/model.safetensors', (route) => route.abort());
     await show(`on=causal&${text(SENTENCE)}`);

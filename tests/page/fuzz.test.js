@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import test from 'node:test';
 import fc from 'fast-check';
+import { MOST_EDITS, readEdits, writeEdits } from '../../www/edits.js';
 import { MASKS, readScene, settingsOf } from '../../www/element-settings.js';
 import { attributesOf } from '../../www/page/embed.js';
 import { showPieces } from '../../www/pieces.js';
@@ -33,7 +34,7 @@ const fieldsOf = (names, words) => {
     fc.oneof(anyText, fc.integer().map(String), fc.double().map(String), fc.constantFrom(...words)));
   return fc.oneof(anyText, fc.array(field, { maxLength: 20 }).map((fields) => fields.map((pair) => pair.join('=')).join('&')));
 };
-const WORDS = ['all', 'none', 'causal,prefix', '1.2.3', 'auto', 'cpu', '0.5.2.17', 'causal.0.5_prefix.2.17.3.1', 'encoder.1.5.1.6'];
+const WORDS = ['all', 'none', 'causal,prefix', '1.2.3', 'auto', 'cpu', '0.5.2.17', 'causal.0.5_prefix.2.17.3.1', 'encoder.1.5.1.6', 'causal.d3.1h4.2s_encoder.e1.1h', 'd3.1h3.1s'];
 
 test('an address, whatever it says, gives a state of the right shape that survives being written', async () => {
   await holds('address', fc.property(fieldsOf(Object.keys(defaults()), WORDS), (hash) => {
@@ -45,6 +46,7 @@ test('an address, whatever it says, gives a state of the right shape that surviv
     assert.ok(SPEEDS.includes(state.speed) && ['auto', 'webgpu', 'cpu'].includes(state.device));
     for (const text of [state.text, state.pair]) assert.ok(text === null || (text.length <= LONGEST_TEXT && !/[\n\0]/.test(text)));
     for (const [name, choices] of Object.entries(state.forced ?? {})) assert.ok(ARCHITECTURES.includes(name) && readChoices(choices).length > 0, choices);
+    for (const [name, edits] of Object.entries(state.edits ?? {})) assert.ok(ARCHITECTURES.includes(name) && readEdits(edits).length > 0, edits);
     assert.deepEqual(readHash(writeHash(state)), state);
   }));
 });
@@ -65,20 +67,22 @@ function assertInRange(settings) {
   assert.ok(settings.blanks === null || settings.blanks.every((blank) => Number.isInteger(blank) && blank >= 0 && blank < 1000));
   assert.ok(settings.forced.length <= 64 && settings.forced.every(([step, id], at) => Number.isInteger(id) && step > (settings.forced[at - 1]?.[0] ?? -1)));
   assert.deepEqual(readChoices(writeChoices(settings.forced)), settings.forced);
+  assert.ok(settings.edits.length <= MOST_EDITS && settings.edits.every(({ row, key }) => row <= 9999 && key <= 9999));
+  assert.equal(readEdits(writeEdits(settings.edits)).length, settings.edits.length);
   assert.ok(settings.rule === undefined || MASKS.includes(settings.rule));
   const { temperature, topP, topK, seed } = settings.sampling ?? { temperature: 1, topP: 1, topK: 1, seed: 1 };
   assert.ok(temperature > 0 && temperature <= 5 && topP >= 0.01 && topP <= 1 && Number.isInteger(seed) && (topK === undefined || topK > 0));
 }
 
 test('attributes, whatever they say, give settings in range', async () => {
-  const names = ['text', 'pair', 'blanks', 'fill', 'forced', 'mask', 'language', 'temperature', 'topk', 'topp', 'seed', 'max'];
-  await holds('attributes', fc.property(fc.dictionary(fc.constantFrom(...names), fc.oneof(anyText, fc.double().map(String), fc.constantFrom('0.5.2.17', '2.5.2.6', '1.2.3'))), (attributes) => {
+  const names = ['text', 'pair', 'blanks', 'fill', 'forced', 'edits', 'mask', 'language', 'temperature', 'topk', 'topp', 'seed', 'max'];
+  await holds('attributes', fc.property(fc.dictionary(fc.constantFrom(...names), fc.oneof(anyText, fc.double().map(String), fc.constantFrom('0.5.2.17', '2.5.2.6', '1.2.3', 'd3.1h4.2s', 'c1.1he0.0s'))), (attributes) => {
     assertInRange(settingsOf(element(attributes)));
   }));
 });
 
 /** All that embed.html sets. No name among them is an address to load from. */
-const EMBEDDED = ['architecture', 'text', 'pair', 'blanks', 'fill', 'family', 'temperature', 'topk', 'topp', 'seed', 'mask', 'language', 'sourcelanguage',
+const EMBEDDED = ['architecture', 'text', 'pair', 'blanks', 'fill', 'edits', 'family', 'temperature', 'topk', 'topp', 'seed', 'mask', 'language', 'sourcelanguage',
   'layer', 'head', 'device', 'lang', 'theme', 'view', 'controls', 'start', 'autoplay'];
 
 test('a query of embed.html, whatever it says, gives known attributes with values in range', async () => {

@@ -1,0 +1,198 @@
+/** A mask painted by hand: by mouse, finger and keyboard; what the engine makes of it; how it is taken back. */
+import { expect, test } from '@playwright/test';
+import { answer, done, drawn, host, machine, open } from '../machines.js';
+
+const TEXT = 'The old doctor is tired tonight.';
+const address = (settings) => `lang=en&device=cpu&text=${encodeURIComponent(TEXT)}&${settings}`;
+const press = (element, action) => element.locator(`[data-action="${action}"]`).click();
+const edits = (element) => element.evaluate((demo) => demo.getAttribute('edits') ?? '');
+const words = (element) => element.locator('.painting-words');
+
+/** The middle of a cell on the screen: of the last grid, or of the named one (encoder-decoder: encoder, cross, decoder). */
+const spot = (element, row, key, block = -1) => element.evaluate((demo, { row: r, key: k, block: at }) => {
+  const svg = demo.shadowRoot.querySelector('.mask svg');
+  const { x, y } = svg.getBoundingClientRect();
+  // The edge is a path of one rectangle a grid: where it starts, its columns and its rows.
+  const grids = [...svg.querySelector('.edge').getAttribute('d').matchAll(/M([\d.]+) ([\d.]+)h([\d.]+)v([\d.]+)/g)].map((found) => found.slice(1).map(Number));
+  const { blocks } = demo.timeline.frame(demo.position);
+  const grid = grids.at(at);
+  const cell = grid[2] / blocks.at(at).keys;
+  return { x: x + grid[0] + (k + 0.5) * cell, y: y + grid[1] + (r + 0.5) * cell };
+}, { row, key, block });
+
+async function stroke(page, element, cells, block) {
+  const spots = [];
+  for (const [row, key] of cells) spots.push(await spot(element, row, key, block));
+  await page.mouse.move(spots[0].x, spots[0].y);
+  await page.mouse.down();
+  for (const { x, y } of spots.slice(1)) await page.mouse.move(x, y);
+  await page.mouse.up();
+}
+
+/** Waits until what was painted has run. */
+async function ran(page, element) {
+  await expect.poll(() => element.evaluate((demo) => !demo.renewed)).toBe(true);
+  await done(page);
+  await drawn(page);
+}
+
+const visible = (element, name, row, key) => element.evaluate((demo, at) => demo.timeline.frame(demo.position).blocks
+  .find((block) => block.name === at.name).visible(at.row, at.key), { name, row, key });
+
+test('a pressed cell is hidden from the model, whose answer is the one that the engine gives under that mask', async ({ page }) => {
+  await open(page, address('on=causal&step=4'));
+  await done(page);
+  const element = machine(page, 'causal');
+  const before = await answer(element);
+  await press(element, 'paint');
+  await expect(words(element)).toHaveText('Press cells, or drag over them, to hide or show them.');
+  await stroke(page, element, [[12, 1], [12, 6]]);
+  await ran(page, element);
+  expect(await edits(element)).toBe('d12.1h12.2h12.3h12.4h12.5h12.6h');
+  expect(await visible(element, 'decoder', 12, 3)).toBe(false);
+  await expect(words(element)).toContainText('Cells painted: 6. It was never trained with this mask. Before: “fatigué”');
+  const after = await answer(element);
+  expect(after).not.toEqual(before);
+  const alone = await page.evaluate(async (text) => {
+    const { loadEngine } = await import('/engine.js');
+    const engine = await loadEngine('/models/en-fr-causal-int8/', { device: 'cpu' });
+    const painted = [1, 2, 3, 4, 5, 6].map((key) => ({ row: 12, key, visible: false }));
+    const chosen = [];
+    for await (const step of engine.generate({ text, maxNewTokens: 40, mask: { decoder: { rule: 'causal', edits: painted } } })) chosen.push(step.chosen);
+    engine.free();
+    return chosen;
+  }, TEXT);
+  expect(after).toEqual(alone);
+
+  // A link shows the same; nothing of it needs the brush.
+  await expect.poll(() => page.evaluate(() => location.hash)).toContain('edits=causal.d12.1h');
+  await page.reload();
+  await done(page);
+  expect(await answer(element)).toEqual(after);
+  await expect(words(element)).toContainText('Cells painted: 6.');
+
+  await press(element, 'reset');
+  await ran(page, element);
+  expect(await answer(element)).toEqual(before);
+  await expect.poll(() => page.evaluate(() => location.hash)).not.toContain('edits');
+  await press(element, 'undo');
+  await ran(page, element);
+  expect(await answer(element)).toEqual(after);
+});
+
+test('hidden cells are opened, too: an encoder and a causal decoder look where they never looked', async ({ page }) => {
+  await open(page, address('on=causal,encoder'));
+  await done(page);
+  const causal = machine(page, 'causal');
+  await press(causal, 'paint');
+  await stroke(page, causal, [[1, 3]]);
+  await ran(page, causal);
+  expect(await edits(causal)).toBe('d1.3s');
+  expect(await visible(causal, 'decoder', 1, 3)).toBe(true);
+  const seen = await causal.evaluate((demo) => demo.timeline.frame(0).blocks[0].attention(0, 0, 1)[3]);
+  expect(seen).toBeGreaterThan(0);
+  // The other machine keeps its own mask, and its own brush.
+  expect(await edits(machine(page, 'encoder'))).toBe('');
+  const encoder = machine(page, 'encoder');
+  await press(encoder, 'paint');
+  await stroke(page, encoder, [[6, 2], [6, 4]]);
+  await ran(page, encoder);
+  expect(await edits(encoder)).toBe('e6.2h6.3h6.4h');
+  await expect(encoder.locator('.candidate .bar s:not([hidden])').first()).toBeVisible();
+});
+
+test('a row that sees nothing says so, and cross-attention is painted by itself', async ({ page }) => {
+  await open(page, address('on=encoder-decoder&step=2'));
+  await done(page);
+  const element = machine(page, 'encoder-decoder');
+  const keys = await element.evaluate((demo) => demo.timeline.frame(demo.position).blocks[1].keys);
+  await press(element, 'paint');
+  await stroke(page, element, [[2, 0], [2, keys - 1]], 1);
+  await ran(page, element);
+  expect(await edits(element)).toBe(`c${Array.from({ length: keys }, (_, key) => `2.${key}h`).join('')}`);
+  await expect(words(element)).toContainText('sees nothing: its attention is 0.');
+  expect(await element.evaluate((demo) => demo.timeline.frame(demo.position).blocks[1].attention(0, 0, 2).every((weight) => weight === 0))).toBe(true);
+  expect(await visible(element, 'decoder', 2, 0)).toBe(true);
+});
+
+test('by keyboard: arrows and Enter paint, Ctrl+Z takes it back, and a press without the brush paints nothing', async ({ page }) => {
+  await open(page, address('on=prefix&step=3'));
+  await done(page);
+  const element = machine(page, 'prefix');
+  await stroke(page, element, [[3, 1]]);
+  await element.locator('.mask').focus();
+  await page.keyboard.press('ArrowUp');
+  await page.keyboard.press('Enter');
+  expect(await edits(element)).toBe('');
+  await element.locator('[data-action="paint"]').focus();
+  await page.keyboard.press('Enter');
+  await expect(element.locator('.mask')).toHaveAttribute('aria-label', /Enter paints a cell\./);
+  await element.locator('.mask').focus();
+  for (const key of ['ArrowUp', 'ArrowRight', 'Enter']) await page.keyboard.press(key);
+  await ran(page, element);
+  const [painted] = [await edits(element)];
+  expect(painted).toMatch(/^d\d+\.\d+h$/);
+  await expect(element.locator('.unseen[role="status"]')).toContainText('painted');
+  // The page's own keys still are: a space that paints does not play.
+  await page.keyboard.press(' ');
+  expect(await edits(element)).toBe('');
+  expect(await page.evaluate(() => document.querySelector('unmasked-demo').playing)).toBe(false);
+  await page.keyboard.press('Control+z');
+  expect(await edits(element)).toBe(painted);
+  await page.keyboard.press('Control+z');
+  expect(await edits(element)).toBe('');
+});
+
+test('another sentence has a mask of its own, and an address that paints nonsense paints nothing', async ({ page }) => {
+  await open(page, address('on=causal&edits=causal.d3.1h900.2h_encoder.e1.1h'));
+  await done(page);
+  const element = machine(page, 'causal');
+  expect(await visible(element, 'decoder', 3, 1)).toBe(false);
+  await page.locator('#sentence').fill('Thank you!');
+  await expect.poll(() => edits(element)).toBe('');
+  await ran(page, element);
+  expect(await visible(element, 'decoder', 3, 1)).toBe(true);
+  await expect(element.locator('.painting')).toBeHidden();
+  await open(page, address('on=causal&edits=causal.d3.1q_prefix.d<b>'));
+  await page.reload();
+  await done(page);
+  expect(await edits(element)).toBe('');
+});
+
+test('a stored run cannot be painted', async ({ page }) => {
+  await host(page, `<unmasked-demo architecture="causal" device="cpu" text="Thank you!"></unmasked-demo>`);
+  await done(page);
+  const element = page.locator('unmasked-demo');
+  await expect(element.locator('[data-action="paint"]')).toBeVisible();
+  const trace = await element.evaluate((demo) => JSON.stringify({ ...demo.timeline.header, steps: demo.timeline.steps }));
+  await page.route('**/run.json', (route) => route.fulfill({ contentType: 'application/json', body: trace }));
+  await element.evaluate((demo) => { demo.trace = '/run.json'; });
+  await expect(element.locator('[data-action="paint"]')).toBeHidden();
+});
+
+test.describe('with a finger', () => {
+  test.use({ hasTouch: true, viewport: { width: 390, height: 844 } });
+
+  test('a tap paints a cell, and a stroke does not scroll the page', async ({ page }) => {
+    await open(page, address('on=causal&step=2'));
+    await done(page);
+    const element = machine(page, 'causal');
+    await press(element, 'paint');
+    await element.locator('.mask').scrollIntoViewIfNeeded();
+    const { x, y } = await spot(element, 6, 1);
+    await page.touchscreen.tap(x, y);
+    await ran(page, element);
+    expect(await edits(element)).toBe('d6.1h');
+    const from = await spot(element, 4, 0);
+    const to = await spot(element, 9, 0);
+    const scrolled = await page.evaluate(() => scrollY);
+    const session = await page.context().newCDPSession(page);
+    const touch = (type, point) => session.send('Input.dispatchTouchEvent', { type, touchPoints: point ? [point] : [] });
+    await touch('touchStart', from);
+    for (let at = 1; at <= 5; at += 1) await touch('touchMove', { x: to.x, y: from.y + (at / 5) * (to.y - from.y) });
+    await touch('touchEnd');
+    await ran(page, element);
+    expect(await edits(element)).toBe('d6.1h4.0h5.0h6.0h7.0h8.0h9.0h');
+    expect(await page.evaluate(() => scrollY)).toBe(scrolled);
+  });
+});
