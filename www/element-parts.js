@@ -55,7 +55,7 @@ export function buildSkeleton(root) {
  * @param {(position: number, stack: string) => void} act.pressToken
  * @param {(spot: { stack: string, position: number }|null) => void} act.pointToken
  * @param {(x: number, y: number, svg: Element) => void} act.pointCell
- * @param {() => boolean} act.pressCell whether the pointer, or the key, paints
+ * @param {(isKey: boolean) => boolean} act.pressCell whether the pointer, or the key, paints
  * @param {() => void} act.releaseCell
  * @param {() => void} act.undo
  * @param {() => void} act.leaveCell
@@ -80,7 +80,7 @@ export function wire(parts, act) {
   parts.mask.addEventListener('pointermove', (event) => pointMask(event, act));
   parts.mask.addEventListener('pointerdown', (event) => {
     pointMask(event, act);
-    if (event.button !== 0 || !act.pressCell()) return;
+    if (event.button !== 0 || !act.pressCell(false)) return;
     // Wherever it is let go; a scroll that begins as a stroke would end it.
     const release = () => {
       act.releaseCell();
@@ -99,7 +99,7 @@ export function wire(parts, act) {
     if (move && !event.altKey && !event.ctrlKey && !event.metaKey) {
       event.preventDefault();
       act.moveCell(move[0], move[1]);
-    } else if (['Enter', ' '].includes(event.key) && act.pressCell()) {
+    } else if (['Enter', ' '].includes(event.key) && act.pressCell(true)) {
       event.preventDefault();
       act.releaseCell();
     } else if (event.key.toLowerCase() === 'z' && (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey) {

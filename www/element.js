@@ -190,7 +190,7 @@ export class UnmaskedDemo extends HTMLElement {
       pressToken: (position, stack) => this.#pressToken(position, stack),
       pointToken: (spot) => this.#pointToken(spot ?? this.#view.pinned),
       pointCell: (x, y) => this.#pointCell(x, y),
-      pressCell: () => this.#pressCell(),
+      pressCell: (isKey) => this.#pressCell(isKey),
       releaseCell: () => this.#painter.end(),
       undo: () => this.#painter.undo(),
       leaveCell: () => { if (this.#view.cell) { this.#view.cell = null; this.#later(); } },
@@ -279,7 +279,8 @@ export class UnmaskedDemo extends HTMLElement {
     if (machine.generation !== this.#generation) {
       this.#generation = machine.generation;
       this.#starts = this.hasAttribute('start');
-      Object.assign(this.#view, { hover: null, pinned: null, cell: null });
+      // Whoever paints goes on where he is.
+      Object.assign(this.#view, { hover: null, pinned: null, cell: this.#painter.on ? this.#view.cell : null });
     }
     if (this.#starts && (this.ended || this.available > this.#startPosition())) {
       this.#starts = false;
@@ -342,7 +343,7 @@ export class UnmaskedDemo extends HTMLElement {
     const frame = base && ['running', 'done'].includes(machine.phase) ? {
       ...base, heads, view, cutText: machine.cutText, canForce: machine.canRun && !this.renewed,
       canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: this.hasAttribute('enlarged') ? 10 : 5,
-      specials: timeline?.signs.specials ?? new Set(), before: machine.before(Math.min(base.position, base.length - 1)),
+      specials: timeline?.signs.specials ?? new Set(), ran: timeline?.edits ?? [], before: machine.before(Math.min(base.position, base.length - 1)),
       painting: { can: machine.canRun, on: machine.canRun && this.#painter.on, canUndo: this.#painter.canUndo, edits: this.#painter.edits },
     } : null;
     return {
@@ -372,7 +373,7 @@ export class UnmaskedDemo extends HTMLElement {
 
   #pressToken(position, stack) {
     if (this.#machine.fills) {
-      const blanks = this.#machine.toggledBlanks(position);
+      const blanks = this.#machine.toggledBlanks(position, settingsOf(this));
       if (!blanks) return;
       this.setAttribute('blanks', blanks.join(' '));
       this.#tell('unmasked-use', { kind: 'blanks', blanks });
@@ -410,13 +411,21 @@ export class UnmaskedDemo extends HTMLElement {
     this.#later();
   }
 
-  /** The cell that is pointed at is painted, where that is what a press does. */
-  #pressCell() {
+  /** The cell that is pointed at is painted, where that is what a press does; said aloud where a key did it. */
+  #pressCell(isKey) {
     const { frame } = this.#drawn();
     const { cell } = this.#view;
     if (!this.#painter.on || !frame?.painting.can || !cell) return false;
     this.#painter.begin(frame, cell);
+    if (isKey) this.#sayCell();
     return true;
+  }
+
+  #sayCell() {
+    const { frame } = this.#drawn();
+    const { cell } = this.#view;
+    const said = frame && cell ? describeCell(frame, cell) : null;
+    this.#parts.say.textContent = said ? `${said.text} ${said.number}`.trim() : '';
   }
 
   /** The keyboard's way through the cells, said aloud as it goes. */
@@ -432,8 +441,7 @@ export class UnmaskedDemo extends HTMLElement {
     const other = step ? frame.blocks[at + step] : null;
     this.#view.cell = other ? { block: other.name, row: step < 0 ? other.rows - 1 : 0, key: step < 0 ? other.keys - 1 : 0 }
       : { block: name, row: Math.max(0, Math.min(block.rows - 1, next.row)), key: Math.max(0, Math.min(block.keys - 1, next.key)) };
-    const said = describeCell(frame, this.#view.cell);
-    this.#parts.say.textContent = said ? `${said.text} ${said.number}` : '';
+    this.#sayCell();
     this.#later();
   }
 

@@ -64,6 +64,8 @@ export class Machine {
     /** Counts what a run was told later of its attention: the same position shows more. */
     this.looks = 0;
     this.words = [];
+    /** The sentence of which these are the words. @type {string|null} */
+    this.worded = null;
     this.blanked = [];
     this.cutText = '';
     /**
@@ -309,12 +311,16 @@ export class Machine {
     return { chosen: same.candidates.find(({ id }) => id === same.chosen) ?? null, of };
   }
 
-  /** Blanks (as word indices) after pressing token `position`; null where it spells no word. */
-  toggledBlanks(position) {
+  /**
+   * Blanks (as word indices) after pressing token `position`; null where it spells no word, or one of another sentence.
+   * @param {number} position
+   * @param {Settings} wanted what is asked for by now: a run may still be on its way to it
+   */
+  toggledBlanks(position, wanted) {
     const word = wordAt(this.words, position);
-    if (word < 0) return null;
-    return this.blanked.includes(word) ? this.blanked.filter((at) => at !== word)
-      : [...this.blanked, word].sort((a, b) => a - b);
+    if (word < 0 || wanted.text !== this.worded) return null;
+    const blanked = wanted.blanks?.filter((at) => at < this.words.length) ?? this.blanked;
+    return blanked.includes(word) ? blanked.filter((at) => at !== word) : [...blanked, word].sort((a, b) => a - b);
   }
 
   release() {
@@ -428,6 +434,7 @@ export class Machine {
   /** Tokenises, swaps the blanked words' pieces for [MASK] and asks for them. */
   async #fillRequest(settings) {
     const parts = await this.engine.tokenize(settings.text, settings.pair);
+    this.worded = settings.text;
     this.words = wordsOf(settings.text, settings.pair ? firstSentence(parts.tokens) : parts.tokens);
     const mask = this.#maskId();
     // A sign for a blank that the person wrote is one: no other is added to it unasked.

@@ -155,6 +155,7 @@ export default {
   'cell.hidden.future': '“{row}” may not see “{key}”: it comes later',
   'cell.painted.seen': '“{row}” looks at “{key}”: painted',
   'cell.painted.hidden': '“{row}” may not see “{key}”: painted',
+  'cell.painted.back': '“{row}” and “{key}”: as the rule says again',
   'paint.start': 'paint',
   'paint.end': 'stop painting',
   'paint.key': 'Enter paints a cell.',

@@ -155,6 +155,7 @@ export default {
   'cell.hidden.future': '“{row}” 不能看 “{key}”：它在后面',
   'cell.painted.seen': '“{row}” 看 “{key}”：手动改过',
   'cell.painted.hidden': '“{row}” 不能看 “{key}”：手动改过',
+  'cell.painted.back': '“{row}” 与 “{key}”：恢复为规则',
   'paint.start': '涂改',
   'paint.end': '结束涂改',
   'paint.key': '按 Enter 涂改一格。',

@@ -2,7 +2,7 @@
  * The mask matrix: what each row may see, and how strongly it looks there (chosen layer and head).
  * Hidden cells are hatched, the row that is about to choose is lit. One SVG; with head 'all', one small SVG a head.
  *
- * @typedef {import('../timeline.js').Frame & { view: View, painting: { edits: import('../edits.js').Edit[] } }} Drawn
+ * @typedef {import('../timeline.js').Frame & { view: View, painting: { edits: import('../edits.js').Edit[] }, ran: import('../edits.js').Edit[] }} Drawn
  * @typedef {{ layer: number, head: number|'all', width: number, height: number, hover: Spot|null,
  *   cell: { block: string, row: number, key: number }|null, t: (key: string, values?: object) => string }} View
  * @typedef {{ stack: 'encoder'|'decoder', position: number }} Spot   position within its own stack
@@ -161,7 +161,9 @@ export function describeCell(frame, at) {
   const [row, key] = [rows, keys].map((tokens, axis) => showPieces(tokens)[axis ? at.key : at.row]?.text ?? '');
   const visible = block.visible(at.row, at.key);
   const painted = editAt(frame.painting.edits, { site: at.block, row: at.row, key: at.key });
-  const text = painted ? view.t(painted.visible ? 'cell.painted.seen' : 'cell.painted.hidden', { row, key })
+  // Painted back, and not computed yet: what is shown is still the run under the edit.
+  const back = !painted && editAt(frame.ran, { site: at.block, row: at.row, key: at.key });
+  const text = back ? view.t('cell.painted.back', { row, key }) : painted ? view.t(painted.visible ? 'cell.painted.seen' : 'cell.painted.hidden', { row, key })
     : visible === false ? view.t(`cell.hidden.${whyHidden(frame, at)}`, { row, key })
       : visible ? view.t('cell.seen', { row, key }) : view.t('cell.unknown', { row, key });
   const heads = view.head === 'all' ? Array.from({ length: Math.max(1, frame.heads) }, (_, head) => head) : [view.head];

@@ -195,6 +195,22 @@ test('forced choices that no run can make are left out', async ({ page }) => {
   expect(await machine(page, 'causal').evaluate((demo) => demo.choices)).toBe('');
 });
 
+test('words blanked faster than they are filled are all blank, and none of another sentence', async ({ page }) => {
+  await open(page, `lang=en&device=cpu&on=encoder&blanks=4&text=${encodeURIComponent('The cat is in the garden.')}`);
+  await done(page);
+  const element = machine(page, 'encoder');
+  const pressBoth = (words) => element.evaluate((demo, wanted) => {
+    for (const word of wanted) [...demo.shadowRoot.querySelectorAll('.chip')].find((chip) => chip.textContent === word).click();
+  }, words);
+  await pressBoth(['cat', 'is']);
+  await expect.poll(() => element.evaluate((demo) => demo.blanked)).toEqual([1, 2, 4]);
+  await done(page);
+  await page.locator('#sentence').fill('I am here now.');
+  await pressBoth(['garden']);
+  await expect.poll(() => element.evaluate((demo) => demo.timeline.header.tokens.length)).toBeLessThan(8);
+  expect(await element.getAttribute('blanks')).toBe(null);
+});
+
 test('blanks are filled all at once or surest first, and a pressed guess stays', async ({ page }) => {
   await open(page, `lang=en&device=cpu&on=encoder&blanks=1.4&text=${encodeURIComponent('The cat is in the garden.')}`);
   await done(page);

@@ -136,6 +136,7 @@ test('by keyboard: arrows and Enter paint, Ctrl+Z takes it back, and a press wit
   // The page's own keys still are: a space that paints does not play.
   await page.keyboard.press(' ');
   expect(await edits(element)).toBe('');
+  await expect(element.locator('.unseen[role="status"]')).toContainText('as the rule says again');
   expect(await page.evaluate(() => document.querySelector('unmasked-demo').playing)).toBe(false);
   await page.keyboard.press('Control+z');
   expect(await edits(element)).toBe(painted);
