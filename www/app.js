@@ -222,7 +222,7 @@ function draw() {
   drawToggles(toggles, places().map((one) => ({ ...one, name: nameOf(one.place) })), t);
   drawControls(dock, {
     names: DOCK, playing: clock.playing, position: clock.position, available: available(), ended: ended(),
-    speed: clock.speed, speeds: SPEEDS, layer: 1, layers: 1, head: 1, heads: 1, text: '', t,
+    speed: clock.speed, speeds: SPEEDS, layer: 1, layers: 1, head: 1, heads: 1, t,
   });
 }
 

@@ -51,7 +51,7 @@ export function buildSkeleton(root) {
  * @param {object} act
  * @param {(position: number, stack: string) => void} act.pressToken
  * @param {(spot: { stack: string, position: number }|null) => void} act.pointToken
- * @param {(x: number, y: number, svg: Element) => void} act.pointCell
+ * @param {(x: number, y: number) => void} act.pointCell
  * @param {() => void} act.leaveCell
  * @param {(rows: number, keys: number) => void} act.moveCell
  * @param {(head: number) => void} act.chooseHead
@@ -111,7 +111,7 @@ function pointMask(event, act) {
   if (!svg) { act.leaveCell(); return; }
   const box = svg.getBoundingClientRect();
   const scale = box.width ? svg.viewBox.baseVal.width / box.width : 1;
-  act.pointCell((event.clientX - box.left) * scale, (event.clientY - box.top) * scale, svg);
+  act.pointCell((event.clientX - box.left) * scale, (event.clientY - box.top) * scale);
 }
 
 /** One stop of the tab key for a strip; arrows roam within it. */
