@@ -166,7 +166,11 @@ function arrange() {
 function createDemo(place, architecture) {
   const demo = make(TAG, { architecture, controls: 'none', 'data-place': place });
   demo.addEventListener('unmasked-change', drawSoon);
-  demo.addEventListener('unmasked-ready', () => say(t('say.ready', { name: nameOf(place) })));
+  demo.addEventListener('unmasked-ready', () => {
+    say(t('say.ready', { name: nameOf(place) }));
+    // The list failed when the page asked for it, and may be had now: a machine that was tried again has come.
+    if (isListed && !models.length) readModels();
+  });
   demo.addEventListener('unmasked-error', ({ detail }) => say(t('say.error', { name: nameOf(place), message: sayError(detail.error, t) })));
   demo.addEventListener('unmasked-use', ({ detail }) => used(place, detail));
   return demo;
@@ -203,7 +207,9 @@ function drawSoon() {
 
 function draw() {
   clock.follow();
-  if (ended() && clock.position > available() && [...demos.values()].every((demo) => demo.timeline)) {
+  // One that gave up has no run and none to come: those that have one tell where the end is.
+  const all = [...demos.values()];
+  if (ended() && clock.position > available() && all.some((demo) => demo.timeline) && all.every((demo) => demo.timeline || demo.phase === 'error')) {
     clock.position = available();
     clockChanged();
   }
