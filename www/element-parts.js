@@ -17,7 +17,7 @@ export function styleSheets() {
 /** @param {ShadowRoot} root */
 export function buildSkeleton(root) {
   const parts = {
-    title: make('h2', { class: 'name' }),
+    title: make('h2', { class: 'name', tabindex: -1 }),
     kin: make('span', { class: 'kin' }),
     sign: make('span', { class: 'sign' }),
     enlarge: make('button', { type: 'button', class: 'control enlarge', 'data-action': 'enlarge', hidden: true }, icon('enlarge')),
@@ -30,7 +30,7 @@ export function buildSkeleton(root) {
     tableButton: make('button', { type: 'button', class: 'as-table', 'data-action': 'table' }),
     tables: make('div', { class: 'tables', tabindex: 0, role: 'region', hidden: true }),
     candidates: make('div', { class: 'candidates' }),
-    status: make('div', { class: 'status' }),
+    status: make('div', { class: 'status', tabindex: -1 }),
     stats: make('p', { class: 'stats' }),
     controls: make('div', { class: 'controls', role: 'group' }),
     notice: make('p', { class: 'notice', role: 'status', hidden: true }),
