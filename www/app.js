@@ -173,7 +173,11 @@ function arrange() {
 function createDemo(place, architecture) {
   const demo = make(TAG, { architecture, controls: 'none', 'data-place': place });
   demo.addEventListener('unmasked-change', drawSoon);
-  demo.addEventListener('unmasked-ready', () => say(t('say.ready', { name: nameOf(place) })));
+  demo.addEventListener('unmasked-ready', () => {
+    say(t('say.ready', { name: nameOf(place) }));
+    // The list failed when the page asked for it, and may be had now: a machine that was tried again has come.
+    if (isListed && !models.length) readModels();
+  });
   demo.addEventListener('unmasked-error', ({ detail }) => say(t('say.error', { name: nameOf(place), message: sayError(detail.error, t) })));
   demo.addEventListener('unmasked-use', ({ detail }) => used(place, detail));
   return demo;
@@ -217,7 +221,9 @@ function drawSoon() {
 
 function draw() {
   clock.follow();
-  if (ended() && clock.position > available() && [...demos.values()].every((demo) => demo.timeline)) {
+  // One that gave up has no run and none to come: those that have one tell where the end is.
+  const all = [...demos.values()];
+  if (ended() && clock.position > available() && all.some((demo) => demo.timeline) && all.every((demo) => demo.timeline || demo.phase === 'error')) {
     clock.position = available();
     clockChanged();
   }
@@ -236,7 +242,7 @@ function draw() {
   drawToggles(toggles, places().map((one) => ({ ...one, name: nameOf(one.place) })), t);
   drawControls(dock, {
     names: DOCK, playing: clock.playing, position: clock.position, available: available(), ended: ended(),
-    speed: clock.speed, speeds: SPEEDS, layer: 1, layers: 1, head: 1, heads: 1, text: '', t,
+    speed: clock.speed, speeds: SPEEDS, layer: 1, layers: 1, head: 1, heads: 1, t,
   });
 }
 

@@ -25,6 +25,8 @@ export function drawMachine(parts, drawn) {
   setAttribute(parts.read, 'hidden', !showing || !show.has('tokens'));
   setAttribute(parts.look, 'hidden', !showing || !show.has('mask'));
   setAttribute(parts.candidates, 'hidden', !showing || !show.has('candidates'));
+  // Who waited here for the run goes on at its heading.
+  if (showing && parts.status.matches(':focus')) parts.title.focus();
   setAttribute(parts.status, 'hidden', showing);
   // Seen, but the list of models is still to come.
   const phase = machine.phase === 'idle' && drawn.wanted && !drawn.missing ? 'loading' : machine.phase;

@@ -17,7 +17,7 @@ export function styleSheets() {
 /** @param {ShadowRoot} root */
 export function buildSkeleton(root) {
   const parts = {
-    title: make('h2', { class: 'name' }),
+    title: make('h2', { class: 'name', tabindex: -1 }),
     kin: make('span', { class: 'kin' }),
     sign: make('span', { class: 'sign' }),
     enlarge: make('button', { type: 'button', class: 'control enlarge', 'data-action': 'enlarge', hidden: true }, icon('enlarge')),
@@ -33,7 +33,7 @@ export function buildSkeleton(root) {
     tableButton: make('button', { type: 'button', class: 'word as-table', 'data-action': 'table' }),
     tables: make('div', { class: 'tables', tabindex: 0, role: 'region', hidden: true }),
     candidates: make('div', { class: 'candidates' }),
-    status: make('div', { class: 'status' }),
+    status: make('div', { class: 'status', tabindex: -1 }),
     stats: make('p', { class: 'stats' }),
     controls: make('div', { class: 'controls', role: 'group' }),
     notice: make('p', { class: 'notice', role: 'status', hidden: true }),
@@ -54,7 +54,7 @@ export function buildSkeleton(root) {
  * @param {object} act
  * @param {(position: number, stack: string) => void} act.pressToken
  * @param {(spot: { stack: string, position: number }|null) => void} act.pointToken
- * @param {(x: number, y: number, svg: Element) => void} act.pointCell
+ * @param {(x: number, y: number) => void} act.pointCell
  * @param {(isKey: boolean) => boolean} act.pressCell whether the pointer, or the key, paints
  * @param {() => void} act.releaseCell
  * @param {() => void} act.undo
@@ -132,7 +132,7 @@ function pointMask(event, act) {
   if (!svg) { act.leaveCell(); return; }
   const box = svg.getBoundingClientRect();
   const scale = box.width ? svg.viewBox.baseVal.width / box.width : 1;
-  act.pointCell((event.clientX - box.left) * scale, (event.clientY - box.top) * scale, svg);
+  act.pointCell((event.clientX - box.left) * scale, (event.clientY - box.top) * scale);
 }
 
 /** One stop of the tab key for a strip; arrows roam within it. */

@@ -48,6 +48,8 @@ export class UnmaskedDemo extends HTMLElement {
   #observers = [];
   #wanted = false;
   #typing = 0;
+  /** The window's height counts as well, and may change alone. */
+  #measured = () => this.#measure();
   /** Until the style is there, or will not come. @type {Promise<void>|null} */
   #dressed = null;
   #loads = 0;
@@ -60,8 +62,6 @@ export class UnmaskedDemo extends HTMLElement {
   /** @type {{ width: number, height: number, hover: Spot|null, pinned: Spot|null, cell: Cell|null, table: boolean }} */
   #view = { width: 320, height: 320, hover: null, pinned: null, cell: null, table: false };
   #missing = false;
-  /** @type {any} a stored run or a scene, where one was named */
-  #scene = null;
   /** @type {File[]|null} */
   #files = null;
   /** @type {{ layer: number, head: number|'all' }|null} */
@@ -138,6 +138,7 @@ export class UnmaskedDemo extends HTMLElement {
   }
 
   connectedCallback() {
+    this.#upgrade();
     if (!this.#parts) this.#build();
     const seen = new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting)) this.#use(); }, { rootMargin: '160px' });
     // Before it has its style it has no size: many would be in sight at once.
@@ -145,13 +146,25 @@ export class UnmaskedDemo extends HTMLElement {
     const sized = new ResizeObserver(() => this.#measure());
     sized.observe(this.#parts.look);
     this.#observers = [seen, sized];
+    addEventListener('resize', this.#measured);
     this.#later();
+  }
+
+  /** What a page set before this class was there lies in front of its properties: it is set once more, on them. */
+  #upgrade() {
+    for (const name of [...Object.keys(WORK), 'files']) {
+      if (!Object.hasOwn(this, name)) continue;
+      const value = this[name];
+      delete this[name];
+      this[name] = value;
+    }
   }
 
   /** Gives everything back; a moved element (removed and put in again at once) keeps its run. */
   disconnectedCallback() {
     for (const observer of this.#observers) observer.disconnect();
     this.#observers = [];
+    removeEventListener('resize', this.#measured);
     queueMicrotask(() => {
       if (this.isConnected) return;
       this.#clock.stop();
@@ -217,9 +230,10 @@ export class UnmaskedDemo extends HTMLElement {
     this.#machine.release();
     this.#later();
     try {
-      this.#scene = await readScene(this);
+      /** @type {any} a stored run or a scene, where one was named */
+      const scene = await readScene(this);
       if (turn !== this.#loads) return;
-      if (this.#scene?.steps) { this.#typedNothing(); this.#machine.show(this.#scene); this.#ready(); return; }
+      if (scene?.steps) { this.#typedNothing(); this.#machine.show(scene); this.#ready(); return; }
       const wish = this.#files ? { source: this.#files, entry: null, sizes: undefined } : await resolveModel({ model: this.getAttribute('model') ?? '', architecture: this.#architecture, family: this.getAttribute('family') ?? '' });
       if (turn !== this.#loads) return;
       this.#missing = wish === null;

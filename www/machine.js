@@ -257,7 +257,11 @@ export class Machine {
    */
   async force(at, candidate) {
     this.#wishes = [];
-    if (this.engine && this.timeline && at < this.timeline.length) await this.#choose(this.timeline, at, candidate);
+    if (!this.engine || !this.timeline || at >= this.timeline.length) return;
+    const last = await this.#choose(this.timeline, at, candidate);
+    // The pass for it may have been under way.
+    if (last !== this.#turn || this.phase !== 'done' || this.verdict) return;
+    await this.#judge(this.settings, last).catch((error) => { if (last === this.#turn) this.fail(error); });
   }
 
   /** @returns {Promise<number>} the turn on which the run goes on */
@@ -335,6 +339,8 @@ export class Machine {
     this.plain = null;
     this.error = null;
     this.notice = null;
+    // Of the run that was: a stored one that follows has none of it.
+    Object.assign(this, { settings: null, blanked: [], cutText: '', verdict: null });
     this.phase = 'idle';
   }
 

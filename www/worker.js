@@ -105,8 +105,6 @@ const methods = {
     return slot?.tail.then(() => slot.wasm.free());
   },
   usage: async () => ({ engines: engines.size, runs: runs.size, ...(await compiled()).usage() }),
-  device: ({ engine }) => slotOf(engine).wasm.device(),
-  describe: ({ engine }) => slotOf(engine).wasm.describe(),
   tokenize: ({ engine, text, pair }) => inTurn(engine, ({ wasm }) => wasm.tokenize(text, pair)),
   maskPicture: ({ engine, request }) => inTurn(engine, ({ wasm }) => wasm.maskPicture(request)),
   forward: ({ engine, request }) => inTurn(engine, async (slot) => {

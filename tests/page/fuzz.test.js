@@ -14,6 +14,7 @@ import { showPieces } from '../../www/pieces.js';
 import { ARCHITECTURES, LONGEST_TEXT, SPEEDS, defaults, readChoices, readHash, writeChoices, writeHash } from '../../www/state.js';
 import { Timeline } from '../../www/timeline.js';
 import { checkTrace } from '../../www/trace.js';
+import { cellOf } from '../../www/views/table.js';
 
 const seconds = Number(process.env.UNMASKED_FUZZ_SECONDS) || 0;
 /** How long and from which seed a property is tried. */
@@ -161,8 +162,8 @@ function look(timeline) {
     for (const block of frame.blocks) {
       assert.ok(block.rows <= 1e5 && block.keys <= 1e5);
       for (let row = 0; row < Math.min(block.rows, 9); row += 1) {
-        block.attention(0, 0, row);
-        for (let key = 0; key < Math.min(block.keys, 9); key += 1) block.visible(row, key);
+        const weights = block.attention(0, 0, row);
+        for (let key = 0; key < Math.min(block.keys, 9); key += 1) assert.equal(typeof cellOf(block.visible(row, key), weights?.[key], (word) => word), 'string');
       }
     }
     for (const one of frame.candidates) one.probability.toFixed(3);
@@ -176,6 +177,15 @@ test('a sound trace passes, and can be looked at', () => {
     checkTrace(trace);
     look(Timeline.fromTrace(trace));
   }
+});
+
+test('a row of attention that is shorter than its mask has no number there', () => {
+  const trace = sound('causal', 0);
+  trace.forward.attention.decoder[0][0][2] = [0.5];
+  checkTrace(trace);
+  const [block] = Timeline.fromTrace(trace).frame(0).blocks;
+  const row = [0, 1, 2].map((key) => cellOf(block.visible(2, key), block.attention(0, 0, 2)?.[key], (word) => word));
+  assert.deepEqual(row, ['0.500', 'table.seen', 'table.seen']);
 });
 
 test('a stored trace, however spoilt, is refused in one line or can be looked at', async () => {

@@ -16,6 +16,13 @@ test('a field keeps its keys, a button its space', () => {
   assert.equal(actionOf({ key: 'n' }, { tagName: 'DIV', isContentEditable: true }), null);
 });
 
+test('tables that scroll keep the keys that scroll them', () => {
+  const tables = { tagName: 'DIV', getAttribute: (name) => (name === 'role' ? 'region' : null) };
+  for (const key of [' ', 'ArrowLeft', 'ArrowRight']) assert.equal(actionOf({ key }, tables), null, key);
+  assert.equal(actionOf({ key: 'n' }, tables), 'step');
+  assert.equal(actionOf({ key: ' ' }, { ...tables, getAttribute: () => null }), 'toggle');
+});
+
 test('keys with modifiers, handled keys and input methods are left alone', () => {
   for (const more of [{ ctrlKey: true }, { metaKey: true }, { altKey: true }, { defaultPrevented: true }, { isComposing: true }]) {
     assert.equal(actionOf({ key: 'r', ...more }, body), null);

@@ -50,21 +50,11 @@ export function pairsOf(models, family) {
  * @param {HTMLSelectElement} select
  */
 export function drawExamples(select, examples, pairs, t) {
-  const options = [['', t('page.examples')], ...examples.map((example, at) => [`text ${at}`, example])];
-  const group = part(select, 'pairs', () => make('optgroup'));
-  reuse(select, options.length + 1, () => make('option'));
-  if (select.lastElementChild !== group) select.append(group);
-  options.forEach(([value, text], at) => {
-    setAttribute(select.children[at], 'value', value);
-    setText(select.children[at], text);
-  });
-  setAttributes(group, { label: t('page.pairs'), hidden: pairs.length === 0 });
-  reuse(group, pairs.length, () => make('option')).forEach((option, at) => {
-    setAttribute(option, 'value', `pair ${at}`);
-    setText(option, `${pairs[at].source} | ${pairs[at].target}`);
-  });
+  const option = (value, text) => make('option', { value, text });
+  const group = make('optgroup', { label: t('page.pairs'), hidden: pairs.length === 0 },
+    ...pairs.map(({ source, target }, at) => option(`pair ${at}`, `${source} | ${target}`)));
+  select.replaceChildren(option('', t('page.examples')), ...examples.map((example, at) => option(`text ${at}`, example)), group);
   setAttribute(select.parentElement, 'hidden', examples.length === 0);
-  if (select.value !== '') select.value = '';
 }
 
 /** How to read a matrix, and whose models and data these are. */

@@ -5,10 +5,12 @@ const ACTIONS = new Map(Object.entries({
   ' ': 'toggle', ArrowRight: 'step', ArrowLeft: 'back', n: 'step', g: 'end', r: 'restart', l: 'language', h: 'help', '?': 'help', Escape: 'leave',
 }));
 
+const SCROLLING = [' ', 'ArrowLeft', 'ArrowRight'];
+
 /**
  * Which action a key event means on this page, or null.
  * @param {{ key: string, ctrlKey?: boolean, altKey?: boolean, metaKey?: boolean, defaultPrevented?: boolean, isComposing?: boolean }} event
- * @param {{ tagName?: string, type?: string, isContentEditable?: boolean }|null} target where the key was pressed
+ * @param {{ tagName?: string, type?: string, isContentEditable?: boolean, getAttribute?: (name: string) => string|null }|null} target where the key was pressed
  */
 export function actionOf(event, target) {
   if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.altKey || event.metaKey) return null;
@@ -18,6 +20,8 @@ export function actionOf(event, target) {
   if (target?.isContentEditable || tag === 'textarea' || tag === 'select') return null;
   if (tag === 'input') return null;
   if (event.key === ' ' && ['button', 'summary', 'a'].includes(tag)) return null;
+  // What scrolls in itself (a machine's tables) is scrolled by these.
+  if (SCROLLING.includes(event.key) && target?.getAttribute?.('role') === 'region') return null;
   return action;
 }
 

@@ -272,8 +272,10 @@ export class Opener {
 
   #drawWork() {
     const { t } = this.#page;
-    const { work, bar, amount, cancel } = this.#parts;
+    const { address, work, bar, amount, cancel } = this.#parts;
     const { phase, name, loaded, total } = this.#work;
+    // Who cancelled goes on where another model is asked for.
+    if (phase === 'idle' && cancel.matches(':focus')) address.focus();
     setAttribute(work, 'hidden', phase === 'idle');
     setText(cancel, t('open.cancel'));
     setAttributes(bar, { 'aria-label': t('open.loading', { name }), max: total || null, value: phase === 'loading' && total ? Math.min(loaded, total) : null });

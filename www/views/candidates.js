@@ -16,6 +16,11 @@ export function draw(target, frame) {
   setText(title, titleOf(frame));
   const list = part(target, 'bars', () => make('div', { role: 'group' }));
   setAttributes(list, { 'aria-label': view.t('candidates.label'), 'data-waiting': frame.waiting });
+  // Those of before stay while what comes is computed: the one that was pressed keeps the focus.
+  if (frame.waiting) {
+    for (const row of list.children) setAttribute(row, 'aria-disabled', 'true');
+    return;
+  }
   const candidates = frame.candidates.slice(0, frame.most);
   const at = candidates.findIndex(({ id }) => id === frame.chosen);
   if (at < 0 && frame.chosen !== null) {

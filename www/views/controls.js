@@ -3,7 +3,7 @@
  * clock listens once.
  *
  * @typedef {{ names: string[], playing: boolean, position: number, available: number, ended: boolean, speed: number,
- *   speeds: number[], layer: number, layers: number, head: number|'all', heads: number, text: string,
+ *   speeds: number[], layer: number, layers: number, head: number|'all', heads: number,
  *   t: (key: string, values?: object) => string }} Controls
  */
 

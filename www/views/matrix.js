@@ -35,7 +35,7 @@ export function roomFor(count, ended) {
 
 /**
  * @param {Frame} frame
- * @param {{ width: number, height: number, bare?: boolean, largest?: number }} room bare: no labels (small multiples)
+ * @param {{ width: number, height: number, bare?: boolean }} room bare: no labels (small multiples)
  * @returns {Layout}
  */
 export function layout(frame, room) {
@@ -43,7 +43,7 @@ export function layout(frame, room) {
   return labelled && labelled.cell >= LABEL_CELL ? labelled : arrange(frame, room, false);
 }
 
-function arrange(frame, { width, height, bare = false, largest = LARGEST_CELL }, every) {
+function arrange(frame, { width, height, bare = false }, every) {
   const wired = frame.architecture === 'encoder-decoder';
   const source = labelsOf(frame.source, 'encoder');
   const target = labelsOf(frame.target, 'decoder');
@@ -63,7 +63,7 @@ function arrange(frame, { width, height, bare = false, largest = LARGEST_CELL },
   const left = bare ? 1 : Math.min(width * 0.3, longest * font + 10);
   const top = bare ? 1 : every ? left : FEW_FONT + 6;
   const foot = bare || !wired ? 2 : font + 8;
-  const free = Math.min((width - left - 2) / (count + 0.6 * gap), (height - top - foot) / (count + 0.6 * gap), largest);
+  const free = Math.min((width - left - 2) / (count + 0.6 * gap), (height - top - foot) / (count + 0.6 * gap), LARGEST_CELL);
   const cell = free >= 7 ? Math.floor(free) : Math.max(2, Math.floor(free * 10) / 10);
   const space = wired ? Math.max(4, Math.round(cell * 0.6)) : 0;
   const offset = first ? first * cell + space : 0;

@@ -5,7 +5,7 @@ import { make, part, setAttribute, setText } from './dom.js';
 const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
 
 /**
- * @param {Element} target
+ * @param {HTMLElement} target
  * @param {{ phase: string, progress: { loaded: number, total: number }, error: any, missing: boolean,
  *   t: (key: string, values?: object) => string }} frame
  */
@@ -21,7 +21,10 @@ export function draw(target, { phase, progress, error, missing, t }) {
   setAttribute(bar, 'aria-label', t('machine.loading'));
   setAttribute(bar, 'max', progress.total > 0 ? progress.total : null);
   setAttribute(bar, 'value', progress.total > 0 && !whole ? Math.min(progress.loaded, progress.total) : null);
-  setAttribute(retry, 'hidden', phase !== 'error' && phase !== 'idle');
+  const over = phase !== 'error' && phase !== 'idle';
+  // Whoever pressed it stays here, and is not sent to the top of the page.
+  if (over && retry.matches(':focus')) target.focus();
+  setAttribute(retry, 'hidden', over);
   setText(retry, t(phase === 'idle' ? 'machine.start' : 'machine.retry'));
 }
 

@@ -28,8 +28,14 @@ function drawTable(table, frame, { block, head }) {
     const weights = block.attention(layer, head, row);
     reuse(line, block.keys + 1, (at) => make(at ? 'td' : 'th', at ? {} : { scope: 'row' })).forEach((cell, at) => {
       if (at === 0) { setText(cell, rows[row]?.text ?? ''); return; }
-      const visible = block.visible(row, at - 1);
-      setText(cell, visible === false ? view.t('table.hidden') : weights ? weights[at - 1].toFixed(3) : visible ? view.t('table.seen') : '');
+      setText(cell, cellOf(block.visible(row, at - 1), weights?.[at - 1], view.t));
     });
   });
+}
+
+/** What one cell says. A stored run's rows may be shorter than its mask. @param {boolean|null} visible @param {number|undefined} weight @param {(key: string) => string} t */
+export function cellOf(visible, weight, t) {
+  if (visible === false) return t('table.hidden');
+  if (weight !== undefined) return weight.toFixed(3);
+  return visible ? t('table.seen') : '';
 }

@@ -1,7 +1,7 @@
 /** What axe finds wrong for people who see, hear or move differently, in every state of the page. */
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test } from '@playwright/test';
-import { answer, done, machine, open } from '../machines.js';
+import { answer, done, drawn, machine, open, phase } from '../machines.js';
 import { STATES, opener } from '../states.js';
 
 /** Each finding with the elements that it speaks of, so that a failure can be acted on. */
@@ -85,6 +85,9 @@ test('everything can be done with the keyboard alone', async ({ page }) => {
   await page.keyboard.press('Enter');
   await expect.poll(async () => (await answer(prefix))[0]).not.toBe(first[0]);
   await done(page);
+  await drawn(page);
+  expect((await focused(page)).name, 'another can be pressed').toBe('candidate');
+  await expect(prefix.locator('.candidate').first()).not.toHaveAttribute('aria-disabled');
 
   // The clock, and back to the top: a head, a machine.
   await tabTo(page, ({ action }) => action === 'end');
@@ -98,6 +101,25 @@ test('everything can be done with the keyboard alone', async ({ page }) => {
   await page.keyboard.press('ArrowDown');
   await expect.poll(() => prefix.getAttribute('head')).toBe('2');
   await done(page);
+});
+
+test('who tries again with the keyboard stays at the machine', async ({ page }) => {
+  await page.route('**/en-fr-causal*/model.safetensors', (route) => route.abort(), { times: 1 });
+  await open(page, 'lang=en&device=cpu&on=causal&text=Thank+you!');
+  const causal = machine(page, 'causal');
+  await expect.poll(() => phase(causal)).toBe('error');
+  let load = () => {};
+  await page.route('**/en-fr-causal*/model.safetensors', async (route) => {
+    await new Promise((resolve) => { load = () => resolve(undefined); });
+    await route.continue();
+  });
+  await causal.locator('.retry').focus();
+  await page.keyboard.press('Enter');
+  await expect(causal.locator('.retry')).toBeHidden();
+  expect((await focused(page)).name).toBe('status');
+  await expect.poll(() => { load(); return phase(causal); }).toBe('done');
+  await drawn(page);
+  expect((await focused(page)).name).toBe('name');
 });
 
 test('pointing tells both ways, and every head has its number', async ({ page }) => {

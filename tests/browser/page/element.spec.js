@@ -15,6 +15,45 @@ test('every attribute is a property, and both steer the run', async ({ page }) =
   await expect.poll(() => answer(demo)).not.toEqual(first);
 });
 
+test('what was set before the element was defined is read, and can be set again', async ({ page }) => {
+  await host(page, `<script type="module">
+    import { UnmaskedDemo } from '/element.js';
+    const demo = document.body.appendChild(document.createElement('unmasked-early'));
+    Object.assign(demo, { architecture: 'prefix', device: 'cpu', text: 'Thank you!', head: 2, enlarged: true, files: null });
+    customElements.define('unmasked-early', class extends UnmaskedDemo {});
+  </script>`);
+  const demo = page.locator('unmasked-early');
+  const told = () => demo.evaluate((element) => [...['architecture', 'text', 'head', 'enlarged'].map((name) => element.getAttribute(name)), Object.keys(element)]);
+  await expect.poll(told).toEqual(['prefix', 'Thank you!', '2', '', []]);
+  await expect(demo.locator('.name')).toHaveText('Prefix decoder');
+  await demo.evaluate((element) => { element.text = 'He is tired.'; element.enlarged = false; });
+  expect(await told()).toEqual(['prefix', 'He is tired.', '2', null, []]);
+});
+
+test('a window that only becomes lower has a lower matrix', async ({ page }) => {
+  await page.setViewportSize({ width: 900, height: 900 });
+  await host(page, `<unmasked-demo architecture="causal" device="cpu" text="${TEXT}"></unmasked-demo>`);
+  await done(page);
+  const height = () => page.locator('unmasked-demo .cells').evaluate((cells) => cells.getBoundingClientRect().height);
+  await expect.poll(height).toBeGreaterThan(400);
+  await page.setViewportSize({ width: 900, height: 500 });
+  await expect.poll(height).toBeLessThan(360);
+});
+
+test('paper is white, whatever the theme', async ({ page }) => {
+  await page.emulateMedia({ colorScheme: 'dark', media: 'print' });
+  await open(page, 'lang=en&device=cpu&on=causal&theme=dark&text=Thank+you!');
+  await done(page);
+  const colours = () => machine(page, 'causal').evaluate((demo) => [document.querySelector('h1'), demo.shadowRoot.querySelector('.machine')]
+    .map((node) => { const { color, backgroundColor } = getComputedStyle(node); return [color, backgroundColor]; }));
+  const [[ink], [, card]] = await colours();
+  expect([ink, card]).toEqual(['rgb(27, 28, 32)', 'rgb(255, 255, 255)']);
+  await machine(page, 'causal').evaluate((demo) => demo.setAttribute('theme', 'dark'));
+  expect((await colours())[1][1]).toBe('rgb(255, 255, 255)');
+  await page.emulateMedia({ media: 'screen' });
+  expect((await colours())[1][1]).not.toBe('rgb(255, 255, 255)');
+});
+
 test('ready and step are told; nothing is downloaded before the element is seen', async ({ page }) => {
   const models = [];
   page.on('request', (request) => { if (request.url().endsWith('model.safetensors')) models.push(request.url()); });
@@ -41,11 +80,16 @@ test('two elements of one model download it once; a removed one gives it back', 
   await host(page, one + one.replace(TEXT, 'Thank you!'));
   await done(page);
   expect(models).toBe(1);
+  const engines = () => page.evaluate(async () => (await (await import('/engine.js')).usage()).engines);
+  expect(await engines(), 'both have one').toBe(1);
   await page.locator('unmasked-demo').first().evaluate((element) => element.remove());
   await page.locator('unmasked-demo').evaluate((element) => { element.text = 'He is tired.'; });
   await page.waitForTimeout(400);
   await done(page);
   expect(await answer(page.locator('unmasked-demo'))).not.toHaveLength(0);
+  expect(await engines(), 'the other still has it').toBe(1);
+  await page.locator('unmasked-demo').evaluate((element) => element.remove());
+  await expect.poll(engines).toBe(0);
 });
 
 test('a stored trace plays with no engine and no model', async ({ page }) => {

@@ -188,6 +188,7 @@ test('a slow download shows its bytes and can be cancelled', async ({ page }) =>
   await work.locator('button').click();
   await expect(told(page)).toHaveText('Cancelled.');
   await expect(work).toBeHidden();
+  await expect(page.locator('#address')).toBeFocused();
   const asked = hub.asked.length;
   await page.waitForTimeout(1_000);
   expect(hub.asked).toHaveLength(asked);

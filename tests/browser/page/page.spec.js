@@ -191,6 +191,36 @@ test('a model that cannot be fetched is said in its place, and can be tried agai
   seen.errors = seen.errors.filter((text) => !text.includes('ERR_FAILED'));
 });
 
+test('a list of models that came late is made up for: the sentence, the menus, what is set after', async ({ page }) => {
+  await page.route('**/models/models.json', (route) => route.abort());
+  await open(page, `lang=en&on=causal,prefix&${device()}`);
+  const both = [machine(page, 'causal'), machine(page, 'prefix')];
+  for (const element of both) await expect.poll(() => phase(element)).toBe('error');
+  await expect(page.locator('#sentence')).toHaveValue('');
+  await page.unroute('**/models/models.json');
+  await both[0].locator('.retry').click();
+  await expect(page.locator('#sentence')).not.toHaveValue('');
+  await expect(page.locator('[data-setting="family"]')).toBeVisible();
+  await done(page);
+  await page.locator('[data-setting="layer"]').selectOption('2');
+  await drawn(page);
+  const sentence = await page.locator('#sentence').inputValue();
+  for (const element of both) expect(await element.getAttribute('text')).toBe(sentence);
+  seen.errors = seen.errors.filter((text) => !text.includes('ERR_FAILED'));
+});
+
+test('beside a machine that gave up the clock ends where the other does', async ({ page }) => {
+  await page.route('**/en-fr-causal*/model.safetensors', (route) => route.abort());
+  await open(page, `lang=en&on=causal,prefix&step=30&text=${encodeURIComponent('Thank you!')}&${device()}`);
+  await expect.poll(() => phase(machine(page, 'causal'))).toBe('error');
+  const prefix = machine(page, 'prefix');
+  await expect.poll(() => phase(prefix)).toBe('done');
+  await expect.poll(() => prefix.evaluate((demo) => demo.position === demo.available)).toBe(true);
+  await page.keyboard.press('ArrowLeft');
+  expect(await prefix.evaluate((demo) => demo.available - demo.position)).toBe(1);
+  seen.errors = seen.errors.filter((text) => !text.includes('ERR_FAILED'));
+});
+
 test('the page never stalls while the models write', { tag: '@gpu' }, async ({ page }) => {
   await open(page, `lang=en&${device()}`);
   await done(page);

@@ -1,0 +1,72 @@
+/** One machine by itself: its engine is a few answers, some of which a test holds back. */
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { Machine } from '../../www/machine.js';
+
+globalThis.document ??= /** @type {any} */ ({});
+Object.assign(globalThis.document, { hidden: false, baseURI: 'http://127.0.0.1/' });
+
+const MASK = 3;
+const SIGN = { id: 1, piece: '[SEP]', space: false, special: true, start: null, end: null };
+const TOKENS = [...['The', 'cat', 'sleeps'].map((piece, at) => ({ id: 10 + at, piece, space: true, special: false, start: [0, 4, 8][at], end: [3, 7, 14][at] })), SIGN];
+const candidates = [5, 6].map((id) => ({ id, piece: `w${id}`, space: true, probability: 0.5, kept: true }));
+
+/** An encoder with a pair head that fills its one blank in one step. */
+function encoder() {
+  const description = {
+    architecture: 'encoder', output_heads: ['vocabulary', 'pair'], tasks: [{ task: 'fill' }], special: { mask: MASK }, max_positions: 64,
+    layers: { encoder: 1, decoder: 0 }, heads: 1, stacks: {},
+  };
+  /** What is asked of the pair head waits here. @type {Array<() => void>} */
+  const held = [];
+  return {
+    held, device: { backend: 'cpu' }, describe: () => description, free: () => {},
+    tokenize: async () => ({ tokens: TOKENS, source_length: TOKENS.length, truncated: 0 }),
+    forward: () => new Promise((resolve) => { held.push(() => resolve({ tokens: TOKENS, forward: { heads: { pair: [0, 2] } } })); }),
+    generate: ({ ids }) => ({
+      header: Promise.resolve({ model: { architecture: 'encoder' }, tokens: ids.map((id, at) => ({ ...TOKENS[at], id })), forward: {} }),
+      async* [Symbol.asyncIterator]() {
+        const row = ids.indexOf(MASK);
+        if (row >= 0) yield { row, chosen: 5, piece: 'w5', space: true, candidates, rows: [] };
+      },
+    }),
+  };
+}
+
+const settings = /** @type {any} */ ({ text: 'The cat sleeps', pair: 'Yes', blanks: [1], fill: 'parallel', maxNewTokens: 40, candidates: 10 });
+/** Until so many passes of the pair head were asked for. */
+async function asked(engine, count) {
+  for (let tries = 0; engine.held.length < count && tries < 100; tries += 1) await new Promise((resolve) => { setTimeout(resolve); });
+  assert.equal(engine.held.length, count);
+}
+
+test('a candidate that is chosen before the verdict has come does not lose it', async () => {
+  const machine = new Machine(() => {});
+  const engine = machine.engine = encoder();
+  const run = machine.run(settings);
+  await asked(engine, 1);
+  assert.equal(machine.phase, 'done');
+  const forced = machine.force(0, candidates[1]);
+  engine.held[0]();
+  await run;
+  assert.equal(machine.verdict, null, 'what was under way is of another turn');
+  await asked(engine, 2);
+  engine.held[1]();
+  await forced;
+  assert.deepEqual(machine.verdict?.pair, [0, 2]);
+  assert.equal(machine.timeline?.steps[0].chosen, 6);
+  await machine.force(0, candidates[0]);
+  assert.equal(engine.held.length, 2, 'it is there: nothing is asked again');
+});
+
+test('a stored run has nothing of the run before it', async () => {
+  const machine = new Machine(() => {});
+  const engine = machine.engine = encoder();
+  const run = machine.run({ ...settings, rule: 'causal' });
+  await asked(engine, 1);
+  engine.held[0]();
+  await run;
+  assert.ok(machine.verdict && machine.settings && machine.blanked.length);
+  machine.show({ model: { architecture: 'causal' }, tokens: TOKENS, steps: [] });
+  assert.deepEqual([machine.verdict, machine.settings, machine.blanked, machine.cutText], [null, null, [], '']);
+});
