@@ -35,6 +35,10 @@ export function drawMachine(parts, drawn) {
     drawTokens(parts.tokens, frame);
     drawCut(parts.cut, frame);
   }
+  // Its place is under the matrix; where there is none, under the tokens.
+  const verdict = showing && frame.verdict && !show.has('mask') ? verdictOf(frame) : '';
+  setAttribute(parts.verdict, 'hidden', verdict === '');
+  setText(parts.verdict, verdict);
   if (showing && show.has('mask')) {
     setAttributes(parts.mask, { 'aria-label': [t('matrix.label', { name }), frame.painting.on && t('paint.key')].filter(Boolean).join(' '), 'data-painting': frame.painting.on });
     drawMask(parts.mask, frame);
@@ -88,15 +92,18 @@ function drawAbout(target, { t, show, model, rule, architecture }) {
 
 /** The brush, and what became of the mask under it: how many cells, what the choice was before, whether a row sees nothing now. */
 function drawPainting(parts, frame) {
-  const { painting: { can, on, canUndo, edits }, before, view: { t, table } } = frame;
+  const { painting: { can, on, canUndo, edits }, before, untrained, view: { t, table } } = frame;
   const [words, undo, reset] = parts.painting.children;
   setAttributes(parts.paintButton, { hidden: !can || table, 'aria-pressed': String(on) });
   setText(parts.paintButton, t(on ? 'paint.end' : 'paint.start'));
-  setAttribute(parts.painting, 'hidden', !on && edits.length === 0 && !canUndo);
+  const brush = on || edits.length > 0 || canUndo;
+  setAttribute(parts.painting, 'hidden', !brush && !untrained);
+  for (const button of [undo, reset]) setAttribute(button, 'hidden', !brush);
   const blind = blindOf(frame);
   const was = before?.chosen;
   setText(words, [
     edits.length ? t('paint.count', { n: edits.length }) : on ? t('paint.hint') : '',
+    (edits.length || untrained) && t('paint.untrained'),
     was && t('paint.before', { piece: showPiece(was).text, p: percent(was.probability) }),
     blind && t('paint.blind', { row: blind }),
   ].filter(Boolean).join(' '));
@@ -107,12 +114,12 @@ function drawPainting(parts, frame) {
 }
 
 /** The piece of the lit row, where an attention of it sees nothing at all. */
-function blindOf({ architecture, blocks, current, source, target }) {
+function blindOf({ architecture, blocks, current, read, target }) {
   if (!current) return '';
   const here = blocks.filter(({ name, rows }) => (name === 'encoder') === (current.stack === 'encoder') && current.row < rows);
   const isBlind = ({ keys, visible }) => Array.from({ length: keys }, (_, key) => visible(current.row, key)).every((seen) => seen === false);
   if (!here.some(isBlind)) return '';
-  const tokens = architecture === 'encoder-decoder' ? target : [...source, ...target];
+  const tokens = architecture === 'encoder-decoder' ? target : [...read, ...target];
   return showPieces(tokens)[current.row]?.text ?? '';
 }
 

@@ -29,6 +29,7 @@ export class Painter {
   }
 
   get edits() { return readEdits(this.painted()); }
+  get isDown() { return this.#stroke !== null; }
   get canUndo() { return this.#strokes.length > 0; }
 
   /** @param {Frame} frame @param {Cell} cell where the pointer is pressed: all that it passes becomes what this cell is not */
@@ -49,7 +50,12 @@ export class Painter {
     this.#paint(frame, cells);
   }
 
-  end() { this.#stroke = null; }
+  /** @returns {boolean} whether anything was painted since the pointer was pressed */
+  end() {
+    const changed = this.#stroke?.changed ?? false;
+    this.#stroke = null;
+    return changed;
+  }
 
   undo() {
     const before = this.#strokes.pop();

@@ -24,6 +24,7 @@ export function buildSkeleton(root) {
     about: make('dl', { class: 'about' }),
     tokens: make('div', { class: 'strips' }),
     cut: make('p', { class: 'cut-line', hidden: true }),
+    verdict: make('p', { class: 'verdict', hidden: true }),
     hint: make('p', { class: 'hint' }),
     less: make('p', { class: 'less' }),
     mask: make('div', { class: 'mask', tabindex: 0, role: 'application' }),
@@ -40,7 +41,7 @@ export function buildSkeleton(root) {
     say: make('p', { class: 'unseen', role: 'status' }),
   };
   const head = make('header', { class: 'head' }, parts.sign, parts.title, parts.kin, parts.enlarge);
-  parts.read = make('section', { class: 'read' }, parts.tokens, parts.cut);
+  parts.read = make('section', { class: 'read' }, parts.tokens, parts.cut, parts.verdict);
   parts.look = make('section', { class: 'look' }, parts.mask, parts.tables, make('div', { class: 'under' }, parts.hint, parts.less, parts.paintButton, parts.tableButton), parts.painting);
   parts.machine = make('article', { class: 'machine' }, head, parts.about, parts.read, parts.look,
     parts.candidates, parts.status, make('footer', { class: 'foot' }, parts.controls, parts.stats), parts.notice, parts.say);
@@ -88,7 +89,8 @@ export function wire(parts, act) {
     };
     for (const name of ['pointerup', 'pointercancel']) addEventListener(name, release, true);
   });
-  parts.mask.addEventListener('pointerleave', () => act.leaveCell());
+  // A finger leaves when it is lifted: what it pointed at stays to be read.
+  parts.mask.addEventListener('pointerleave', (event) => { if (event.pointerType !== 'touch') act.leaveCell(); });
   parts.mask.addEventListener('blur', () => act.leaveCell());
   parts.mask.addEventListener('click', (event) => {
     const head = event.target.closest?.('figure')?.dataset.head;

@@ -1,7 +1,7 @@
 /** What the element's attributes ask for, checked: they come from a page's author or from a link. */
 
 import { readEdits } from './edits.js';
-import { cleanText, readChoices } from './state.js';
+import { ARCHITECTURES, cleanText, readChoices } from './state.js';
 import { TraceError, checkTrace } from './trace.js';
 
 /** Masks that an element's rows may be given in place of their own. */
@@ -12,6 +12,14 @@ const number = (element, name, fallback, least, most) => {
   const value = text === null || text.trim() === '' ? NaN : Number(text);
   return Number.isFinite(value) ? Math.min(most, Math.max(least, value)) : fallback;
 };
+
+/** Which machine it is to be, where nothing else says it: a word that its author may have mistyped. */
+export function checkArchitecture(element) {
+  const named = element.getAttribute('architecture');
+  if (named === null || ARCHITECTURES.includes(named)) return;
+  const [what, expected, got] = ['architecture', ARCHITECTURES.join(', '), `\`${named.slice(0, 40)}\``];
+  throw Object.assign(new Error(`\`${what}\`: expected one of ${expected}, got ${got}`), { kind: 'input', what, expected, got });
+}
 
 /** The id of a token. @param {string|null} text */
 export const token = (text) => (/^\d{1,9}$/.test(text ?? '') ? Number(text) : undefined);

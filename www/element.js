@@ -19,10 +19,11 @@ import { headsOf, isOwn, resolveModel } from './models.js';
 import { Painter } from './element-paint.js';
 import { cellAt, layout, roomFor } from './views/matrix.js';
 import { describeCell, roomOf } from './views/mask.js';
-import { readScene, settingsOf } from './element-settings.js';
+import { checkArchitecture, readScene, settingsOf } from './element-settings.js';
+import { ARCHITECTURES } from './state.js';
 
 const TYPING_MILLISECONDS = 250;
-/** A stroke of the brush goes on: what it has painted so far is run when it rests this long. */
+/** Cells painted one after the other by keyboard, or taken back, make one run when the person rests this long. */
 const PAINTING_MILLISECONDS = 60;
 /** What a changed attribute asks for: another model, another run, or only another drawing. */
 const WORK = {
@@ -80,6 +81,8 @@ export class UnmaskedDemo extends HTMLElement {
   });
   /** It is the painter who writes the attribute. */
   #paints = false;
+  /** Rows that the matrix has room for while it is painted. */
+  #least = 0;
 
   /** Which layer and head the page around says are shown, counted from 1: of one with fewer it is said which it shows. */
   set chosen(chosen) {
@@ -98,7 +101,7 @@ export class UnmaskedDemo extends HTMLElement {
     if (this.#parts) this.#later();
   }
 
-  get #architecture() { return this.getAttribute('architecture') ?? 'causal'; }
+  get #architecture() { const named = this.getAttribute('architecture') ?? ''; return ARCHITECTURES.includes(named) ? named : 'causal'; }
   get available() { return this.#machine.timeline?.available ?? 0; }
   get ended() { return !this.renewed && ['done', 'error', 'empty', 'idle'].includes(this.#machine.phase); }
   /** Another run was asked for, and has not begun: what is shown is still the one before. */
@@ -119,6 +122,7 @@ export class UnmaskedDemo extends HTMLElement {
   step() { this.#use(); this.#clock.step(); }
   back() { this.#clock.back(); }
   restart() { this.#clock.restart(); }
+  end() { this.#use(); this.#clock.end(); }
 
   /** Follows another clock: a position past what is computed shows the wait, or the end. */
   seek(position) {
@@ -133,8 +137,10 @@ export class UnmaskedDemo extends HTMLElement {
     const candidate = timeline.steps[at].candidates.find((one) => one.id === id);
     if (!candidate) return;
     this.#machine.force(at, candidate);
-    this.#clock.put(at + 1);
-    this.#tell('unmasked-use', { kind: 'force', position: at + 1 });
+    // Where nothing follows, as after an encoder's last blank, others may be further on: the clock stays.
+    const position = this.#machine.timeline?.ended ? Math.max(this.position, at + 1) : at + 1;
+    this.#clock.put(position);
+    this.#tell('unmasked-use', { kind: 'force', position });
   }
 
   connectedCallback() {
@@ -187,7 +193,8 @@ export class UnmaskedDemo extends HTMLElement {
     }
     if (name === 'edits' && !this.#paints) this.#painter.forget();
     // A page that keeps what was forced here tells nothing new.
-    if (name === 'edits') this.#runSoon(PAINTING_MILLISECONDS);
+    // A run may be longer or shorter, and its matrix another: not under the brush.
+    if (name === 'edits') { if (!this.#painter.isDown) this.#runSoon(PAINTING_MILLISECONDS); }
     else if (work === 'run' && !(name === 'forced' && (after ?? '') === this.#machine.forced && !this.#machine.isForcing)) this.#runSoon(TYPING_MILLISECONDS);
     this.#later();
   }
@@ -204,7 +211,7 @@ export class UnmaskedDemo extends HTMLElement {
       pointToken: (spot) => this.#pointToken(spot ?? this.#view.pinned),
       pointCell: (x, y) => this.#pointCell(x, y),
       pressCell: (isKey) => this.#pressCell(isKey),
-      releaseCell: () => this.#painter.end(),
+      releaseCell: () => { if (this.#painter.end()) this.#runSoon(0); },
       undo: () => this.#painter.undo(),
       leaveCell: () => { if (this.#view.cell) { this.#view.cell = null; this.#later(); } },
       moveCell: (rows, keys) => this.#moveCell(rows, keys),
@@ -234,6 +241,7 @@ export class UnmaskedDemo extends HTMLElement {
       const scene = await readScene(this);
       if (turn !== this.#loads) return;
       if (scene?.steps) { this.#typedNothing(); this.#machine.show(scene); this.#ready(); return; }
+      checkArchitecture(this);
       const wish = this.#files ? { source: this.#files, entry: null, sizes: undefined } : await resolveModel({ model: this.getAttribute('model') ?? '', architecture: this.#architecture, family: this.getAttribute('family') ?? '' });
       if (turn !== this.#loads) return;
       this.#missing = wish === null;
@@ -353,11 +361,15 @@ export class UnmaskedDemo extends HTMLElement {
     const base = timeline?.frame(this.position) ?? null;
     const description = this.description;
     const { layers, heads, layer, head, asked } = this.#shown(base);
-    const view = { ...this.#view, layer, head, asked, t };
+    // Answers that become shorter under the brush leave the matrix its size.
+    const main = base?.blocks.at(-1);
+    this.#least = base && main && this.#painter.on ? Math.max(this.#least, roomFor(main.wholeRows, base.ended)) : 0;
+    const view = { ...this.#view, layer, head, asked, least: this.#least, t };
     const frame = base && ['running', 'done'].includes(machine.phase) ? {
       ...base, heads, view, cutText: machine.cutText, canForce: machine.canRun && !this.renewed,
       canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: this.hasAttribute('enlarged') ? 10 : 5,
       specials: timeline?.signs.specials ?? new Set(), ran: timeline?.edits ?? [], before: machine.before(Math.min(base.position, base.length - 1)),
+      untrained: isUntrained(description, machine.settings?.rule),
       painting: { can: machine.canRun, on: machine.canRun && this.#painter.on, canUndo: this.#painter.canUndo, edits: this.#painter.edits },
     } : null;
     return {
@@ -478,6 +490,13 @@ export class UnmaskedDemo extends HTMLElement {
     this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
   }
 
+}
+
+/** Whether one of the page's own models runs under another rule than it was trained with. @param {any} description @param {string|undefined} rule */
+function isUntrained(description, rule) {
+  if (!rule || !description || !isOwn(description)) return false;
+  const { encoder, decoder } = description.masks;
+  return !(decoder ?? encoder).startsWith(rule);
 }
 
 /** A strip of many tokens scrolls within itself: the lit chip stays in view. Asks the observer, who forces no layout. */

@@ -337,6 +337,7 @@ export class Machine {
     this.device = null;
     this.timeline = null;
     this.plain = null;
+    this.worded = null;
     this.error = null;
     this.notice = null;
     // Of the run that was: a stored one that follows has none of it.

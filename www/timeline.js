@@ -7,7 +7,7 @@
  * @typedef {'encoder'|'decoder'|'cross'} BlockName
  * @typedef {{ id: number, piece: string, space?: boolean, probability: number, kept?: boolean }} Candidate
  * @typedef {{ id: number, piece: string, space?: boolean, special?: boolean, start?: number|null, end?: number|null }} Token
- * @typedef {{ row: number, chosen: number, piece: string, space?: boolean, ended?: string, candidates: Candidate[], rows?: number[],
+ * @typedef {{ row: number, chosen: number, piece: string, space?: boolean, probability?: number, ended?: string, candidates: Candidate[], rows?: number[],
  *   attention?: Object<string, any>, mask?: Object<string, string[]>, stats?: Stats, forced?: boolean }} Step
  * @typedef {{ backend: 'gpu'|'cpu', adapter?: string, software?: boolean, reason?: string }} DeviceInfo
  * @typedef {{ rows_computed: number, milliseconds: number, dispatches?: number, submits?: number, readbacks?: number }} Stats
@@ -20,9 +20,10 @@
  *   visible: (row: number, key: number) => boolean|null,
  *   attention: (layer: number, head: number, row: number) => ArrayLike<number>|null }} Block
  * @typedef {{ architecture: Architecture, position: number, length: number, ended: boolean, settled: boolean,
- *   waiting: boolean, source: Shown[], target: Shown[], truncated: number, sourceLength: number,
+ *   waiting: boolean, source: Shown[], target: Shown[], read: Shown[], truncated: number, sourceLength: number,
  *   current: { stack: 'encoder'|'decoder', row: number }|null, candidates: Candidate[], chosen: number|null,
- *   forced: boolean, reason: string|null, blocks: Block[], layers: Object<string, number>, heads: number, stats: Stats|null }} Frame
+ *   forced: boolean, reason: string|null,
+ *   blocks: Block[], layers: Object<string, number>, heads: number, stats: Stats|null }} Frame
  */
 
 export class Timeline {
@@ -108,11 +109,11 @@ export class Timeline {
     return {
       architecture: this.architecture,
       position, length: this.steps.length, ended: this.ended, settled, waiting,
-      source, target,
+      source, target, read: this.#read(source, position),
       truncated: this.header.truncated ?? 0,
       sourceLength: this.header.source_length ?? source.length,
       current: step ? { stack, row: step.row } : null,
-      candidates: step?.candidates ?? [],
+      candidates: step ? candidatesOf(step) : [],
       chosen: step ? step.chosen : null,
       forced: Boolean(step?.forced),
       reason: settled ? step?.ended ?? null : null,
@@ -154,6 +155,24 @@ export class Timeline {
         first + answer.length + at, 'answer', Boolean(step.forced))),
     ];
     return { source, target };
+  }
+
+  /**
+   * What the rows of the matrix stood for in the pass that they are of. A word that was filled in after it was no part of it:
+   * the row is still the blank's. What writes step by step reads what it wrote.
+   */
+  #read(source, t) {
+    if (this.architecture !== 'encoder') return source;
+    const latest = latestRows('encoder', this.steps.slice(0, Math.min(t + 1, this.steps.length)), this.header);
+    const filledBy = new Map(this.steps.slice(0, t).map((step, at) => [step.row, at]));
+    return source.map((token, position) => {
+      const filled = filledBy.get(position);
+      const at = latest.get(position);
+      const pass = at ? this.steps.indexOf(at.step) : -1;
+      if (filled === undefined || filled < pass) return token;
+      const given = this.header.tokens[position];
+      return { ...given, special: this.#special(given), position, forced: false, state: 'blank' };
+    });
   }
 
   /** Rows that are (or were) blank: known from [MASK]'s id, or from the steps of a finished run. */
@@ -222,6 +241,12 @@ export class Timeline {
     const first = held.encoder ?? held.decoder ?? own.encoder ?? own.decoder;
     return first?.[0]?.length ?? 0;
   }
+}
+
+/** The most probable ones, and the one that was drawn where it is none of them. @param {Step} step @returns {Candidate[]} */
+export function candidatesOf({ candidates, chosen, piece, space, probability }) {
+  if (probability === undefined || candidates.some(({ id }) => id === chosen)) return candidates;
+  return [...candidates, { id: chosen, piece, space, probability, kept: true }];
 }
 
 /** Where each absolute row was last computed: row -> { step, index within that step }. */

@@ -16,6 +16,13 @@ test('a field keeps its keys, a button its space', () => {
   assert.equal(actionOf({ key: 'n' }, { tagName: 'DIV', isContentEditable: true }), null);
 });
 
+test('a slider keeps the keys that move it, and no others', () => {
+  const slider = { tagName: 'INPUT', type: 'range' };
+  for (const key of ['ArrowLeft', 'ArrowRight']) assert.equal(actionOf({ key }, slider), null, key);
+  assert.deepEqual([' ', 'n', 'g', 'h'].map((key) => actionOf({ key }, slider)), ['toggle', 'step', 'end', 'help']);
+  assert.equal(actionOf({ key: ' ' }, { tagName: 'INPUT', type: 'checkbox' }), null);
+});
+
 test('tables that scroll keep the keys that scroll them', () => {
   const tables = { tagName: 'DIV', getAttribute: (name) => (name === 'role' ? 'region' : null) };
   for (const key of [' ', 'ArrowLeft', 'ArrowRight']) assert.equal(actionOf({ key }, tables), null, key);

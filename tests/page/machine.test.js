@@ -14,7 +14,7 @@ const candidates = [5, 6].map((id) => ({ id, piece: `w${id}`, space: true, proba
 /** An encoder with a pair head that fills its one blank in one step. */
 function encoder() {
   const description = {
-    architecture: 'encoder', output_heads: ['vocabulary', 'pair'], tasks: [{ task: 'fill' }], special: { mask: MASK }, max_positions: 64,
+    architecture: 'encoder', output_heads: ['vocabulary', 'pair'], tasks: [{ task: 'fill' }], special: { mask: MASK }, max_positions: 64, masks: { encoder: 'full' },
     layers: { encoder: 1, decoder: 0 }, heads: 1, stacks: {},
   };
   /** What is asked of the pair head waits here. @type {Array<() => void>} */

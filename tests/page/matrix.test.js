@@ -6,7 +6,7 @@ const tokens = (count) => Array.from({ length: count }, (_, at) => ({ piece: `w$
 const block = (name, rows, keys, visible = () => true, wholeRows = rows) => ({
   name, rows, keys, wholeRows, wholeKeys: keys, visible, attention: () => Array.from({ length: keys }, () => 1 / keys),
 });
-const frame = (architecture, source, target, blocks, ended = true) => ({ architecture, source: tokens(source), target: tokens(target), blocks, ended });
+const frame = (architecture, source, target, blocks, ended = true) => ({ architecture, source: tokens(source), read: tokens(source), target: tokens(target), blocks, ended });
 const encoder = (count) => frame('encoder', count, 0, [block('encoder', count, count)]);
 
 test('fits its room at 5 and at 60 tokens, readable at both', () => {

@@ -123,3 +123,31 @@ test('a stored trace plays without rows, masks or an engine', () => {
   assert.deepEqual([...timeline.frame(1).blocks[0].attention(0, 0, 3)], [0.1, 0.2, 0.3, 0.4]);
   assert.deepEqual([...timeline.frame(1).blocks[0].attention(0, 0, 2)], [0.2, 0.3, 0.5]);
 });
+
+/** An encoder with blanks at rows 1 and 3, filled by these passes: each the rows that a step tells of. */
+function filled(...passes) {
+  const header = { model: { architecture: 'encoder' }, tokens: [token(1, '[CLS]', true), token(4, '[MASK]', true), token(9, 'a'), token(4, '[MASK]', true)], source_length: 4 };
+  const timeline = new Timeline(header, { maskId: 4, specials: new Set([1, 4]) });
+  [[1, 'b'], [3, 'c']].forEach(([row, piece], at) => timeline.push({ row, chosen: 20 + at, piece, rows: passes[at], candidates: [candidate(20 + at, piece, 0.9)] }));
+  timeline.end();
+  return timeline;
+}
+
+test('a matrix names what its pass read: a word that was filled in after it is still a blank there', () => {
+  const read = (timeline, at) => timeline.frame(at).read.map(({ piece }) => piece).join(' ');
+  const source = (timeline, at) => timeline.frame(at).source.map(({ piece }) => piece).join(' ');
+  const parallel = filled([0, 1, 2, 3], []);
+  assert.deepEqual([0, 1, 2].map((at) => source(parallel, at)), ['[CLS] [MASK] a [MASK]', '[CLS] b a [MASK]', '[CLS] b a c']);
+  assert.deepEqual([0, 1, 2].map((at) => read(parallel, at)), Array(3).fill('[CLS] [MASK] a [MASK]'));
+  const confidence = filled([0, 1, 2, 3], [0, 1, 2, 3]);
+  assert.deepEqual([0, 1, 2].map((at) => read(confidence, at)), ['[CLS] [MASK] a [MASK]', '[CLS] b a [MASK]', '[CLS] b a [MASK]']);
+  const written = causal();
+  assert.deepEqual(written.frame(1).read, written.frame(1).source);
+});
+
+test('a token that was drawn is a candidate, however unlikely it was', () => {
+  const timeline = causal();
+  timeline.steps[0] = { ...timeline.steps[0], chosen: 77, piece: 'z', probability: 0.0004 };
+  assert.deepEqual(timeline.frame(0).candidates.map(({ id, probability }) => [id, probability]), [[20, 0.6], [21, 0.3], [77, 0.0004]]);
+  assert.deepEqual(timeline.frame(1).candidates.map(({ id }) => id), [3]);
+});

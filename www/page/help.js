@@ -10,6 +10,9 @@ const KEYS = [
 
 /** @param {HTMLDialogElement} dialog @param {string|null} open address of the page that opens models from elsewhere */
 export function drawHelp(dialog, open, t) {
+  // What is opened there is beside what is shown here: its address is this page's state.
+  const leave = open === null ? null : make('a', { href: open, text: t('help.open') });
+  leave?.addEventListener('click', () => leave.setAttribute('href', open + location.hash));
   const close = make('button', { type: 'button', class: 'plain', text: t('help.close') });
   close.addEventListener('click', () => dialog.close());
   dialog.replaceChildren(
@@ -19,7 +22,7 @@ export function drawHelp(dialog, open, t) {
       make('dt', {}, ...keys.map((name) => make('kbd', { text: name }))), make('dd', { text: t(key) })])),
     make('h3', { text: t('help.read') }),
     ...['help.read.matrix', 'help.read.now', 'help.read.point', 'help.read.blank', 'help.read.paint', 'help.private'].map((key) => make('p', { text: t(key) })),
-    ...(open === null ? [] : [make('p', {}, make('a', { href: open, text: t('help.open') }))]),
+    ...(leave ? [make('p', {}, leave)] : []),
   );
 }
 

@@ -18,7 +18,8 @@ export function actionOf(event, target) {
   if (action === null) return null;
   const tag = (target?.tagName ?? '').toLowerCase();
   if (target?.isContentEditable || tag === 'textarea' || tag === 'select') return null;
-  if (tag === 'input') return null;
+  // A slider wants only the keys that move it.
+  if (tag === 'input' && (target?.type !== 'range' || SCROLLING.includes(event.key) && event.key !== ' ')) return null;
   if (event.key === ' ' && ['button', 'summary', 'a'].includes(tag)) return null;
   // What scrolls in itself (a machine's tables) is scrolled by these.
   if (SCROLLING.includes(event.key) && target?.getAttribute?.('role') === 'region') return null;

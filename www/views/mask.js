@@ -3,7 +3,7 @@
  * Hidden cells are hatched, the row that is about to choose is lit. One SVG; with head 'all', one small SVG a head.
  *
  * @typedef {import('../timeline.js').Frame & { view: View, painting: { edits: import('../edits.js').Edit[] }, ran: import('../edits.js').Edit[] }} Drawn
- * @typedef {{ layer: number, head: number|'all', width: number, height: number, hover: Spot|null,
+ * @typedef {{ layer: number, head: number|'all', width: number, height: number, least?: number, hover: Spot|null,
  *   cell: { block: string, row: number, key: number }|null, t: (key: string, values?: object) => string }} View
  * @typedef {{ stack: 'encoder'|'decoder', position: number }} Spot   position within its own stack
  */
@@ -155,9 +155,9 @@ export function describeCell(frame, at) {
   const { view } = frame;
   const block = frame.blocks.find(({ name }) => name === at.block);
   if (!block) return null;
-  const one = frame.architecture === 'encoder-decoder' ? null : [...frame.source, ...frame.target];
-  const rows = one ?? (at.block === 'encoder' ? frame.source : frame.target);
-  const keys = one ?? (at.block === 'decoder' ? frame.target : frame.source);
+  const one = frame.architecture === 'encoder-decoder' ? null : [...frame.read, ...frame.target];
+  const rows = one ?? (at.block === 'encoder' ? frame.read : frame.target);
+  const keys = one ?? (at.block === 'decoder' ? frame.target : frame.read);
   const [row, key] = [rows, keys].map((tokens, axis) => showPieces(tokens)[axis ? at.key : at.row]?.text ?? '');
   const visible = block.visible(at.row, at.key);
   const painted = editAt(frame.painting.edits, { site: at.block, row: at.row, key: at.key });

@@ -34,7 +34,7 @@ export function roomFor(count, ended) {
 }
 
 /**
- * @param {Frame} frame
+ * @param {Frame & { view?: { least?: number } }} frame
  * @param {{ width: number, height: number, bare?: boolean }} room bare: no labels (small multiples)
  * @returns {Layout}
  */
@@ -45,11 +45,11 @@ export function layout(frame, room) {
 
 function arrange(frame, { width, height, bare = false }, every) {
   const wired = frame.architecture === 'encoder-decoder';
-  const source = labelsOf(frame.source, 'encoder');
+  const source = labelsOf(frame.read, 'encoder');
   const target = labelsOf(frame.target, 'decoder');
   const main = frame.blocks[frame.blocks.length - 1];
   const grows = frame.architecture !== 'encoder';
-  const rows = grows ? roomFor(main.wholeRows, frame.ended) : main.rows;
+  const rows = grows ? Math.max(frame.view?.least ?? 0, roomFor(main.wholeRows, frame.ended)) : main.rows;
   const first = wired ? frame.blocks[0].rows : 0;
   const gap = wired ? 1 : 0;
   const count = rows + first;

@@ -21,7 +21,7 @@ export function draw(target, { phase, progress, error, missing, t }) {
   setAttribute(bar, 'aria-label', t('machine.loading'));
   setAttribute(bar, 'max', progress.total > 0 ? progress.total : null);
   setAttribute(bar, 'value', progress.total > 0 && !whole ? Math.min(progress.loaded, progress.total) : null);
-  const over = phase !== 'error' && phase !== 'idle';
+  const over = missing || phase !== 'error' && phase !== 'idle';
   // Whoever pressed it stays here, and is not sent to the top of the page.
   if (over && retry.matches(':focus')) target.focus();
   setAttribute(retry, 'hidden', over);

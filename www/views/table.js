@@ -14,8 +14,8 @@ export function draw(target, frame) {
 
 function drawTable(table, frame, { block, head }) {
   const { view } = frame;
-  const one = frame.architecture === 'encoder-decoder' ? null : showPieces([...frame.source, ...frame.target]);
-  const source = one ?? showPieces(frame.source);
+  const one = frame.architecture === 'encoder-decoder' ? null : showPieces([...frame.read, ...frame.target]);
+  const source = one ?? showPieces(frame.read);
   const target = one ?? showPieces(frame.target);
   const rows = block.name === 'encoder' ? source : target;
   const keys = block.name === 'decoder' ? target : source;
