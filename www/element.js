@@ -59,6 +59,9 @@ export class UnmaskedDemo extends HTMLElement {
   /** @type {{ width: number, height: number, hover: Spot|null, pinned: Spot|null, cell: Cell|null, table: boolean }} */
   #view = { width: 320, height: 320, hover: null, pinned: null, cell: null, table: false };
   #missing = false;
+  /** Attributes that are not the author's: a scene or an example set them, which is under way while `giving`. @type {Set<string>} */
+  #given = new Set();
+  #giving = false;
   /** @type {File[]|null} */
   #files = null;
   /** @type {{ layer: number, head: number|'all' }|null} */
@@ -77,6 +80,7 @@ export class UnmaskedDemo extends HTMLElement {
     if (files === this.#files) return;
     this.#files = files;
     this.#clock.put(0);
+    this.#takeBack();
     if (this.#wanted) this.#load();
     if (this.#parts) this.#later();
   }
@@ -160,10 +164,14 @@ export class UnmaskedDemo extends HTMLElement {
   }
 
   attributeChangedCallback(name, before, after) {
+    if (!this.#giving) this.#given.delete(name);
     if (before === after || !this.#parts) return;
     const work = WORK[name];
     // The page's choice among its own models says nothing of files that were handed over.
-    if (work === 'model' && this.#wanted && !(this.#files && name === 'family')) this.#load();
+    if (work === 'model' && !this.#giving && !(this.#files && name === 'family')) {
+      if (name !== 'device') this.#takeBack();
+      if (this.#wanted) this.#load();
+    }
     if (work === 'text') {
       this.#clock.put(0);
       this.#runSoon(name === 'blanks' ? 0 : TYPING_MILLISECONDS);
@@ -171,6 +179,20 @@ export class UnmaskedDemo extends HTMLElement {
     // A page that keeps what was forced here tells nothing new.
     if (work === 'run' && !(name === 'forced' && (after ?? '') === this.#machine.forced && !this.#machine.isForcing)) this.#runSoon(TYPING_MILLISECONDS);
     this.#later();
+  }
+
+  /** Sets, or removes, an attribute that the page's author left open: a scene's, a model's example. It loads nothing. */
+  #give(name, value) {
+    this.#giving = true;
+    this[name] = value;
+    this.#giving = false;
+    if (value === null) this.#given.delete(name);
+    else this.#given.add(name);
+  }
+
+  /** Of another scene or model nothing is left of what the one before gave. */
+  #takeBack() {
+    for (const name of this.#given) this.#give(name, null);
   }
 
   #build() {
@@ -209,7 +231,7 @@ export class UnmaskedDemo extends HTMLElement {
     this.#later();
     try {
       /** @type {any} a stored run or a scene, where one was named */
-      const scene = await readScene(this);
+      const scene = await readScene(this, (name, value) => { if (turn === this.#loads) this.#give(name, value); });
       if (turn !== this.#loads) return;
       if (scene?.steps) { this.#typedNothing(); this.#machine.show(scene); this.#ready(); return; }
       const wish = this.#files ? { source: this.#files, entry: null, sizes: undefined } : await resolveModel({ model: this.getAttribute('model') ?? '', architecture: this.#architecture, family: this.getAttribute('family') ?? '' });
@@ -218,7 +240,7 @@ export class UnmaskedDemo extends HTMLElement {
       if (wish === null) { this.#later(); return; }
       const loaded = await this.#machine.load(wish.source, { device: this.getAttribute('device') ?? 'auto', sizes: wish.sizes });
       if (!loaded || turn !== this.#loads) return;
-      if (!this.hasAttribute('text') && wish.entry?.examples?.[0]) this.text = wish.entry.examples[0];
+      if (!this.hasAttribute('text') && wish.entry?.examples?.[0]) this.#give('text', wish.entry.examples[0]);
       this.#ready();
       this.#typedNothing();
       await this.#run();
