@@ -13,12 +13,13 @@ import { Machine } from './machine.js';
 import { buildSkeleton, styleSheets, wire } from './element-parts.js';
 import { drawLater, drawNever } from './frames.js';
 import { chooseLanguage, translator } from './i18n/index.js';
-import { drawMachine } from './element-draw.js';
+import { drawMachine, nameOf } from './element-draw.js';
 import { pointedBy, spotFor } from './element-point.js';
 import { headsOf, isOwn, resolveModel } from './models.js';
 import { cellAt, layout, roomFor } from './views/matrix.js';
 import { describeCell, roomOf } from './views/mask.js';
 import { readScene, settingsOf } from './element-settings.js';
+import { announcer, sayStep } from './page/say.js';
 
 const TYPING_MILLISECONDS = 250;
 /** What a changed attribute asks for: another model, another run, or only another drawing. */
@@ -54,6 +55,10 @@ export class UnmaskedDemo extends HTMLElement {
   #starts = false;
   #look = '';
   #toldStep = '';
+  /** The position that was said last, and how it is said. */
+  #said = 0;
+  /** @type {(text: string) => void} */
+  #say = () => {};
   /** @type {Error|null} */
   #toldError = null;
   /** @type {{ width: number, height: number, hover: Spot|null, pinned: Spot|null, cell: Cell|null, table: boolean }} */
@@ -199,6 +204,7 @@ export class UnmaskedDemo extends HTMLElement {
     const root = this.attachShadow({ mode: 'open' });
     this.#parts = buildSkeleton(root);
     const { machine } = this.#parts;
+    this.#say = announcer(this.#parts.say);
     // Nothing is shown before it has its style; without one it is still of use.
     machine.hidden = true;
     this.#dressed = styleSheets().then((sheets) => { root.adoptedStyleSheets = sheets; }).catch(() => {}).then(() => { machine.hidden = false; this.#measure(); });
@@ -330,10 +336,19 @@ export class UnmaskedDemo extends HTMLElement {
     if (frame && told !== this.#toldStep && !frame.waiting) {
       this.#toldStep = told;
       keepInView(this.#parts.tokens);
+      this.#sayStep(drawn);
       this.#tell('unmasked-step', { position: frame.position, available: this.available, ended: frame.ended, step: this.timeline?.steps[frame.position] ?? null });
     }
     this.#tell('unmasked-change', {});
   };
+
+  /** Where this element has a clock of its own, no page around it says what its steps choose. */
+  #sayStep(drawn) {
+    const { frame, t, controls } = drawn;
+    if (frame.position === this.#said || controls.names.length === 0) return;
+    this.#said = frame.position;
+    this.#say(sayStep(frame.position, [{ name: nameOf(drawn), timeline: this.timeline }], frame.settled, t));
+  }
 
   /** All that a drawing depends on: while it stays the same (steps arriving that are not shown yet), nothing is drawn. */
   #lookOf({ frame, machine, controls: { t, ...controls }, ...drawn }) {

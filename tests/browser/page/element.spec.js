@@ -163,6 +163,24 @@ test('without a sentence of the page each model reads its own example', async ({
   expect(await demo.getAttribute('text'), 'the page\'s own is left alone').toBe('我很好。');
 });
 
+test('an element with a clock of its own says what its steps choose, and what went wrong at once', async ({ page }) => {
+  await host(page, `<unmasked-demo architecture="causal" device="cpu" text="${TEXT}"></unmasked-demo><unmasked-demo architecture="causal" device="cpu" text="${TEXT}" controls="none"></unmasked-demo>`);
+  await done(page);
+  const [own, followed] = await page.locator('unmasked-demo').all();
+  const said = (demo) => demo.locator('.unseen[role="status"]');
+  await own.locator('.action-step').click();
+  await expect(said(own)).toHaveText(/^Step 1\. Causal decoder: .+, \d+%\.$/);
+  await own.evaluate((demo) => { demo.step(); demo.seek(demo.available); });
+  await expect(said(own)).toHaveText(/^Step \d+\. .*Causal decoder is done: Le chat/);
+  await followed.evaluate((demo) => demo.seek(1));
+  await expect(followed.locator('.chip[data-state="answer"]')).toHaveCount(1);
+  await page.waitForTimeout(500);
+  await expect(said(followed)).toBeEmpty();
+  await expect(own.getByRole('alert')).toHaveCount(0);
+  await own.evaluate((demo) => { demo.trace = '/icon.svg'; });
+  await expect(own.getByRole('alert')).toHaveText('The stored run cannot be shown: the trace is not JSON');
+});
+
 test('a broken trace is said in its place', async ({ page }) => {
   await page.route('**/run.json', (route) => route.fulfill({ contentType: 'application/json', body: '{"steps":' }));
   await host(page, '<unmasked-demo trace="/run.json"></unmasked-demo>');
