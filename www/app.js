@@ -9,16 +9,15 @@ import { Clock } from './clock.js';
 import { drawLater } from './frames.js';
 import { chooseLanguage, translator } from './i18n/index.js';
 import { familyOf, headsOf, modelList } from './models.js';
-import { joinPieces, showPiece } from './pieces.js';
 import { OPEN } from './place.js';
 import { drawCredits, drawExamples, drawToggles, examplesOf, familiesOf, pairsOf } from './page/furniture.js';
 import { drawHelp, toggleHelp } from './page/help.js';
 import { wireKeyboard } from './page/keyboard.js';
-import { announcer } from './page/say.js';
+import { announcer, sayStep } from './page/say.js';
 import { drawSettings, wireSettings } from './page/settings.js';
 import { ARCHITECTURES, SPEEDS, cleanText, defaults, readHash, writeHash } from './state.js';
 import { draw as drawControls } from './views/controls.js';
-import { make, percent, setAttribute, setAttributes, setText, targetOf } from './views/dom.js';
+import { make, setAttribute, setAttributes, setText, targetOf } from './views/dom.js';
 import { icon, setIcon } from './views/icons.js';
 import { sayError } from './views/status.js';
 
@@ -178,7 +177,6 @@ function createDemo(place, architecture) {
     // The list failed when the page asked for it, and may be had now: a machine that was tried again has come.
     if (isListed && !models.length) readModels();
   });
-  demo.addEventListener('unmasked-error', ({ detail }) => say(t('say.error', { name: nameOf(place), message: sayError(detail.error, t) })));
   demo.addEventListener('unmasked-use', ({ detail }) => used(place, detail));
   return demo;
 }
@@ -246,21 +244,9 @@ function draw() {
   });
 }
 
-/** What the last step chose, machine by machine. */
 function saySteps() {
-  const at = clock.position - 1;
-  const told = [...demos].flatMap(([place, demo]) => {
-    const step = demo.timeline?.steps[at];
-    const name = nameOf(place);
-    if (!step) return [];
-    const probability = step.candidates.find(({ id }) => id === step.chosen)?.probability ?? 0;
-    return [t('say.chose', { name, piece: showPiece(step).text, p: percent(probability) })];
-  });
-  const finished = clock.position === available() && ended() ? [...demos].flatMap(([place, demo]) => {
-    const text = demo.timeline ? joinPieces(demo.timeline.frame(clock.position)[demo.getAttribute('architecture') === 'encoder' ? 'source' : 'target']) : '';
-    return text ? [t('say.done', { name: nameOf(place), text })] : [];
-  }) : [];
-  say([t('say.step', { n: clock.position }), ...told, ...finished].join(' '));
+  const machines = [...demos].map(([place, { timeline }]) => ({ name: nameOf(place), timeline }));
+  say(sayStep(clock.position, machines, clock.position === available() && ended(), t));
 }
 
 function setLanguage() {

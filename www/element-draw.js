@@ -59,7 +59,7 @@ export function drawMachine(parts, drawn) {
 }
 
 /** A model from elsewhere goes by its family's name; one of the quartet by its architecture's. */
-const nameOf = ({ t, model, architecture }) => model?.name ?? t(`machine.${architecture}`);
+export const nameOf = ({ t, model, architecture }) => model?.name ?? t(`machine.${architecture}`);
 
 function drawHead(parts, drawn) {
   const { t, show, model, architecture, enlargeable, enlarged } = drawn;

@@ -56,9 +56,11 @@ const SCENE = ['architecture', 'text', 'pair', 'blanks', 'fill', 'temperature', 
 
 /**
  * The stored run or the scene that the element names; a scene's settings are applied where the page gave none.
+ * @param {Element} element
+ * @param {(name: string, value: string) => void} [give] sets an attribute that the page left open
  * @returns {Promise<object|null>} the trace, with `steps` where it can be played without an engine
  */
-export async function readScene(element) {
+export async function readScene(element, give = (name, value) => element.setAttribute(name, value)) {
   const address = element.getAttribute('trace') ?? element.getAttribute('scene');
   if (!address) return null;
   const name = element.hasAttribute('trace') ? 'trace' : 'scene';
@@ -76,7 +78,7 @@ export async function readScene(element) {
   const settings = typeof trace.scene === 'object' ? trace.scene ?? {} : {};
   for (const [key, value] of Object.entries(settings)) {
     const plain = ['string', 'number'].includes(typeof value);
-    if (SCENE.includes(key.toLowerCase()) && plain && !element.hasAttribute(key)) element.setAttribute(key, String(value));
+    if (SCENE.includes(key.toLowerCase()) && plain && !element.hasAttribute(key)) give(key.toLowerCase(), String(value));
   }
   return { ...trace, steps: Array.isArray(trace.steps) && trace.steps.length ? trace.steps : undefined };
 }

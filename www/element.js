@@ -13,13 +13,14 @@ import { Machine } from './machine.js';
 import { buildSkeleton, styleSheets, wire } from './element-parts.js';
 import { drawLater, drawNever } from './frames.js';
 import { chooseLanguage, translator } from './i18n/index.js';
-import { drawMachine } from './element-draw.js';
+import { drawMachine, nameOf } from './element-draw.js';
 import { pointedBy, spotFor } from './element-point.js';
 import { headsOf, isOwn, resolveModel } from './models.js';
 import { Painter } from './element-paint.js';
 import { cellAt, layout, roomFor } from './views/matrix.js';
 import { describeCell, roomOf } from './views/mask.js';
 import { checkArchitecture, readScene, settingsOf } from './element-settings.js';
+import { announcer, sayStep } from './page/say.js';
 import { ARCHITECTURES } from './state.js';
 
 const TYPING_MILLISECONDS = 250;
@@ -58,11 +59,18 @@ export class UnmaskedDemo extends HTMLElement {
   #starts = false;
   #look = '';
   #toldStep = '';
+  /** The position that was said last, and how it is said. */
+  #said = 0;
+  /** @type {(text: string) => void} */
+  #say = () => {};
   /** @type {Error|null} */
   #toldError = null;
   /** @type {{ width: number, height: number, hover: Spot|null, pinned: Spot|null, cell: Cell|null, table: boolean }} */
   #view = { width: 320, height: 320, hover: null, pinned: null, cell: null, table: false };
   #missing = false;
+  /** Attributes that are not the author's: a scene or an example set them, which is under way while `giving`. @type {Set<string>} */
+  #given = new Set();
+  #giving = false;
   /** @type {File[]|null} */
   #files = null;
   /** @type {{ layer: number, head: number|'all' }|null} */
@@ -97,6 +105,7 @@ export class UnmaskedDemo extends HTMLElement {
     if (files === this.#files) return;
     this.#files = files;
     this.#clock.put(0);
+    this.#takeBack();
     if (this.#wanted) this.#load();
     if (this.#parts) this.#later();
   }
@@ -183,10 +192,14 @@ export class UnmaskedDemo extends HTMLElement {
   }
 
   attributeChangedCallback(name, before, after) {
+    if (!this.#giving) this.#given.delete(name);
     if (before === after || !this.#parts) return;
     const work = WORK[name];
     // The page's choice among its own models says nothing of files that were handed over.
-    if (work === 'model' && this.#wanted && !(this.#files && name === 'family')) this.#load();
+    if (work === 'model' && !this.#giving && !(this.#files && name === 'family')) {
+      if (name !== 'device') this.#takeBack();
+      if (this.#wanted) this.#load();
+    }
     if (work === 'text') {
       this.#clock.put(0);
       this.#runSoon(name === 'blanks' ? 0 : TYPING_MILLISECONDS);
@@ -199,10 +212,25 @@ export class UnmaskedDemo extends HTMLElement {
     this.#later();
   }
 
+  /** Sets, or removes, an attribute that the page's author left open: a scene's, a model's example. It loads nothing. */
+  #give(name, value) {
+    this.#giving = true;
+    this[name] = value;
+    this.#giving = false;
+    if (value === null) this.#given.delete(name);
+    else this.#given.add(name);
+  }
+
+  /** Of another scene or model nothing is left of what the one before gave. */
+  #takeBack() {
+    for (const name of this.#given) this.#give(name, null);
+  }
+
   #build() {
     const root = this.attachShadow({ mode: 'open' });
     this.#parts = buildSkeleton(root);
     const { machine } = this.#parts;
+    this.#say = announcer(this.#parts.say);
     // Nothing is shown before it has its style; without one it is still of use.
     machine.hidden = true;
     this.#dressed = styleSheets().then((sheets) => { root.adoptedStyleSheets = sheets; }).catch(() => {}).then(() => { machine.hidden = false; this.#measure(); });
@@ -238,7 +266,7 @@ export class UnmaskedDemo extends HTMLElement {
     this.#later();
     try {
       /** @type {any} a stored run or a scene, where one was named */
-      const scene = await readScene(this);
+      const scene = await readScene(this, (name, value) => { if (turn === this.#loads) this.#give(name, value); });
       if (turn !== this.#loads) return;
       if (scene?.steps) { this.#typedNothing(); this.#machine.show(scene); this.#ready(); return; }
       checkArchitecture(this);
@@ -248,7 +276,7 @@ export class UnmaskedDemo extends HTMLElement {
       if (wish === null) { this.#later(); return; }
       const loaded = await this.#machine.load(wish.source, { device: this.getAttribute('device') ?? 'auto', sizes: wish.sizes });
       if (!loaded || turn !== this.#loads) return;
-      if (!this.hasAttribute('text') && wish.entry?.examples?.[0]) this.text = wish.entry.examples[0];
+      if (!this.hasAttribute('text') && wish.entry?.examples?.[0]) this.#give('text', wish.entry.examples[0]);
       this.#ready();
       this.#typedNothing();
       await this.#run();
@@ -339,10 +367,19 @@ export class UnmaskedDemo extends HTMLElement {
     if (frame && told !== this.#toldStep && !frame.waiting) {
       this.#toldStep = told;
       keepInView(this.#parts.tokens);
+      this.#sayStep(drawn);
       this.#tell('unmasked-step', { position: frame.position, available: this.available, ended: frame.ended, step: this.timeline?.steps[frame.position] ?? null });
     }
     this.#tell('unmasked-change', {});
   };
+
+  /** Where this element has a clock of its own, no page around it says what its steps choose. */
+  #sayStep(drawn) {
+    const { frame, t, controls } = drawn;
+    if (frame.position === this.#said || controls.names.length === 0) return;
+    this.#said = frame.position;
+    this.#say(sayStep(frame.position, [{ name: nameOf(drawn), timeline: this.timeline }], frame.settled, t));
+  }
 
   /** All that a drawing depends on: while it stays the same (steps arriving that are not shown yet), nothing is drawn. */
   #lookOf({ frame, machine, controls: { t, ...controls }, ...drawn }) {

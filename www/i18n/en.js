@@ -228,7 +228,6 @@ export default {
   'say.chose': '{name}: {piece}, {p}.',
   'say.done': '{name} is done: {text}',
   'say.ready': '{name} is ready.',
-  'say.error': '{name}: {message}',
 
   'help.title': 'Help',
   'help.close': 'Close',

@@ -228,7 +228,6 @@ export default {
   'say.chose': '{name}：{piece}，{p}。',
   'say.done': '{name}完成：{text}',
   'say.ready': '{name}已就绪。',
-  'say.error': '{name}：{message}',
 
   'help.title': '帮助',
   'help.close': '关闭',

@@ -1,5 +1,9 @@
 /** Says steps aloud, politely: at most one sentence in a while, and the last one is never lost. */
 
+import { joinPieces, showPiece } from '../pieces.js';
+import { candidatesOf } from '../timeline.js';
+import { percent } from '../views/dom.js';
+
 const QUIET_MILLISECONDS = 1500;
 
 /** @param {Element} region an aria-live region @returns {(text: string) => void} */
@@ -14,4 +18,26 @@ export function announcer(region) {
       if (region.textContent !== text) region.textContent = text;
     }, wait);
   };
+}
+
+/**
+ * What the last step chose, machine by machine; at the end, what they made of it.
+ * @param {number} position
+ * @param {Array<{ name: string, timeline: import('../timeline.js').Timeline|null }>} machines
+ * @param {boolean} ended
+ * @param {(key: string, values?: object) => string} t
+ */
+export function sayStep(position, machines, ended, t) {
+  const told = machines.flatMap(({ name, timeline }) => {
+    const step = timeline?.steps[position - 1];
+    if (!step) return [];
+    // Stored runs of old may not tell how likely a drawn one was.
+    const own = candidatesOf(step).find(({ id }) => id === step.chosen);
+    return [t('say.chose', { name, piece: showPiece(step).text, p: own ? percent(own.probability) : '?' })];
+  });
+  const finished = machines.flatMap(({ name, timeline }) => {
+    const text = ended && timeline ? joinPieces(timeline.frame(position)[timeline.architecture === 'encoder' ? 'source' : 'target']) : '';
+    return text ? [t('say.done', { name, text })] : [];
+  });
+  return [t('say.step', { n: position }), ...told, ...finished].join(' ');
 }

@@ -16,6 +16,8 @@ export function draw(target, { phase, progress, error, missing, t }) {
   const retry = part(target, 'retry', () => make('button', { type: 'button', 'data-action': 'retry' }));
   const whole = progress.total > 0 && progress.loaded >= progress.total;
   setText(words, wordsOf(phase, missing, whole, t));
+  // Said at once: in the page's own line the next sentence may take its place.
+  setAttribute(detail, 'role', phase === 'error' ? 'alert' : null);
   setText(detail, detailOf(phase, progress, error, whole, t));
   setAttribute(bar, 'hidden', phase !== 'loading');
   setAttribute(bar, 'aria-label', t('machine.loading'));

@@ -123,6 +123,64 @@ test('a stored trace begins where the page says, with a scene of its own too', a
   await expect.poll(() => demo.evaluate((element) => [element.position, element.ended])).toEqual([length, true]);
 });
 
+test('another scene leaves nothing of the one before, and is fetched once', async ({ page }) => {
+  const scenes = {
+    a: { architecture: 'prefix', text: 'Thank you!', layer: 2, seed: 7 }, b: { text: 'He is tired.', temperature: 0.5 }, c: { architecture: 'causal', head: 3, layer: 1 },
+  };
+  const asked = [];
+  await page.route('**/scene-*.json', (route) => {
+    const [, name] = /scene-(\w)/.exec(route.request().url());
+    asked.push(name);
+    return route.fulfill({ json: { scene: scenes[name] } });
+  });
+  await host(page, '<unmasked-demo scene="/scene-a.json" device="cpu" topk="4" family="en-fr"></unmasked-demo>');
+  const demo = page.locator('unmasked-demo');
+  const named = () => demo.evaluate((element) => Object.fromEntries(element.getAttributeNames().filter((name) => !['scene', 'device', 'topk', 'family'].includes(name)).map((name) => [name, element.getAttribute(name)])));
+  await done(page);
+  expect(await named()).toEqual({ architecture: 'prefix', text: 'Thank you!', layer: '2', seed: '7' });
+  await expect(demo.locator('.name')).toHaveText('Prefix decoder');
+  // What the page sets itself stays.
+  await demo.evaluate((element) => { element.seed = 9; element.scene = '/scene-b.json'; });
+  await expect.poll(named).toEqual({ text: 'He is tired.', temperature: '0.5', seed: '9' });
+  await done(page);
+  await demo.evaluate((element) => { element.scene = '/scene-c.json'; });
+  await expect.poll(async () => (await named()).text).toBe('The old doctor is tired tonight.');
+  expect(await named()).toMatchObject({ architecture: 'causal', head: '3', layer: '1', seed: '9' });
+  await done(page);
+  expect(asked).toEqual(['a', 'b', 'c']);
+});
+
+test('without a sentence of the page each model reads its own example', async ({ page }) => {
+  await host(page, '<unmasked-demo architecture="causal" device="cpu" family="en-fr"></unmasked-demo>');
+  await done(page);
+  const demo = page.locator('unmasked-demo');
+  const read = () => demo.evaluate((element) => element.timeline?.header.tokens.map(({ piece }) => piece).join('') ?? '');
+  expect(await read()).toMatch(/[a-z]/);
+  await demo.evaluate((element) => { element.family = 'zh-en'; });
+  await expect.poll(read).toMatch(/\p{Script=Han}/u);
+  await demo.evaluate((element) => { element.text = '我很好。'; element.family = 'en-fr'; });
+  await expect.poll(() => demo.evaluate((element) => element.phase)).toBe('done');
+  expect(await demo.getAttribute('text'), 'the page\'s own is left alone').toBe('我很好。');
+});
+
+test('an element with a clock of its own says what its steps choose, and what went wrong at once', async ({ page }) => {
+  await host(page, `<unmasked-demo architecture="causal" device="cpu" text="${TEXT}"></unmasked-demo><unmasked-demo architecture="causal" device="cpu" text="${TEXT}" controls="none"></unmasked-demo>`);
+  await done(page);
+  const [own, followed] = await page.locator('unmasked-demo').all();
+  const said = (demo) => demo.locator('.unseen[role="status"]');
+  await own.locator('.action-step').click();
+  await expect(said(own)).toHaveText(/^Step 1\. Causal decoder: .+, \d+%\.$/);
+  await own.evaluate((demo) => { demo.step(); demo.seek(demo.available); });
+  await expect(said(own)).toHaveText(/^Step \d+\. .*Causal decoder is done: Le chat/);
+  await followed.evaluate((demo) => demo.seek(1));
+  await expect(followed.locator('.chip[data-state="answer"]')).toHaveCount(1);
+  await page.waitForTimeout(500);
+  await expect(said(followed)).toBeEmpty();
+  await expect(own.getByRole('alert')).toHaveCount(0);
+  await own.evaluate((demo) => { demo.trace = '/icon.svg'; });
+  await expect(own.getByRole('alert')).toHaveText('The stored run cannot be shown: the trace is not JSON');
+});
+
 test('a broken trace is said in its place', async ({ page }) => {
   await page.route('**/run.json', (route) => route.fulfill({ contentType: 'application/json', body: '{"steps":' }));
   await host(page, '<unmasked-demo trace="/run.json"></unmasked-demo>');
