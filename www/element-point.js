@@ -32,3 +32,21 @@ export function spotFor(frame, pointed) {
   const at = frame.source.findIndex(({ start, end }) => typeof start === 'number' && typeof end === 'number' && start < pointed.end && end > pointed.start);
   return at < 0 ? null : { stack: wired ? 'encoder' : main, position: at };
 }
+
+/**
+ * The cell that the keyboard comes to; past an edge of its grid the next grid, where there is one.
+ * @param {import('./timeline.js').Frame} frame
+ * @param {import('./element-paint.js').Cell|null} cell null: it comes into the matrix, at the lit row
+ * @param {number} rows @param {number} keys how far it goes
+ * @returns {import('./element-paint.js').Cell}
+ */
+export function nextCell({ blocks, current }, cell, rows, keys) {
+  const at = cell ? blocks.findIndex(({ name }) => name === cell.block) : blocks.length - 1;
+  const block = blocks[at];
+  const next = cell ? { row: cell.row + rows, key: cell.key + keys } : { row: current?.row ?? 0, key: 0 };
+  const step = next.row < 0 || next.key < 0 ? -1 : next.row >= block.rows || next.key >= block.keys ? 1 : 0;
+  const other = step ? blocks[at + step] : null;
+  if (other) return { block: other.name, row: step < 0 ? other.rows - 1 : 0, key: step < 0 ? other.keys - 1 : 0 };
+  const within = (value, count) => Math.max(0, Math.min(count - 1, value));
+  return { block: block.name, row: within(next.row, block.rows), key: within(next.key, block.keys) };
+}

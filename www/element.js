@@ -10,12 +10,13 @@
 
 import { Clock } from './clock.js';
 import { Machine } from './machine.js';
+import { WORK, defineProperties, upgrade } from './element-attributes.js';
 import { buildSkeleton, styleSheets, wire } from './element-parts.js';
 import { drawLater, drawNever } from './frames.js';
 import { chooseLanguage, translator } from './i18n/index.js';
 import { drawMachine, nameOf } from './element-draw.js';
-import { pointedBy, spotFor } from './element-point.js';
-import { headsOf, isOwn, resolveModel } from './models.js';
+import { nextCell, pointedBy, spotFor } from './element-point.js';
+import { headsOf, isOwn, isUntrained, resolveModel } from './models.js';
 import { Painter } from './element-paint.js';
 import { cellAt, layout, roomFor } from './views/matrix.js';
 import { describeCell, roomOf } from './views/mask.js';
@@ -26,14 +27,6 @@ import { ARCHITECTURES } from './state.js';
 const TYPING_MILLISECONDS = 250;
 /** Cells painted one after the other by keyboard, or taken back, make one run when the person rests this long. */
 const PAINTING_MILLISECONDS = 60;
-/** What a changed attribute asks for: another model, another run, or only another drawing. */
-const WORK = {
-  architecture: 'model', model: 'model', device: 'model', family: 'model', trace: 'model', scene: 'model',
-  text: 'text', pair: 'text', blanks: 'text', fill: 'run', forced: 'run', mask: 'run', edits: 'run', language: 'run', sourcelanguage: 'run', temperature: 'run', topk: 'run', topp: 'run', seed: 'run', max: 'run',
-  view: 'draw', controls: 'draw', layer: 'draw', head: 'draw', lang: 'draw', theme: 'draw', enlarged: 'draw', enlargeable: 'draw',
-  autoplay: 'draw', start: 'draw',
-};
-
 /**
  * @typedef {import('./element-point.js').Spot} Spot
  * @typedef {import('./element-paint.js').Cell} Cell
@@ -153,7 +146,7 @@ export class UnmaskedDemo extends HTMLElement {
   }
 
   connectedCallback() {
-    this.#upgrade();
+    upgrade(this);
     if (!this.#parts) this.#build();
     const seen = new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting)) this.#use(); }, { rootMargin: '160px' });
     // Before it has its style it has no size: many would be in sight at once.
@@ -163,16 +156,6 @@ export class UnmaskedDemo extends HTMLElement {
     this.#observers = [seen, sized];
     addEventListener('resize', this.#measured);
     this.#later();
-  }
-
-  /** What a page set before this class was there lies in front of its properties: it is set once more, on them. */
-  #upgrade() {
-    for (const name of [...Object.keys(WORK), 'files']) {
-      if (!Object.hasOwn(this, name)) continue;
-      const value = this[name];
-      delete this[name];
-      this[name] = value;
-    }
   }
 
   /** Gives everything back; a moved element (removed and put in again at once) keeps its run. */
@@ -496,14 +479,7 @@ export class UnmaskedDemo extends HTMLElement {
     const { frame } = this.#drawn();
     if (!frame) return;
     const { cell } = this.#view;
-    const name = cell?.block ?? frame.blocks[frame.blocks.length - 1].name;
-    const at = frame.blocks.findIndex((block) => block.name === name);
-    const block = frame.blocks[at];
-    const next = cell ? { block: name, row: cell.row + rows, key: cell.key + keys } : { block: name, row: frame.current?.row ?? 0, key: 0 };
-    const step = next.row < 0 || next.key < 0 ? -1 : next.row >= block.rows || next.key >= block.keys ? 1 : 0;
-    const other = step ? frame.blocks[at + step] : null;
-    this.#view.cell = other ? { block: other.name, row: step < 0 ? other.rows - 1 : 0, key: step < 0 ? other.keys - 1 : 0 }
-      : { block: name, row: Math.max(0, Math.min(block.rows - 1, next.row)), key: Math.max(0, Math.min(block.keys - 1, next.key)) };
+    this.#view.cell = nextCell(frame, cell, rows, keys);
     this.#sayCell();
     this.#later();
   }
@@ -529,13 +505,6 @@ export class UnmaskedDemo extends HTMLElement {
 
 }
 
-/** Whether one of the page's own models runs under another rule than it was trained with. @param {any} description @param {string|undefined} rule */
-function isUntrained(description, rule) {
-  if (!rule || !description || !isOwn(description)) return false;
-  const { encoder, decoder } = description.masks;
-  return !(decoder ?? encoder).startsWith(rule);
-}
-
 /** A strip of many tokens scrolls within itself: the lit chip stays in view. Asks the observer, who forces no layout. */
 function keepInView(strips) {
   const lit = strips.querySelector('.chip[data-now]');
@@ -549,19 +518,4 @@ function keepInView(strips) {
   once.observe(lit);
 }
 
-/** Every attribute is also a property. */
-for (const name of Object.keys(WORK)) {
-  if (name in HTMLElement.prototype && name !== 'lang') continue;
-  const flag = ['autoplay', 'enlarged', 'enlargeable'].includes(name);
-  const fallback = { architecture: 'causal', device: 'auto' }[name] ?? '';
-  Object.defineProperty(UnmaskedDemo.prototype, name, {
-    configurable: true,
-    enumerable: true,
-    get() { return flag ? this.hasAttribute(name) : this.getAttribute(name) ?? fallback; },
-    set(value) {
-      if (flag) this.toggleAttribute(name, Boolean(value));
-      else if (value === null || value === undefined) this.removeAttribute(name);
-      else this.setAttribute(name, String(value));
-    },
-  });
-}
+defineProperties(UnmaskedDemo);

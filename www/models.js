@@ -40,6 +40,13 @@ export function headsOf(description) {
 /** Whether it is one of the page's own quartet. @param {any} description */
 export const isOwn = (description) => description.family === 'unmasked';
 
+/** Whether one of the page's own models runs under another rule than it was trained with. @param {any} description @param {string|undefined} rule */
+export function isUntrained(description, rule) {
+  if (!rule || !description || !isOwn(description)) return false;
+  const { encoder, decoder } = description.masks;
+  return !(decoder ?? encoder).startsWith(rule);
+}
+
 /** Bytes of each file, where the list has them. */
 export function sizesOf(model) {
   const files = Object.entries(model.files ?? {}).filter(([, file]) => Number.isInteger(file?.bytes));

@@ -8,7 +8,7 @@
  * @typedef {{ id: number, piece: string, space?: boolean, probability: number, kept?: boolean }} Candidate
  * @typedef {{ id: number, piece: string, space?: boolean, special?: boolean, start?: number|null, end?: number|null }} Token
  * @typedef {{ row: number, chosen: number, piece: string, space?: boolean, probability?: number, ended?: string, candidates: Candidate[], rows?: number[],
- *   attention?: Object<string, any>, mask?: Object<string, string[]>, stats?: Stats, forced?: boolean }} Step
+ *   attention?: Object<string, any>, mask?: Object<string, string[]>, stats?: Stats, forced?: boolean, own?: number }} Step   own: what the model chose, where another was forced
  * @typedef {{ backend: 'gpu'|'cpu', adapter?: string, software?: boolean, reason?: string }} DeviceInfo
  * @typedef {{ rows_computed: number, milliseconds: number, dispatches?: number, submits?: number, readbacks?: number }} Stats
  * @typedef {Record<string, any[]>} Grids   of encoder, decoder and cross: [layer][head][row][key]
@@ -68,14 +68,16 @@ export class Timeline {
   /**
    * The same run up to step `at`, which chooses `candidate` instead; what followed is forgotten.
    * @param {number} at
-   * @param {{ id: number, piece: string, space?: boolean }} candidate
+   * @param {{ id: number, piece: string, space?: boolean, probability?: number }} candidate
    */
   fork(at, candidate) {
     const fork = new Timeline(this.header, this.signs);
     fork.edits = this.edits;
     fork.steps = this.steps.slice(0, at + 1);
     const last = fork.steps[at];
-    fork.steps[at] = { ...last, chosen: candidate.id, piece: candidate.piece, space: candidate.space, ended: undefined, forced: true };
+    // The model's own choice, pressed again, is not a forced one.
+    const own = last.own ?? last.chosen;
+    fork.steps[at] = { ...last, own, chosen: candidate.id, piece: candidate.piece, space: candidate.space, probability: candidate.probability, ended: undefined, forced: candidate.id !== own };
     return fork;
   }
 

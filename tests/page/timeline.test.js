@@ -151,3 +151,12 @@ test('a token that was drawn is a candidate, however unlikely it was', () => {
   assert.deepEqual(timeline.frame(0).candidates.map(({ id, probability }) => [id, probability]), [[20, 0.6], [21, 0.3], [77, 0.0004]]);
   assert.deepEqual(timeline.frame(1).candidates.map(({ id }) => id), [3]);
 });
+
+test('the model\'s own choice, pressed again, is forced no more', () => {
+  const forced = causal().fork(0, candidate(21, 'c', 0.3));
+  assert.deepEqual([forced.steps[0].chosen, forced.steps[0].forced, forced.steps[0].probability], [21, true, 0.3]);
+  const again = forced.fork(0, candidate(21, 'c', 0.3));
+  assert.equal(again.steps[0].forced, true);
+  const back = again.fork(0, candidate(20, 'b', 0.6));
+  assert.deepEqual([back.steps[0].chosen, back.steps[0].forced], [20, false]);
+});
