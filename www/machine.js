@@ -9,12 +9,13 @@
  *   edits: painted cells of the mask; mask: both for the engine
  */
 
+import { before, questionOf } from './compare.js';
 import { maskUnder } from './edits.js';
 import { loadEngine } from './engine.js';
 import { writeChoices } from './state.js';
 import { Timeline } from './timeline.js';
 import { lacks, placed, readAgain, watchFor, watchesNothing } from './watch.js';
-import { defaultBlank, wordAt, wordsOf } from './words.js';
+import { cutOf, defaultBlank, firstSentence, wordAt, wordsOf } from './words.js';
 
 /** The least that a pass can be asked for, where only the answer of a head is wanted: of the first row, or of every one. */
 const VERDICT = { layers: [0], heads: [0], rows: [0], what: ['attention'] };
@@ -297,22 +298,10 @@ export class Machine {
     return candidate;
   }
 
-  /**
-   * What the candidates of a step were before the mask was painted, by their ids, where all that was chosen until then is the same.
-   * @param {number} at @returns {{ chosen: any, of: Map<number, number> }|null}
-   */
+  /** What the candidates of a step were before the mask was painted; null where that cannot be compared. @param {number} at */
   before(at) {
-    const { plain, timeline } = this;
-    const step = timeline?.steps[at];
-    if (!plain || !step || !timeline.edits.length) return null;
-    const ids = (run) => run.header.tokens.map(({ id }) => id).join();
-    if (ids(plain) !== ids(timeline)) return null;
-    const alone = this.isEncoder && this.settings.fill === 'parallel';
-    const same = alone ? plain.steps.find(({ row }) => row === step.row) : plain.steps[at];
-    const until = (run) => run.steps.slice(0, at).map(({ row, chosen }) => `${row} ${chosen}`).join();
-    if (same?.row !== step.row || !alone && until(plain) !== until(timeline)) return null;
-    const of = new Map(same.candidates.map(({ id, probability }) => [id, probability]));
-    return { chosen: same.candidates.find(({ id }) => id === same.chosen) ?? null, of };
+    const isAlone = this.isEncoder && this.settings?.fill === 'parallel';
+    return this.plain && this.timeline?.edits.length ? before(this.plain, this.timeline, at, isAlone) : null;
   }
 
   /**
@@ -509,31 +498,8 @@ function inSight(signal) {
   }));
 }
 
-/** Of a pair only the first sentence's tokens have their place in the text; the second sentence counts its own. */
-function firstSentence(tokens) {
-  const end = tokens.findIndex((token, at) => token.special && at > 0);
-  return tokens.map((token, at) => (at < end ? token : { ...token, start: null, end: null }));
-}
-
-/**
- * What stands behind the last token that was read, of the sentence and of the second one. Only the run's own tokens tell:
- * it keeps room for its answer.
- * @param {{ text: string, pair?: string }} settings
- * @param {Array<{ special?: boolean, end?: number|null }>} tokens
- */
-function cutOf({ text, pair }, tokens) {
-  const end = pair ? tokens.findIndex((token, at) => token.special && at > 0) : tokens.length;
-  const behind = (sentence, read) => sentence.slice(read.reduce((last, token) => Math.max(last, token.end ?? 0), 0)).trim();
-  return `${behind(text, tokens.slice(0, end))} ${behind(pair ?? '', tokens.slice(end))}`.trim();
-}
-
 /** Where a token stands in the sentence: a request by ids alone has lost that. */
 const placeOf = ({ start, end }) => ({ start, end });
-
-/** What was asked, whatever its mask: runs of one question can be compared. @param {Settings} settings */
-function questionOf({ text, pair, blanks, fill, sampling, rule, language, sourceLanguage }) {
-  return JSON.stringify([text, pair, blanks, fill, sampling, rule, language, sourceLanguage]);
-}
 
 /** @param {Settings} settings @param {import('./watch.js').Watch} watch */
 function generateRequest({ text, pair, sampling, language, sourceLanguage, mask, gates, maxNewTokens, candidates }, watch) {

@@ -51,3 +51,21 @@ export function defaultBlank(words) {
   });
   return best < 0 ? words.slice(0, 1).map(() => 0) : [best];
 }
+
+/** Of a pair only the first sentence's tokens have their place in the text; the second sentence counts its own. */
+export function firstSentence(tokens) {
+  const end = tokens.findIndex((token, at) => token.special && at > 0);
+  return tokens.map((token, at) => (at < end ? token : { ...token, start: null, end: null }));
+}
+
+/**
+ * What stands behind the last token that was read, of the sentence and of the second one. Only the run's own tokens tell:
+ * it keeps room for its answer.
+ * @param {{ text: string, pair?: string }} settings
+ * @param {Array<{ special?: boolean, end?: number|null }>} tokens
+ */
+export function cutOf({ text, pair }, tokens) {
+  const end = pair ? tokens.findIndex((token, at) => token.special && at > 0) : tokens.length;
+  const behind = (sentence, read) => sentence.slice(read.reduce((last, token) => Math.max(last, token.end ?? 0), 0)).trim();
+  return `${behind(text, tokens.slice(0, end))} ${behind(pair ?? '', tokens.slice(end))}`.trim();
+}
