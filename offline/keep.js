@@ -1,14 +1,12 @@
 /**
  * Keeps the site for use without a network, once the first machine has answered: the visit itself goes first.
- * A version that is ready and waiting takes over before anything is used, when no other page is open on the old one.
+ * A version that is ready and waiting is asked to take over when a page comes, before anything is used and when no other
+ * page is open on the old one. That page then begins anew under it; any other ends with the version that it began with.
  */
 
 const script = new URL('./service-worker.js', import.meta.url);
 
-async function keep() {
-  const registration = await navigator.serviceWorker.register(script, { updateViaCache: 'none' });
-  if (registration.waiting) registration.waiting.postMessage('take over');
-}
+const keep = () => navigator.serviceWorker.register(script, { updateViaCache: 'none' });
 
 /**
  * Whether this is a frame in a page of another site. A browser keeps apart what is kept for each of those, and who reads
@@ -25,10 +23,16 @@ function isGuest() {
 if ('serviceWorker' in navigator && !isGuest()) {
   const had = navigator.serviceWorker.controller !== null;
   let begun = false;
-  navigator.serviceWorker.addEventListener('controllerchange', () => { if (had && !begun) location.reload(); });
+  let asked = false;
+  // Who asked may have begun before it came: its state is in its address, and its files are no longer kept.
+  navigator.serviceWorker.addEventListener('controllerchange', () => { if (had && (asked || !begun)) location.reload(); });
   for (const name of ['pointerdown', 'keydown']) addEventListener(name, () => { begun = true; }, { once: true, capture: true });
-  navigator.serviceWorker.getRegistration(script).then((known) => known?.waiting?.postMessage('take over')).catch(() => {});
-  /** @type {Promise<void>|null} */
+  navigator.serviceWorker.getRegistration(script).then((known) => {
+    if (begun || !known?.waiting) return;
+    asked = true;
+    known.waiting.postMessage('take over');
+  }).catch(() => {});
+  /** @type {Promise<any>|null} */
   let keeping = null;
   const begin = () => { keeping ??= keep().catch(() => {}); };
   for (const name of ['unmasked-step', 'unmasked-error']) addEventListener(name, begin, { once: true });

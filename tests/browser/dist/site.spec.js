@@ -114,6 +114,43 @@ test('a new version takes over whole', async ({ page, context }) => {
   expect(await page.evaluate(async () => (await caches.keys()).length), 'old versions are thrown away').toBe(1);
 });
 
+test('a page that has begun ends with the version that it began with', async ({ page, context }) => {
+  await page.goto(address(host, 'on=causal'));
+  await done(page);
+  await expect.poll(() => kept(page), { timeout: 60_000 }).toBe(true);
+  host.files = changed(host.files, holder(host.files), (text) => text.replace('One Transformer, four masks', 'A newer page'));
+  await page.reload();
+  await done(page);
+  const waits = (other) => other.evaluate(async () => Boolean((await navigator.serviceWorker.getRegistration()).waiting));
+  await expect.poll(() => waits(page), { timeout: 60_000 }).toBe(true);
+
+  // Another page comes meanwhile, is alone later, and only then has something to keep.
+  const other = await context.newPage();
+  await other.goto(address(host, 'on=none'));
+  await expect(other.locator('html')).toHaveAttribute('data-ready', 'true');
+  await page.close();
+  await other.locator('.toggle[data-architecture="causal"]').click();
+  await done(other);
+  const browser = await context.newCDPSession(other);
+  await browser.send('ServiceWorker.enable');
+  for (let times = 0; times < 3; times += 1) {
+    await other.waitForTimeout(1000);
+    await browser.send('ServiceWorker.stopAllWorkers');
+  }
+  expect(await waits(other)).toBe(true);
+  expect(await other.evaluate(async () => (await caches.keys()).length), 'its files are still kept').toBe(2);
+
+  // When it comes again it asks for the newer one: that may be slow, and the person quick.
+  await other.reload();
+  await done(other);
+  await other.locator('.brand').click();
+  await expect(async () => {
+    await browser.send('ServiceWorker.stopAllWorkers');
+    await expect(tagline(other)).toHaveText('A newer page', { timeout: 3000 });
+  }).toPass({ timeout: 60_000 });
+  await done(other);
+});
+
 test('a version that does not come whole never takes over', async ({ page, context }) => {
   await page.goto(address(host, 'on=causal'));
   await done(page);
