@@ -105,7 +105,12 @@ export class UnmaskedDemo extends HTMLElement {
 
   get #architecture() { const named = this.getAttribute('architecture') ?? ''; return ARCHITECTURES.includes(named) ? named : 'causal'; }
   get available() { return this.#machine.timeline?.available ?? 0; }
-  get ended() { return !this.renewed && ['done', 'error', 'empty', 'idle'].includes(this.#machine.phase); }
+  /** Whether nothing will come after `available`. One that waits for its model will have more; one that nobody has seen yet, or that has none, keeps nobody waiting. */
+  get ended() {
+    const { phase } = this.#machine;
+    return !this.renewed && (phase === 'idle' ? !this.#wanted || this.#missing : ['done', 'error', 'empty'].includes(phase));
+  }
+
   /** Another run was asked for, and has not begun: what is shown is still the one before. */
   get renewed() { return this.#typing !== 0 || this.#machine.isStarting; }
   get position() { return this.#clock.position; }
