@@ -44,6 +44,7 @@ export default {
   'legend.attention': 'attention',
   'legend.hidden': 'hidden',
   'legend.now': 'now',
+  'legend.painted': 'painted',
 
   'clock.label': 'Clock',
   'clock.play': 'Play',

@@ -44,6 +44,7 @@ export default {
   'legend.attention': '注意力',
   'legend.hidden': '不可见',
   'legend.now': '当前',
+  'legend.painted': '手动改过',
 
   'clock.label': '时钟',
   'clock.play': '播放',

@@ -61,7 +61,7 @@ export function drawExamples(select, examples, pairs, t) {
 export function drawCredits(target, models, t) {
   const legend = part(target, 'legend', createLegend);
   setAttribute(legend, 'aria-label', t('legend.label'));
-  ['attention', 'hidden', 'now'].forEach((name, at) => setText(legend.children[at].lastElementChild, t(`legend.${name}`)));
+  ['attention', 'hidden', 'now', 'painted'].forEach((name, at) => setText(legend.children[at].lastElementChild, t(`legend.${name}`)));
   const credits = part(target, 'sources', () => make('details', {}, make('summary'), make('div')));
   setAttribute(credits, 'hidden', models.length === 0);
   setText(credits.firstElementChild, t('page.credits'));
@@ -76,5 +76,6 @@ function createLegend() {
   return make('ul', {},
     entry(60, ...ramp),
     entry(26, makeSvg('rect', { class: 'edge', x: 1, y: 1, width: 24, height: 12 }), ...hatch),
-    entry(26, makeSvg('rect', { class: 'lit', x: 1.5, y: 1.5, width: 23, height: 11 })));
+    entry(26, makeSvg('rect', { class: 'lit', x: 1.5, y: 1.5, width: 23, height: 11 })),
+    entry(15, makeSvg('rect', { class: 'edge', x: 1, y: 1, width: 13, height: 12 }), makeSvg('path', { class: 'painted', d: 'M7 1h7v7z' })));
 }
