@@ -199,9 +199,15 @@ function used(place, detail) {
     remember();
   }
   if (detail.kind === 'blanks') blanked(place, detail.blanks);
-  if (detail.kind === 'point') for (const [name, demo] of demos) if (name !== place) demo.point(detail.pointed);
+  if (detail.kind === 'point') point(place, detail.pointed);
   if (detail.kind === 'head') change({ head: detail.head });
   if (detail.kind === 'enlarge') { enlarged = enlarged === place ? null : place; arrange(); }
+}
+
+/** What is pointed at in one machine is in all; where nothing is, what was pinned in one. */
+function point(place, pointed) {
+  const pinned = [...demos.values()].map((demo) => demo.pinned).find(Boolean) ?? null;
+  for (const [name, demo] of demos) if (name !== place || !pointed) demo.point(pointed ?? pinned);
 }
 
 /** Blanks of a model from elsewhere are its own: it may read another sentence. */

@@ -445,6 +445,12 @@ export class UnmaskedDemo extends HTMLElement {
     this.#later();
   }
 
+  /** What a person pinned here, for other machines to point at. */
+  get pinned() {
+    const frame = this.timeline?.frame(this.position);
+    return frame ? pointedBy(frame, this.#view.pinned) : null;
+  }
+
   /** Points at this machine's own token for what was pointed at in another. */
   point(pointed) {
     const frame = this.timeline?.frame(this.position);

@@ -335,3 +335,17 @@ test('the bar is one line at 1440 pixels, whyever it is the CPU', async ({ page 
   }), reasons);
   expect(Math.max(...heights)).toBeLessThan(50);
 });
+
+test('a token that was pinned in one machine is pointed at in all, once nothing else is', async ({ page }) => {
+  await open(page, 'lang=en&device=cpu&on=causal,prefix&text=My+sister+wants+to+learn+English.');
+  await done(page);
+  const [causal, prefix] = ['causal', 'prefix'].map((name) => machine(page, name));
+  await prefix.locator('.chip', { hasText: /^wants$/ }).click();
+  await causal.locator('.chip', { hasText: /^learn$/ }).hover();
+  for (const element of [causal, prefix]) await expect(element.locator('.chip[data-sight="self"]')).toHaveText('learn');
+  await page.mouse.move(5, 5);
+  for (const element of [causal, prefix]) await expect(element.locator('.chip[data-sight="self"]')).toHaveText('wants');
+  await prefix.locator('.chip', { hasText: /^wants$/ }).click();
+  await page.mouse.move(5, 5);
+  for (const element of [causal, prefix]) await expect(element.locator('.chip[data-sight="self"]')).toHaveCount(0);
+});
