@@ -346,6 +346,7 @@ function wirePage() {
   addEventListener('hashchange', () => {
     const asked = readHash(location.hash);
     Object.assign(state, defaults(), asked);
+    painted.clear();
     mendFamily();
     clock.speed = asked.speed;
     clock.put(asked.step);
@@ -377,6 +378,8 @@ export const page = {
   show(architecture, model) {
     if (model) opened.set(architecture, { ...model, on: true });
     else opened.delete(architecture);
+    // What was painted is of the model before.
+    painted.delete(`${PLACE_OF_OPENED}${architecture}`);
     // What was large before would hide it.
     enlarged = null;
     clock.restart();

@@ -20,7 +20,9 @@ export function before(plain, timeline, at, isAlone) {
   const step = timeline.steps[at];
   if (!step) return null;
   const ids = (run) => run.header.tokens.map(({ id }) => id).join();
-  const until = (run) => run.steps.slice(0, at).map(({ row, chosen }) => `${row} ${chosen}`).join();
+  const until = (run) => run.steps.slice(0, at).map(({ row, chosen, own }) => `${row} ${chosen} ${own}`).join();
+  // What comes after a forced choice was read anew with it.
+  if ([plain, timeline].some((run) => run.steps.slice(0, at).some(({ own }) => own !== undefined))) isAlone = false;
   const was = isAlone ? plain.steps.find(({ row }) => row === step.row) : plain.steps[at];
   if (was?.row !== step.row || ids(plain) !== ids(timeline) || !isAlone && until(plain) !== until(timeline)) return null;
   const candidates = candidatesOf(was);

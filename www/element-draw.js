@@ -3,6 +3,7 @@
 import { showPiece, showPieces } from './pieces.js';
 import { draw as drawCandidates } from './views/candidates.js';
 import { draw as drawControls } from './views/controls.js';
+import { MOST_EDITS } from './edits.js';
 import { make, percent, reuse, setAttribute, setAttributes, setText } from './views/dom.js';
 import { glyph } from './views/glyph.js';
 import { setIcon } from './views/icons.js';
@@ -94,18 +95,21 @@ function drawAbout(target, { t, show, model, rule, architecture }) {
 function drawPainting(parts, frame) {
   const { painting: { can, on, canUndo, edits }, before, untrained, view: { t, table } } = frame;
   const [words, undo, reset] = parts.painting.children;
-  setAttributes(parts.paintButton, { hidden: !can || table, 'aria-pressed': String(on) });
+  setAttributes(parts.paintButton, { hidden: !can || table, 'data-on': on });
   setText(parts.paintButton, t(on ? 'paint.end' : 'paint.start'));
   const brush = on || edits.length > 0 || canUndo;
+  // Who took the last stroke back goes on where strokes begin.
+  if (!brush && parts.painting.contains(parts.painting.getRootNode().activeElement)) parts.paintButton.focus();
   setAttribute(parts.painting, 'hidden', !brush && !untrained);
   for (const button of [undo, reset]) setAttribute(button, 'hidden', !brush);
   const blind = blindOf(frame);
   const was = before?.chosen;
   setText(words, [
     edits.length ? t('paint.count', { n: edits.length }) : on ? t('paint.hint') : '',
+    edits.length >= MOST_EDITS && t('paint.full'),
     (edits.length || untrained) && t('paint.untrained'),
     was && t('paint.before', { piece: showPiece(was).text, p: percent(was.probability) }),
-    blind && t('paint.blind', { row: blind }),
+    blind && t('paint.blind', blind),
   ].filter(Boolean).join(' '));
   setText(undo, t('paint.undo'));
   setAttribute(undo, 'aria-disabled', canUndo ? null : 'true');
@@ -113,14 +117,15 @@ function drawPainting(parts, frame) {
   setAttribute(reset, 'aria-disabled', edits.length ? null : 'true');
 }
 
-/** The piece of the lit row, where an attention of it sees nothing at all. */
-function blindOf({ architecture, blocks, current, read, target }) {
-  if (!current) return '';
+/** The piece of the lit row, and the attention of it that sees nothing at all; null where each sees something. */
+function blindOf({ architecture, blocks, current, read, target, view: { t } }) {
+  if (!current) return null;
   const here = blocks.filter(({ name, rows }) => (name === 'encoder') === (current.stack === 'encoder') && current.row < rows);
   const isBlind = ({ keys, visible }) => Array.from({ length: keys }, (_, key) => visible(current.row, key)).every((seen) => seen === false);
-  if (!here.some(isBlind)) return '';
+  const block = here.find(isBlind);
+  if (!block) return null;
   const tokens = architecture === 'encoder-decoder' ? target : [...read, ...target];
-  return showPieces(tokens)[current.row]?.text ?? '';
+  return { row: showPieces(tokens)[current.row]?.text ?? '', where: architecture === 'encoder-decoder' ? t(`paint.blind.${block.name}`) : '' };
 }
 
 /** The line under the tokens: what the pointed-at token sees, else what can be done here. */

@@ -101,7 +101,7 @@ export function wire(parts, act) {
     if (move && !event.altKey && !event.ctrlKey && !event.metaKey) {
       event.preventDefault();
       act.moveCell(move[0], move[1]);
-    } else if (['Enter', ' '].includes(event.key) && act.pressCell(true)) {
+    } else if (['Enter', ' '].includes(event.key) && (event.repeat || act.pressCell(true))) {
       event.preventDefault();
       act.releaseCell();
     } else if (event.key.toLowerCase() === 'z' && (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey) {

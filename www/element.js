@@ -9,6 +9,7 @@
  */
 
 import { Clock } from './clock.js';
+import { questionOf } from './compare.js';
 import { Machine } from './machine.js';
 import { WORK, defineProperties, upgrade } from './element-attributes.js';
 import { buildSkeleton, styleSheets, wire } from './element-parts.js';
@@ -22,10 +23,10 @@ import { cellAt, layout, roomFor } from './views/matrix.js';
 import { describeCell, roomOf } from './views/mask.js';
 import { checkArchitecture, readScene, settingsOf } from './element-settings.js';
 import { announcer, sayStep } from './page/say.js';
-import { ARCHITECTURES } from './state.js';
+import { ARCHITECTURES, readChoices } from './state.js';
 
 const TYPING_MILLISECONDS = 250;
-/** Cells painted one after the other by keyboard, or taken back, make one run when the person rests this long. */
+/** Strokes taken back one after the other make one run when the person rests this long. */
 const PAINTING_MILLISECONDS = 60;
 /**
  * @typedef {import('./element-point.js').Spot} Spot
@@ -82,6 +83,12 @@ export class UnmaskedDemo extends HTMLElement {
   });
   /** It is the painter who writes the attribute. */
   #paints = false;
+  /** The run that is asked for differs by painted cells alone. */
+  #keeps = false;
+  /** A cell was painted by key: what comes of it is said aloud. */
+  #listens = false;
+  /** What was asked in the run that is shown. @type {string|null|undefined} */
+  #question = undefined;
   /** Rows that the matrix has room for while it is painted. */
   #least = 0;
 
@@ -98,6 +105,7 @@ export class UnmaskedDemo extends HTMLElement {
     if (files === this.#files) return;
     this.#files = files;
     this.#clock.put(0);
+    this.#forgetPaint();
     this.#takeBack();
     if (this.#wanted) this.#load();
     if (this.#parts) this.#later();
@@ -192,7 +200,8 @@ export class UnmaskedDemo extends HTMLElement {
       this.#clock.put(0);
       this.#runSoon(name === 'blanks' ? 0 : TYPING_MILLISECONDS);
     }
-    if (name === 'edits' && !this.#paints) this.#painter.forget();
+    if (name === 'edits' ? !this.#paints : ['text', 'model'].includes(work) && !['blanks', 'device'].includes(name)) this.#forgetPaint();
+    if (['text', 'run'].includes(work)) this.#keeps = name === 'edits' && (this.#typing === 0 || this.#keeps);
     // A page that keeps what was forced here tells nothing new.
     // A run may be longer or shorter, and its matrix another: not under the brush.
     if (name === 'edits') { if (!this.#painter.isDown) this.#runSoon(PAINTING_MILLISECONDS); }
@@ -288,6 +297,12 @@ export class UnmaskedDemo extends HTMLElement {
     }, wait);
   }
 
+  /** What was painted is of another question, or somebody else painted. */
+  #forgetPaint() {
+    this.#painter.forget();
+    this.#least = 0;
+  }
+
   #typedNothing() {
     clearTimeout(this.#typing);
     this.#typing = 0;
@@ -295,7 +310,11 @@ export class UnmaskedDemo extends HTMLElement {
 
   #run() {
     const { layer, head } = this.#shown();
-    return this.#machine.run(settingsOf(this), { layer, head });
+    const settings = settingsOf(this);
+    // Who paints keeps what was forced, also where no page keeps it.
+    if (this.#keeps && !this.hasAttribute('forced')) settings.forced = readChoices(this.#machine.forced);
+    this.#keeps = false;
+    return this.#machine.run(settings, { layer, head });
   }
 
   /** The layer and the head that are shown, counted from 0, how many there are, and what was asked for, counted from 1. @param {import('./timeline.js').Frame|null} [frame] */
@@ -316,7 +335,9 @@ export class UnmaskedDemo extends HTMLElement {
     this.#clock.follow();
     if (machine.generation !== this.#generation) {
       this.#generation = machine.generation;
-      this.#starts = this.hasAttribute('start');
+      const question = machine.timeline?.question ?? null;
+      this.#starts = this.hasAttribute('start') && (question === null || question !== this.#question);
+      this.#question = question;
       // Whoever paints goes on where he is.
       Object.assign(this.#view, { hover: null, pinned: null, cell: this.#painter.on ? this.#view.cell : null });
     }
@@ -324,6 +345,8 @@ export class UnmaskedDemo extends HTMLElement {
       this.#starts = false;
       this.seek(Math.min(this.available, this.#startPosition()));
     }
+    // Painted, it may end before where it was; a page around sees to its own clock.
+    if (this.ended && this.timeline && this.position > this.available && this.getAttribute('controls') !== 'none') this.#clock.put(this.available);
     if (machine.phase === 'error' && this.#toldError !== machine.error) {
       this.#toldError = machine.error;
       this.#tell('unmasked-error', { error: machine.error });
@@ -350,6 +373,10 @@ export class UnmaskedDemo extends HTMLElement {
     if (look !== this.#look) {
       this.#look = look;
       drawMachine(this.#parts, drawn);
+    }
+    if (this.#listens && frame && this.phase === 'done' && !this.renewed) {
+      this.#listens = false;
+      this.#say(this.#parts.painting.firstElementChild.textContent);
     }
     const told = frame ? `${this.#generation} ${frame.position} ${frame.length} ${frame.chosen} ${frame.ended}` : '';
     if (frame && told !== this.#toldStep && !frame.waiting) {
@@ -388,7 +415,7 @@ export class UnmaskedDemo extends HTMLElement {
     const { layers, heads, layer, head, asked } = this.#shown(base);
     // Answers that become shorter under the brush leave the matrix its size.
     const main = base?.blocks.at(-1);
-    this.#least = base && main && this.#painter.on ? Math.max(this.#least, roomFor(main.wholeRows, base.ended)) : 0;
+    this.#least = base && main && this.#painter.on && machine.canRun ? Math.max(this.#least, roomFor(main.wholeRows, base.ended)) : 0;
     const view = { ...this.#view, layer, head, asked, least: this.#least, t };
     const frame = base && ['running', 'done'].includes(machine.phase) ? {
       ...base, heads, view, cutText: machine.cutText, canForce: machine.canRun && !this.renewed,
@@ -473,8 +500,10 @@ export class UnmaskedDemo extends HTMLElement {
     const { frame } = this.#drawn();
     const { cell } = this.#view;
     if (!this.#painter.on || !frame?.painting.can || !cell) return false;
+    // A picture of another question: its cells are not those of the run that is on its way.
+    if (this.timeline?.question !== questionOf(settingsOf(this))) return true;
     this.#painter.begin(frame, cell);
-    if (isKey) this.#sayCell();
+    if (isKey) { this.#sayCell(); this.#listens = true; }
     return true;
   }
 

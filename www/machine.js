@@ -131,9 +131,9 @@ export class Machine {
   /** @param {Settings} settings @param {import('./watch.js').Shown} [shown] */
   async run(settings, shown = this.shown) {
     if (!this.engine) return;
-    const alike = this.settings !== null && questionOf(this.settings) === questionOf(settings);
-    if (!alike) this.plain = null;
-    else if (this.timeline && !this.timeline.edits.length) this.plain = this.timeline;
+    const question = questionOf(settings);
+    const plain = this.timeline && !this.timeline.edits.length ? this.timeline : this.plain;
+    this.plain = settings.edits?.length && plain?.question === question ? plain : null;
     this.settings = settings;
     this.shown = shown;
     if (this.notice !== 'lost') this.notice = null;
@@ -163,7 +163,7 @@ export class Machine {
         if (this.isEncoder) header.tokens.forEach((token, at) => Object.assign(token, placeOf((settings.pair ? firstSentence(this.parts.tokens) : this.parts.tokens)[at])));
         if (this.isEncoder) header.truncated = this.parts.truncated;
         this.cutText = header.truncated ? cutOf(settings, this.isEncoder ? this.parts.tokens : header.tokens) : '';
-        return Object.assign(new Timeline(header, this.#signs()), { edits: settings.edits ?? [] });
+        return Object.assign(new Timeline(header, this.#signs()), { edits: settings.edits ?? [], question });
       };
       let last = turn;
       if (this.isEncoder && !request.ids) await this.#readOnly(turn, request, begin);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import test from 'node:test';
 import { attributesOf } from '../../www/page/embed.js';
 
@@ -40,4 +41,22 @@ test('what a query must not say is left out', () => {
   assert.equal(attributes.device, 'auto');
   assert.deepEqual([attributes.view, attributes.controls, attributes.lang, attributes.layer], [null, null, null, null]);
   assert.ok(!('model' in attributes) && !('trace' in attributes) && !('scene' in attributes));
+});
+
+test('every attribute that the docs name can be said by an address, but those that load from elsewhere', async () => {
+  const docs = await readFile(new URL('../../docs/embedding.md', import.meta.url), 'utf8');
+  const names = [...docs.matchAll(/^\| (`.*?`) \|/gm)].flatMap(([, cell]) => [...cell.matchAll(/`(\w+)`/g)].map(([, name]) => name));
+  const values = {
+    architecture: 'prefix', family: 'zh-en', device: 'cpu', text: 'a', pair: 'b', blanks: '1 4', fill: 'confidence', forced: '2.117', mask: 'full', edits: 'd5.3h',
+    language: '7', sourcelanguage: '8', temperature: '0.5', topk: '3', topp: '0.9', seed: '4', max: '12', layer: '2', head: 'all', view: 'mask', controls: 'step', start: '3',
+    autoplay: 'true', lang: 'zh', theme: 'dark',
+  };
+  const spelled = { topk: 'topK', topp: 'topP', sourcelanguage: 'sourceLanguage', start: 'step' };
+  const refused = ['model', 'trace', 'scene'];
+  assert.deepEqual(names.filter((name) => !refused.includes(name)).sort(), Object.keys(values).sort());
+  for (const [name, value] of Object.entries(values)) {
+    const { attributes } = attributesOf(`?${new URLSearchParams({ [spelled[name] ?? name]: value })}`);
+    assert.equal(String(attributes[name]), value, name);
+  }
+  for (const name of refused) assert.equal(attributesOf(`?${name}=x`).attributes[name], undefined, name);
 });

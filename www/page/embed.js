@@ -2,7 +2,7 @@
 
 import { readEdits } from '../edits.js';
 import { MASKS, token } from '../element-settings.js';
-import { ARCHITECTURES, readHash } from '../state.js';
+import { ARCHITECTURES, readChoices, readHash } from '../state.js';
 
 const VIEWS = ['title', 'about', 'tokens', 'mask', 'candidates', 'stats'];
 const CONTROLS = ['restart', 'step', 'play', 'end', 'scrub', 'speed', 'layer', 'head', 'none'];
@@ -13,6 +13,9 @@ function known(text, words) {
   const found = words.filter((word) => asked.includes(word));
   return found.length ? found.join(' ') : null;
 }
+
+/** Words of an encoder's sentence, however a query spells a list. @param {string|null} text */
+const readBlanks = (text) => (text !== null && /^(?:\d{1,3}(?:[\s,.]+|$)){0,64}$/.test(text) ? text.split(/[\s,.]+/).filter(Boolean).join(' ') : null);
 
 /**
  * @param {string} search with or without '?'
@@ -27,7 +30,8 @@ export function attributesOf(search) {
   return {
     attributes: {
       architecture: ARCHITECTURES.includes(architecture ?? '') ? architecture : 'causal',
-      text: state.text, pair: state.pair, blanks: state.blanks?.join(' ') ?? null, fill: state.fill, edits: readEdits(fields.get('edits')).length ? fields.get('edits') : null, family: state.family || null,
+      text: state.text, pair: state.pair, blanks: readBlanks(fields.get('blanks')), fill: state.fill, edits: readEdits(fields.get('edits')).length ? fields.get('edits') : null,
+      forced: readChoices(fields.get('forced')).length ? fields.get('forced') : null, max: token(fields.get('max')) ?? null, family: state.family || null,
       temperature: state.temperature || null, topk: state.topK || null, topp: state.topP, seed: state.seed,
       mask: MASKS.find((rule) => rule === fields.get('mask')) ?? null,
       language: token(fields.get('language')) ?? null, sourcelanguage: token(fields.get('sourceLanguage')) ?? null,

@@ -166,6 +166,8 @@ export function describeCell(frame, at) {
   const text = back ? view.t('cell.painted.back', { row, key }) : painted ? view.t(painted.visible ? 'cell.painted.seen' : 'cell.painted.hidden', { row, key })
     : visible === false ? view.t(`cell.hidden.${whyHidden(frame, at)}`, { row, key })
       : visible ? view.t('cell.seen', { row, key }) : view.t('cell.unknown', { row, key });
+  // Painted, or painted back, and not computed yet: its number is of the run before.
+  if (painted?.visible !== (editAt(frame.ran, { site: at.block, row: at.row, key: at.key }) || undefined)?.visible) return { text, number: '' };
   const heads = view.head === 'all' ? Array.from({ length: Math.max(1, frame.heads) }, (_, head) => head) : [view.head];
   return { text, number: heads.map((head) => numberOf(frame, at, head)).join(' ').trim() };
 }

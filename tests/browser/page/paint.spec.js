@@ -1,6 +1,7 @@
 /** A mask painted by hand: by mouse, finger and keyboard; what the engine makes of it; how it is taken back. */
+import { fileURLToPath } from 'node:url';
 import { expect, test } from '@playwright/test';
-import { answer, done, drawn, host, machine, open } from '../machines.js';
+import { answer, done, drawn, host, machine, open, opened } from '../machines.js';
 
 const TEXT = 'The old doctor is tired tonight.';
 const address = (settings) => `lang=en&device=cpu&text=${encodeURIComponent(TEXT)}&${settings}`;
@@ -110,7 +111,7 @@ test('a row that sees nothing says so, and cross-attention is painted by itself'
   await stroke(page, element, [[2, 0], [2, keys - 1]], 1);
   await ran(page, element);
   expect(await edits(element)).toBe(`c${Array.from({ length: keys }, (_, key) => `2.${key}h`).join('')}`);
-  await expect(words(element)).toContainText('sees nothing: its attention is 0.');
+  await expect(words(element)).toContainText('sees nothing of the source: that attention is 0.');
   expect(await element.evaluate((demo) => demo.timeline.frame(demo.position).blocks[1].attention(0, 0, 2).every((weight) => weight === 0))).toBe(true);
   expect(await visible(element, 'decoder', 2, 0)).toBe(true);
 });
@@ -132,16 +133,31 @@ test('by keyboard: arrows and Enter paint, Ctrl+Z takes it back, and a press wit
   await ran(page, element);
   const [painted] = [await edits(element)];
   expect(painted).toMatch(/^d\d+\.\d+h$/);
-  await expect(element.locator('.unseen[role="status"]')).toContainText('painted');
+  // What comes of it is said once the model has run, never the number of the run before.
+  await expect(element.locator('.unseen[role="status"]')).toHaveText(/^“.+” may not see “.+”: painted$|^Cells painted: 1\. It was never trained with this mask\./);
+  await expect(element.locator('.unseen[role="status"]')).toContainText('Cells painted: 1.');
   // The page's own keys still are: a space that paints does not play.
   await page.keyboard.press(' ');
   expect(await edits(element)).toBe('');
-  await expect(element.locator('.unseen[role="status"]')).toContainText('as the rule says again');
+  // A key that is held down paints once.
+  await page.keyboard.down('Enter');
+  const held = await edits(element);
+  for (let repeat = 0; repeat < 3; repeat += 1) await page.keyboard.down('Enter');
+  await page.keyboard.up('Enter');
+  expect(await edits(element)).toBe(held);
+  await page.keyboard.press('Control+z');
   expect(await page.evaluate(() => document.querySelector('unmasked-demo').playing)).toBe(false);
   await page.keyboard.press('Control+z');
   expect(await edits(element)).toBe(painted);
   await page.keyboard.press('Control+z');
   expect(await edits(element)).toBe('');
+  // Nothing is left to take back: the line goes, and the focus with it to the brush.
+  await page.keyboard.press('Enter');
+  await press(element, 'paint');
+  await element.locator('[data-action="undo"]').focus();
+  await page.keyboard.press('Enter');
+  await expect(element.locator('.painting')).toBeHidden();
+  expect(await element.evaluate((demo) => demo.shadowRoot.activeElement?.dataset.action)).toBe('paint');
 });
 
 test('another sentence has a mask of its own, and an address that paints nonsense paints nothing', async ({ page }) => {
@@ -154,9 +170,72 @@ test('another sentence has a mask of its own, and an address that paints nonsens
   await ran(page, element);
   expect(await visible(element, 'decoder', 3, 1)).toBe(true);
   await expect(element.locator('.painting')).toBeHidden();
+  // Nor does undo bring back what was painted on the sentence before.
+  await press(element, 'paint');
+  await stroke(page, element, [[2, 1]]);
+  await press(element, 'reset');
+  await page.locator('#sentence').fill('Where is the cat?');
+  await ran(page, element);
+  await expect(element.locator('[data-action="undo"]')).toHaveAttribute('aria-disabled', 'true');
   await open(page, address('on=causal&edits=causal.d3.1q_prefix.d<b>'));
   await page.reload();
   await done(page);
+  expect(await edits(element)).toBe('');
+});
+
+test('an element of its own keeps its place and what was forced while it is painted', async ({ page }) => {
+  await host(page, `<unmasked-demo architecture="causal" device="cpu" text="${TEXT}" start="2" controls="step play"></unmasked-demo>`);
+  await done(page);
+  const element = page.locator('unmasked-demo');
+  await expect.poll(() => element.evaluate((demo) => demo.position)).toBe(2);
+  await element.locator('.candidate').nth(3).click();
+  await done(page);
+  const { choices, position } = await element.evaluate((demo) => ({ choices: demo.choices, position: demo.position }));
+  expect(choices).toMatch(/^2\.\d+$/);
+  await press(element, 'paint');
+  // Of a row that chooses after it: what is before stays as it was.
+  await stroke(page, element, [[11, 1]]);
+  await ran(page, element);
+  expect(await edits(element)).toBe('d11.1h');
+  expect(await element.evaluate((demo) => ({ choices: demo.choices, position: demo.position }))).toEqual({ choices, position });
+  // Where the answer becomes shorter, it ends there.
+  await element.evaluate((demo) => { demo.end(); demo.max = 3; });
+  await ran(page, element);
+  expect(await element.evaluate((demo) => [demo.position, demo.available])).toEqual([3, 3]);
+});
+
+test('a cell pressed between another sentence and its run is none of it', async ({ page }) => {
+  await open(page, address('on=causal'));
+  await done(page);
+  const element = machine(page, 'causal');
+  await press(element, 'paint');
+  const at = await spot(element, 8, 3);
+  await page.mouse.move(at.x, at.y);
+  await page.evaluate(() => {
+    const sentence = document.querySelector('#sentence');
+    sentence.value = 'He is tired.';
+    sentence.dispatchEvent(new Event('input'));
+  });
+  await page.mouse.down();
+  await page.mouse.up();
+  await ran(page, element);
+  expect(await edits(element)).toBe('');
+});
+
+test('another model from elsewhere has a mask of its own', async ({ page }) => {
+  const choose = async (name) => {
+    await page.locator('[data-choose="folder"]').setInputFiles(fileURLToPath(new URL(`../../golden/families/${name}`, import.meta.url)));
+    await expect(page.locator('#open .told')).toContainText(`from the folder “${name}”.`);
+    await done(page);
+  };
+  await page.goto('/open.html#lang=en&device=cpu&on=none&text=w5+w7+w9');
+  await choose('gpt2');
+  const element = opened(page, 'causal');
+  await press(element, 'paint');
+  await stroke(page, element, [[2, 1]]);
+  await ran(page, element);
+  expect(await edits(element)).toBe('d2.1h');
+  await choose('llama');
   expect(await edits(element)).toBe('');
 });
 
