@@ -127,9 +127,7 @@ impl Stream {
         let held = self.held.take();
         let keep = if held.is_some() { count } else { 0 };
         let watched_heads = ask.watch.heads.among(stack.heads, "head")?;
-        if watched_heads != self.memo_heads {
-            self.memo.retain(|label, _| !is_per_head(label.what));
-        }
+        self.speak_of(&watched_heads);
         for rows in self.memo.values_mut() {
             rows.retain(|row, _| *row < keep && !invalid.contains(row));
         }
@@ -208,6 +206,14 @@ impl Stream {
         (taps, outputs)
     }
 
+    /// From now on the memo's attention rows speak of these heads: those that speak of others go.
+    fn speak_of(&mut self, heads: &[usize]) {
+        if heads != self.memo_heads {
+            self.memo.retain(|label, _| !is_per_head(label.what));
+            self.memo_heads = heads.to_vec();
+        }
+    }
+
     /// Keeps what a play of `rows` brought back, a result a label.
     pub fn remember(
         &mut self,
@@ -216,7 +222,7 @@ impl Stream {
         rows: &[usize],
         results: &mut dyn Iterator<Item = Vec<f32>>,
     ) {
-        self.memo_heads = heads.to_vec();
+        self.speak_of(heads);
         for label in labels {
             let Some(data) = results.next() else { return };
             let memo = self.memo.entry(*label).or_default();

@@ -111,7 +111,7 @@ impl Session {
     // ---- running ahead ----------------------------------------------------------------------
 
     /// The steps from the input's last row on: those begun before, or begun now. `None` where that row cannot be
-    /// computed alone, or on a device that gains nothing.
+    /// computed alone, where more than that row is told, or on a device that gains nothing.
     async fn under_way(
         &mut self,
         engine: &Engine,
@@ -123,7 +123,10 @@ impl Session {
         {
             return Ok(Some(ahead));
         }
-        if engine.device.steps_together() == 0
+        // The first step tells of every row, and what is held need not have been watched.
+        let tells_all = run.first && !run.request.watch.what.is_empty();
+        if tells_all
+            || engine.device.steps_together() == 0
             || !self.decoder.is_one_row_behind(&engine.spec, input, self.memory_version)
         {
             return Ok(None);
