@@ -1,6 +1,7 @@
 //! Keys and values as the CPU holds them.
 
 use super::rows::Rows;
+use super::{MOST, megabytes};
 use crate::error::{Error, Result};
 use crate::graph::{CacheInfo, Capacity, Graph, Op, Play, Site};
 
@@ -20,15 +21,26 @@ pub struct SiteCache {
 }
 
 impl Caches {
-    /// Caches of these shapes, all zeros.
-    pub fn new(shapes: &[CacheInfo], capacity: Capacity) -> Caches {
+    /// Caches of these shapes, all zeros. Those of one variant are always made, like the weights: a model that runs
+    /// needs them.
+    pub fn new(shapes: &[CacheInfo], capacity: Capacity) -> Result<Caches> {
+        let bytes = |info: &CacheInfo| {
+            let line = 4 * info.layers * 2 * info.kv_heads * info.head_width;
+            line as u64 * capacity.keys[info.site as usize] as u64 * capacity.variants as u64
+        };
+        let bytes: u64 = shapes.iter().map(bytes).sum();
+        if capacity.variants > 1 && bytes > MOST {
+            let what = format!("caches of {} variants", capacity.variants);
+            let expected = format!("at most {} (fewer at a time)", megabytes(MOST));
+            return Err(Error::limit(what, expected, megabytes(bytes)));
+        }
         let cache = |info: &CacheInfo| {
             let slots = capacity.keys[info.site as usize];
             let columns = info.kv_heads * info.head_width;
             let cells = vec![0.0; info.layers * 2 * capacity.variants * columns * slots];
             SiteCache { info: *info, variants: capacity.variants, slots, cells }
         };
-        Caches { sites: shapes.iter().map(cache).collect() }
+        Ok(Caches { sites: shapes.iter().map(cache).collect() })
     }
 
     /// That these caches have the graph's shapes and room for the play.
