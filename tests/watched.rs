@@ -5,18 +5,20 @@ mod machines;
 mod support;
 
 use unmasked::engine::Engine;
-use unmasked::error::Result;
+use unmasked::error::{Kind, Result};
+use unmasked::graph::Activation;
 use unmasked::mask::{Edit, Mask, MaskFile, MaskSource, Rule};
 use unmasked::request::{Gates, Request, Select, Watch, Watchable};
 use unmasked::sample::Sampling;
 use unmasked::session::{Session, Variant};
+use unmasked::spec::{Architecture, Head, OutputHead, Slot, Spec, Stack, Template};
 use unmasked::trace::{Forward, Step, Watched};
 
 use machines::{QUARTET, forward, of_ids, quartet, run};
-use support::{Case, Numbers, case};
+use support::{Case, Numbers, case, cpu_case};
 
 /// Rounds of the random cases, each a call on a session that goes on and on one that begins.
-const ROUNDS: usize = 150;
+const ROUNDS: usize = 100;
 
 // ---- first steps -----------------------------------------------------------------------------
 
@@ -66,6 +68,228 @@ fn a_first_step_tells_every_row() -> Vec<Case> {
         assert_same(&of_forward(&held), &of_forward(&fresh), "");
     });
     vec![unwatched, other_heads, quiet]
+}
+
+// ---- stacks that differ, heads, rows ----------------------------------------------------------
+
+/// An encoder of three layers and two heads, a decoder of one layer and four heads.
+fn uneven() -> Spec {
+    Spec {
+        vocabulary: 40,
+        max_positions: 32,
+        encoder: Stack::plain(3, 2, 8, 24),
+        decoder: Stack::plain(1, 4, 4, 24),
+        head: Some(Head::plain(true)),
+        ..Spec::plain("random", Architecture::EncoderDecoder, 16)
+    }
+}
+
+/// An encoder with every head there is.
+fn with_heads() -> Spec {
+    let pool = Some(Activation::Tanh);
+    Spec {
+        vocabulary: 40,
+        max_positions: 32,
+        segments: 2,
+        encoder: Stack::plain(2, 2, 8, 24),
+        head: Some(Head::plain(true)),
+        output_heads: vec![
+            OutputHead::Replaced { pool },
+            OutputHead::Pair { pool },
+            OutputHead::Classes { classes: 3, pool },
+        ],
+        template: Template {
+            source: vec![Slot::Source],
+            pair: vec![Slot::Source, Slot::Token(9), Slot::Target],
+            ..Template::default()
+        },
+        ..Spec::plain("random", Architecture::Encoder, 16)
+    }
+}
+
+fn sweep(engine: &Engine, request: &Request, variants: &[Variant]) -> Vec<Forward> {
+    pollster::block_on(Session::new().sweep(engine, request, variants)).unwrap().variants
+}
+
+fn stacks_that_differ() -> Case {
+    case("what_only_one_stack_has_is_told_of_that_stack", |device| {
+        let engine = machines::random(uneven(), device, 7);
+        let mut request =
+            of_ids(&[3, 4, 5, 6, 7], &[Watchable::Attention, Watchable::Scores, Watchable::Hidden]);
+        request.target_ids = vec![1];
+        request.max_new_tokens = Some(5);
+        let plain = request.clone();
+        let told = |layers: Select, heads: Select, rows: Select| {
+            let mut request = plain.clone();
+            request.watch = Watch { layers, heads, rows, what: plain.watch.what.clone() };
+            let mut session = Session::new();
+            session.mask_picture(&engine, &request).unwrap();
+            let steps = run(&mut session, &engine, &request);
+            assert!(!steps.is_empty());
+            let swept = sweep(&engine, &request, &[Variant::default()]).remove(0);
+            let forward = machines::afresh(&engine, &request).forward.unwrap();
+            assert_same(&of_forward(&forward), &of_forward(&swept), "in a sweep");
+            forward.watched
+        };
+        let these = |number: usize| Select::These(vec![number]);
+        let watched = told(these(2), Select::All, Select::All);
+        assert_eq!(watched.attention["encoder"].len(), 1);
+        assert!(!watched.attention.contains_key("decoder"));
+        let watched = told(Select::All, these(3), Select::All);
+        assert_eq!(watched.attention["encoder"], vec![Vec::<Vec<Vec<f32>>>::new(); 3]);
+        assert_eq!(watched.attention["decoder"][0].len(), 1);
+        let watched = told(Select::All, Select::All, these(3));
+        assert_eq!(watched.attention["encoder"][2][1].len(), 1);
+        assert!(watched.attention["decoder"][0][1].is_empty());
+        for watch in [
+            Watch { layers: these(4), ..plain.watch.clone() },
+            Watch { heads: these(4), ..plain.watch.clone() },
+            Watch { rows: these(5), ..plain.watch.clone() },
+        ] {
+            let request = Request { watch, ..plain.clone() };
+            let error = pollster::block_on(Session::new().forward(&engine, &request)).unwrap_err();
+            assert!(error.to_string().starts_with("watched"), "{error}");
+        }
+    })
+}
+
+fn heads_whatever_is_watched() -> Case {
+    case("other_heads_are_told_whatever_is_watched", |device| {
+        let engine = machines::random(with_heads(), device, 3);
+        let plain = of_ids(&[3, 4, 5, 6, 7, 8], &[Watchable::Logits]);
+        let all = machines::afresh(&engine, &plain).forward.unwrap();
+        let logits = all.logits.unwrap();
+        assert_eq!(logits.len(), 6);
+        for (what, rows) in [
+            (vec![], Select::All),
+            (vec![], Select::These(vec![2])),
+            (vec![Watchable::Logits], Select::These(vec![4, 2])),
+            (vec![Watchable::Logits], Select::These(Vec::new())),
+        ] {
+            let mut request = plain.clone();
+            request.watch = Watch { what, rows, ..Watch::default() };
+            let told = match request.watch.what.is_empty() {
+                true => None,
+                false => Some(request.watch.rows.among(6)),
+            };
+            let alone = machines::afresh(&engine, &request).forward.unwrap();
+            let swept = sweep(&engine, &request, &[Variant::default()]).remove(0);
+            for forward in [alone, swept] {
+                let close = |got: Option<Vec<f32>>, expected: &Option<Vec<f32>>| {
+                    let (got, expected) = (got.expect("a head"), expected.as_ref().unwrap());
+                    assert_same(&got, expected, "of a head");
+                };
+                close(forward.heads.replaced, &all.heads.replaced);
+                close(forward.heads.pair, &all.heads.pair);
+                close(forward.heads.classes, &all.heads.classes);
+                assert_eq!(forward.logits.is_some(), told.is_some());
+                for (got, row) in forward.logits.iter().flatten().zip(told.iter().flatten()) {
+                    assert_same(got, &logits[*row], "of logits");
+                }
+                assert_eq!(forward.logits.map(|l| l.len()), told.as_ref().map(Vec::len));
+            }
+        }
+    })
+}
+
+fn a_sweep_of_texts_and_ids() -> Case {
+    case("a_sweep_of_texts_and_ids_is_its_variants_one_by_one", |device| {
+        let engine = machines::random(with_heads(), device, 4);
+        let request = Request {
+            pair: Some("w6 w7".into()),
+            watch: machines::watch(&[Watchable::Logits]),
+            ..machines::of_text("w3 w4")
+        };
+        let ids = vec![3, 4, 9, 6, 7];
+        let variants =
+            [Variant { ids: Some(ids.clone()), ..Variant::default() }, Variant::default()];
+        let swept = sweep(&engine, &request, &variants);
+        let alone = [of_ids(&ids, &[Watchable::Logits]), request];
+        let alone = alone.map(|request| machines::afresh(&engine, &request).forward.unwrap());
+        for (swept, alone) in swept.iter().zip(&alone) {
+            assert_same(&of_forward(swept), &of_forward(alone), "");
+        }
+        assert_ne!(alone[0].logits, alone[1].logits, "segments count");
+    })
+}
+
+fn one_picture() -> Case {
+    case("a_run_draws_the_mask_of_the_watched_layer_and_head", |device| {
+        for (name, site) in [("causal", "decoder"), ("encoder", "encoder")] {
+            let engine = quartet(name, device);
+            let mut request = of_ids(&[1, 300, 301, 302, 2], &[]);
+            let (layer, head) = (Some(1), Some(2));
+            let edit = Edit { row: 3, key: 1, visible: false, layer, head };
+            let rule = if name == "encoder" { Rule::Full } else { Rule::Causal };
+            let mask = Some(MaskSource::Mask(Mask { rule, edits: vec![edit] }));
+            match site {
+                "encoder" => request.mask.encoder = mask,
+                _ => request.mask.decoder = mask,
+            }
+            request.watch.layers = Select::These(vec![1]);
+            request.watch.heads = Select::These(vec![2]);
+            let mut session = Session::new();
+            let begun = pollster::block_on(session.begin(&engine, &request)).unwrap();
+            let begun = begun.forward.unwrap().watched.mask[site].clone();
+            assert_eq!(&begun[3][1..2], "0");
+            assert_eq!(begun, session.mask_picture(&engine, &request).unwrap()[site].rows);
+            let pass = forward(&mut session, &engine, &request).forward.unwrap();
+            assert_eq!(begun, pass.watched.mask[site]);
+        }
+    })
+}
+
+fn steps_without_a_vocabulary() -> Case {
+    case("steps_of_a_model_without_a_vocabulary_are_refused", |device| {
+        let engine = machines::random(Spec { head: None, ..with_heads() }, device, 5);
+        let request = of_ids(&[3, 4, 5], &[]);
+        let error = pollster::block_on(Session::new().begin(&engine, &request)).unwrap_err();
+        assert!(error.to_string().starts_with("steps: expected a model with a head"), "{error}");
+        assert!(machines::afresh(&engine, &request).forward.unwrap().heads.replaced.is_some());
+    })
+}
+
+fn no_rows() -> Case {
+    case("causal::no_rows_have_one_shape", |device| {
+        let engine = quartet("causal", device);
+        let quiet = of_ids(&[1, 300, 301, 302], &[]);
+        let what = [Watchable::Attention, Watchable::Scores, Watchable::Hidden];
+        let mut none = of_ids(&[1, 300, 301, 302], &what);
+        none.watch.rows = Select::These(Vec::new());
+        let mut session = Session::new();
+        forward(&mut session, &engine, &quiet);
+        let held = forward(&mut session, &engine, &none).forward.unwrap().watched;
+        let fresh = machines::afresh(&engine, &none).forward.unwrap().watched;
+        assert_eq!(held.attention, fresh.attention);
+        assert_eq!(held.scores, fresh.scores);
+        assert_eq!(held.hidden, fresh.hidden);
+        assert_eq!(fresh.attention["decoder"].len(), engine.spec.decoder.layers);
+    })
+}
+
+fn what_a_cpu_has_no_room_for() -> Case {
+    cpu_case("more_than_there_is_room_for_is_refused_with_its_size", |device| {
+        let encoder = Stack::plain(4, 8, 64, 8);
+        let spec = Spec { max_positions: 5000, encoder, ..with_heads() };
+        let engine = machines::random(spec, device, 6);
+        let refused = |request: &Request, variants: usize| {
+            let mut session = Session::new();
+            let variants = vec![Variant::default(); variants];
+            let error = match variants.len() {
+                0 => pollster::block_on(session.forward(&engine, request)).unwrap_err(),
+                _ => pollster::block_on(session.sweep(&engine, request, &variants)).unwrap_err(),
+            };
+            assert_eq!(error.kind, Kind::Limit);
+            error.to_string()
+        };
+        let long = of_ids(&[3; 5000], &[Watchable::Attention]);
+        let expected = "at most 2048 MB a play (fewer layers, heads or rows, or a shorter text)";
+        let text = refused(&long, 0);
+        assert_eq!(text, format!("what is watched: expected {expected}, got 3051 MB"));
+        let text = refused(&of_ids(&[3; 2048], &[]), 70);
+        let expected = "at most 2048 MB (fewer at a time)";
+        assert_eq!(text, format!("caches of 70 variants: expected {expected}, got 2240 MB"));
+    })
 }
 
 // ---- random runs -----------------------------------------------------------------------------
@@ -302,6 +526,13 @@ fn whatever_was_held() -> Vec<Case> {
 
 fn main() {
     let mut cases = a_first_step_tells_every_row();
+    cases.push(stacks_that_differ());
+    cases.push(heads_whatever_is_watched());
+    cases.push(a_sweep_of_texts_and_ids());
+    cases.push(one_picture());
+    cases.push(steps_without_a_vocabulary());
+    cases.push(no_rows());
+    cases.push(what_a_cpu_has_no_room_for());
     cases.extend(whatever_was_held());
     support::main(cases);
 }
