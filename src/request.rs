@@ -14,6 +14,9 @@ use crate::spec::{Architecture, LanguagePlace, Slot, Spec, Stack, Template};
 use crate::tokenizer::Tokenizer;
 use crate::trace::Token;
 
+/// New tokens where a request does not say.
+pub const NEW_TOKENS: usize = 32;
+
 /// A request as it arrives.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -296,9 +299,10 @@ pub fn resolve(spec: &Spec, tokenizer: &Tokenizer, request: &Request) -> Result<
         (Some(text), None) => {
             // A source leaves room for its answer, up to half of the context.
             let reserve = match spec.architecture {
-                Architecture::Causal | Architecture::Prefix => {
-                    target.len().max(1).max(request.max_new_tokens.unwrap_or(32).min(room / 2))
-                }
+                Architecture::Causal | Architecture::Prefix => target
+                    .len()
+                    .max(1)
+                    .max(request.max_new_tokens.unwrap_or(NEW_TOKENS).min(room / 2)),
                 _ => usize::from(language.is_some()),
             };
             let room = room.saturating_sub(reserve);

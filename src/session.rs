@@ -17,7 +17,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::graph::{CacheInfo, Capacity, Draw, Graph, Site, What};
 use crate::mask::Mask;
-use crate::request::{Fill, Request, Resolved, StackInput, Watch, Watchable, resolve};
+use crate::request::{Fill, NEW_TOKENS, Request, Resolved, StackInput, Watch, Watchable, resolve};
 use crate::stream::{Advance, Ahead, Ask, Stage, Stream, drawn, keys_of, mask_of};
 use crate::trace::{Forward, MaskPicture, Stats, Step, Trace, Watched};
 
@@ -29,8 +29,6 @@ pub use sweep::Variant;
 
 /// Candidates that come with a step where the request does not say.
 const CANDIDATES: usize = 10;
-/// New tokens where the request does not say.
-const NEW_TOKENS: usize = 32;
 /// Caches are made for a multiple of this many positions.
 const CAPACITY_STEP: usize = 128;
 
