@@ -10,7 +10,7 @@ use unmasked::graph::Activation;
 use unmasked::mask::{Edit, Mask, MaskFile, MaskSource, Rule};
 use unmasked::request::{Gates, Request, Select, Watch, Watchable};
 use unmasked::sample::Sampling;
-use unmasked::session::{Session, Variant};
+use unmasked::session::{Session, Taken, Variant};
 use unmasked::spec::{Architecture, Head, OutputHead, Slot, Spec, Stack, Template};
 use unmasked::trace::{Forward, Step, Watched};
 
@@ -292,6 +292,28 @@ fn what_a_cpu_has_no_room_for() -> Case {
     })
 }
 
+fn fields_that_no_request_has() -> Case {
+    cpu_case("a_field_that_no_request_has_is_refused_by_its_name", |_| {
+        fn refuses<T: serde::de::DeserializeOwned>(field: &str, json: serde_json::Value) {
+            let Err(error) = serde_json::from_value::<T>(json) else { panic!("{field} was read") };
+            assert!(error.to_string().contains(&format!("unknown field `{field}`")), "{error}");
+        }
+        use serde_json::json;
+        refuses::<Request>("maxNewToken", json!({ "text": "a", "maxNewToken": 1 }));
+        refuses::<Request>("topk", json!({ "text": "a", "sampling": { "topk": 1 } }));
+        refuses::<Request>("head", json!({ "text": "a", "watch": { "head": [0] } }));
+        refuses::<Request>("causal", json!({ "text": "a", "gates": { "causal": [] } }));
+        refuses::<Request>("causal", json!({ "text": "a", "mask": { "causal": "full" } }));
+        refuses::<Variant>("watch", json!({ "text": "a", "watch": {} }));
+        refuses::<Taken>("id", json!({ "row": 1, "chosen": 2, "id": 2 }));
+        // A whole number is a count, a factor or a seed, whichever is wanted.
+        let json = json!({ "ids": [1], "sampling": { "temperature": 1, "seed": 9007199254740991i64 }, "gates": { "decoder": [[1, 0.5]] } });
+        let request: Request = serde_json::from_value(json).unwrap();
+        assert_eq!((request.sampling.seed, request.sampling.temperature), ((1 << 53) - 1, 1.0));
+        assert_eq!(request.gates.decoder, Some(vec![vec![1.0, 0.5]]));
+    })
+}
+
 // ---- random runs -----------------------------------------------------------------------------
 
 /// All numbers of a record, with marks between its parts, so that shapes are compared too.
@@ -533,6 +555,7 @@ fn main() {
     cases.push(steps_without_a_vocabulary());
     cases.push(no_rows());
     cases.push(what_a_cpu_has_no_room_for());
+    cases.push(fields_that_no_request_has());
     cases.extend(whatever_was_held());
     support::main(cases);
 }
