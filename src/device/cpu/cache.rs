@@ -2,8 +2,9 @@
 
 use super::rows::Rows;
 use super::{MOST, megabytes};
+use crate::device::check;
 use crate::error::{Error, Result};
-use crate::graph::{CacheInfo, Capacity, Graph, Op, Play, Site};
+use crate::graph::{CacheInfo, Capacity, Graph, Play, Site};
 
 /// Keys and values of one session.
 #[derive(Debug)]
@@ -45,29 +46,10 @@ impl Caches {
 
     /// That these caches have the graph's shapes and room for the play.
     pub fn check(&self, graph: &Graph, play: &Play<'_>) -> Result<()> {
-        for info in graph.caches() {
-            let what = format!("{} cache", info.site.name());
-            let last = play.slots.last().map_or(0, |last| *last as usize + 1);
-            let stored = graph
-                .ops()
-                .iter()
-                .any(|op| matches!(op, Op::Store { site, .. } if *site == info.site));
-            let slots = play.keys[info.site as usize].max(if stored { last } else { 0 });
-            let fits = |cache: &SiteCache| {
-                cache.info == *info && play.variants <= cache.variants && slots <= cache.slots
-            };
-            match self.sites.iter().find(|cache| cache.info.site == info.site) {
-                Some(cache) if fits(cache) => {}
-                Some(cache) => {
-                    let expected = format!("{info:?}, {} variants, {slots} slots", play.variants);
-                    let SiteCache { info, variants, slots, .. } = cache;
-                    let got = format!("{info:?}, {variants} variants, {slots} slots");
-                    return Err(Error::limit(what, expected, got));
-                }
-                None => return Err(Error::device(what, format!("{info:?}"), "no such cache")),
-            }
-        }
-        Ok(())
+        check::caches(graph, play, |site| {
+            let cache = self.sites.iter().find(|cache| cache.info.site == site)?;
+            Some((cache.info, cache.variants, cache.slots))
+        })
     }
 
     /// The cache of a site that [`Caches::check`] has seen.
