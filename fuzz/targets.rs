@@ -105,7 +105,8 @@ pub fn tokenizer(bytes: &[u8]) {
     use_tokenizer(&mut tokenizer, VOCABULARY);
 }
 
-/// The files that came before `tokenizer.json`: the first byte says which, the rest is its content.
+/// The files that came before `tokenizer.json`: the first byte says which, and what lies beside it; the rest is
+/// its content.
 pub fn older_tokenizer(bytes: &[u8]) {
     const VOCABULARY: usize = 4_096;
     let Some((which, content)) = bytes.split_first() else { return };
@@ -124,14 +125,18 @@ pub fn older_tokenizer(bytes: &[u8]) {
         "cog-pretrain.model",
     ];
     const ADDED: [&str; 2] = ["added_tokens.json", "special_tokens_map.json"];
+    const BESIDE: [(&[u8], &[u8]); 3] = [
+        (br#"{"a":0,"b":1,"ab":2}"#, b"a b"),
+        (br#"{"aa":0,"bb":1}"#, b"aa bb"),
+        ("{\"a\":0,\"é\":1,\"aé\":2}".as_bytes(), "a é\naé a".as_bytes()),
+    ];
     let name = NAMES[*which as usize % NAMES.len()];
+    let (vocab, merges) = BESIDE[*which as usize / NAMES.len() % BESIDE.len()];
     let files = |have: &str| match have {
         have if have == name => Some(content),
         "vocab.json" if name == "source.spm" => Some(&br#"{"</s>":1,"a":2,"<unk>":0}"#[..]),
-        "vocab.json" if name == "merges.txt" => Some(&br#"{"a":0,"b":1,"ab":2}"#[..]),
-        "merges.txt" if name == "vocab.json" => Some(&b"a b"[..]),
-        "vocab.json" if ADDED.contains(&name) => Some(&br#"{"a":0,"b":1,"ab":2}"#[..]),
-        "merges.txt" if ADDED.contains(&name) => Some(&b"a b"[..]),
+        "vocab.json" if name == "merges.txt" || ADDED.contains(&name) => Some(vocab),
+        "merges.txt" if name == "vocab.json" || ADDED.contains(&name) => Some(merges),
         "config.json" if name == "sentencepiece.bpe.model" => {
             Some(&br#"{"model_type":"mbart"}"#[..])
         }

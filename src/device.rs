@@ -278,7 +278,7 @@ impl Device {
     /// Caches of these shapes, empty, for a capacity.
     pub async fn caches(&self, shapes: &[CacheInfo], capacity: Capacity) -> Result<Caches> {
         match self {
-            Device::Cpu(_) => Ok(Caches::Cpu(cpu::Caches::new(shapes, capacity))),
+            Device::Cpu(_) => Ok(Caches::Cpu(cpu::Caches::new(shapes, capacity)?)),
             Device::Gpu(gpu) => Ok(Caches::Gpu(gpu.caches(shapes, capacity).await?)),
         }
     }

@@ -19,8 +19,6 @@ pub enum Kind {
     Memory,
     /// More than this device or this engine can hold.
     Limit,
-    /// The person (or the page) stopped the run.
-    Cancelled,
 }
 
 impl Kind {
@@ -35,7 +33,6 @@ impl Kind {
             Kind::Lost => "lost",
             Kind::Memory => "memory",
             Kind::Limit => "limit",
-            Kind::Cancelled => "cancelled",
         }
     }
 }

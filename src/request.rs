@@ -10,9 +10,12 @@ use crate::error::{Error, Result};
 use crate::graph::{Site, What};
 use crate::mask::{Mask, MaskFile, MaskSource};
 use crate::sample::Sampling;
-use crate::spec::{Architecture, LanguagePlace, Slot, Spec, Template};
+use crate::spec::{Architecture, LanguagePlace, Slot, Spec, Stack, Template};
 use crate::tokenizer::Tokenizer;
 use crate::trace::Token;
+
+/// New tokens where a request does not say.
+pub const NEW_TOKENS: usize = 32;
 
 /// A request as it arrives.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -106,22 +109,27 @@ impl From<SelectSource> for Select {
 }
 
 impl Select {
-    /// The chosen ones among `0..count`, ascending.
-    pub fn among(&self, count: usize, what: &str) -> Result<Vec<usize>> {
+    /// Whether it is chosen.
+    pub fn has(&self, number: usize) -> bool {
         match self {
-            Select::All => Ok((0..count).collect()),
-            Select::These(these) => {
-                let mut these = these.clone();
-                these.sort_unstable();
-                these.dedup();
-                match these.last() {
-                    Some(last) if *last >= count => {
-                        let expected = format!("{what} below {count}");
-                        Err(Error::input(format!("watched {what}"), expected, last.to_string()))
-                    }
-                    _ => Ok(these),
-                }
+            Select::All => true,
+            Select::These(these) => these.contains(&number),
+        }
+    }
+
+    /// The chosen ones among `0..count`, ascending; what lies beyond is left out.
+    pub fn among(&self, count: usize) -> Vec<usize> {
+        (0..count).filter(|number| self.has(*number)).collect()
+    }
+
+    fn check(&self, count: usize, what: &str) -> Result<()> {
+        let Select::These(these) = self else { return Ok(()) };
+        match these.iter().max() {
+            Some(last) if *last >= count => {
+                let expected = format!("{what} below {count}");
+                Err(Error::input(format!("watched {what}"), expected, last.to_string()))
             }
+            _ => Ok(()),
         }
     }
 }
@@ -179,6 +187,15 @@ impl Watch {
     /// Whether this is asked for.
     pub fn has(&self, what: What) -> bool {
         self.what.iter().any(|watchable| watchable.what() == what)
+    }
+
+    /// Refuses what none of a model's stacks has. Where stacks differ each tells of what it has.
+    fn check(&self, spec: &Spec, rows: usize) -> Result<()> {
+        let most = |of: fn(&Stack) -> usize| of(&spec.encoder).max(of(&spec.decoder));
+        let layers = most(|stack| stack.layers) + usize::from(self.has(What::Hidden));
+        self.layers.check(layers, "layer")?;
+        self.heads.check(most(|stack| stack.heads), "head")?;
+        self.rows.check(rows, "row")
     }
 }
 
@@ -282,9 +299,10 @@ pub fn resolve(spec: &Spec, tokenizer: &Tokenizer, request: &Request) -> Result<
         (Some(text), None) => {
             // A source leaves room for its answer, up to half of the context.
             let reserve = match spec.architecture {
-                Architecture::Causal | Architecture::Prefix => {
-                    target.len().max(1).max(request.max_new_tokens.unwrap_or(32).min(room / 2))
-                }
+                Architecture::Causal | Architecture::Prefix => target
+                    .len()
+                    .max(1)
+                    .max(request.max_new_tokens.unwrap_or(NEW_TOKENS).min(room / 2)),
                 _ => usize::from(language.is_some()),
             };
             let room = room.saturating_sub(reserve);
@@ -423,6 +441,8 @@ pub fn resolve(spec: &Spec, tokenizer: &Tokenizer, request: &Request) -> Result<
         mask(Site::Cross)?;
         gates(Site::Cross, &request.gates.cross)?;
     }
+    let rows = |input: &Option<StackInput>| input.as_ref().map_or(0, |input| input.ids.len());
+    request.watch.check(spec, rows(&encoder).max(rows(&decoder)))?;
     let start_length = start.len();
     Ok(Resolved { encoder, decoder, tokens, source_length, truncated, start_length })
 }

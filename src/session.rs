@@ -17,20 +17,18 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::graph::{CacheInfo, Capacity, Draw, Graph, Site, What};
 use crate::mask::Mask;
-use crate::request::{Fill, Request, Resolved, StackInput, Watch, Watchable, resolve};
-use crate::stream::{Advance, Ahead, Ask, Stage, Stream, keys_of, mask_of};
+use crate::request::{Fill, NEW_TOKENS, Request, Resolved, StackInput, Watch, Watchable, resolve};
+use crate::stream::{Advance, Ahead, Ask, Stage, Stream, drawn, keys_of, mask_of};
 use crate::trace::{Forward, MaskPicture, Stats, Step, Trace, Watched};
 
 use generate::why_ended;
-use record::{add, fill_heads, header, merge, new_step, text, timed};
+use record::{Picked, add, fill_heads, header, merge, new_step, text, timed};
 use sweep::sweep_together;
 
 pub use sweep::Variant;
 
 /// Candidates that come with a step where the request does not say.
 const CANDIDATES: usize = 10;
-/// New tokens where the request does not say.
-const NEW_TOKENS: usize = 32;
 /// Caches are made for a multiple of this many positions.
 const CAPACITY_STEP: usize = 128;
 
@@ -81,6 +79,7 @@ impl Run {
 
 /// A step that a run took before its engine was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Taken {
     /// Its row.
     pub row: usize,
@@ -121,20 +120,25 @@ impl Session {
     /// and says what the input is. Then call [`Session::next`] until it gives `None`.
     pub async fn begin(&mut self, engine: &Engine, request: &Request) -> Result<Trace> {
         self.run = None;
+        if engine.spec.head.is_none() {
+            let expected = "a model with a head over its vocabulary (ask this one for a pass)";
+            return Err(Error::input("steps", expected, "a model without"));
+        }
         let resolved = resolve(&engine.spec, &engine.tokenizer, request)?;
         let mut trace = header(engine, &resolved);
         let mut forward = Forward::default();
         let start = Instant::now();
         if resolved.decoder.is_some() && resolved.encoder.is_some() {
             self.make_ready(engine, &resolved).await?;
-            let (advance, watched) = self.read_source(engine, request, &resolved, &[]).await?;
+            let (advance, watched) = self.read_source(engine, request, &resolved).await?;
             forward.stats = timed(advance.stats, start);
             forward.watched = watched;
         } else {
             let input = resolved.output();
             let site = engine.spec.architecture.output_site();
             let count = input.ids.len();
-            let picture = input.mask.picture(0, 0, 0..count, count);
+            let (layer, head) = drawn(engine.spec.stack(site), &request.watch);
+            let picture = input.mask.picture(layer, head, 0..count, count);
             forward.watched.mask.insert(site.name(), picture);
         }
         trace.forward = Some(forward);
@@ -269,16 +273,14 @@ impl Session {
             let keys = keys_of(site, input);
             let trained = spec.architecture.rule(site, resolved.source_length);
             let rows = input.ids.len();
-            let layer = request.watch.layers.among(stack.layers, "layer")?;
-            let head = request.watch.heads.among(stack.heads, "head")?;
-            let (layer, head) = (layer.first().copied(), head.first().copied());
+            let (layer, head) = drawn(stack, &request.watch);
             let plain: Mask = trained.clone().into();
             let all: Vec<usize> = (0..rows).collect();
             let bits = |mask: &Mask| mask.bits(&all, keys, stack.layers, stack.heads);
             pictures.insert(
                 site.name(),
                 MaskPicture {
-                    rows: mask.picture(layer.unwrap_or(0), head.unwrap_or(0), 0..rows, keys),
+                    rows: mask.picture(layer, head, 0..rows, keys),
                     rule: mask.rule.to_string(),
                     trained_rule: trained.to_string(),
                     trained: bits(mask) == bits(&plain),
@@ -299,23 +301,20 @@ impl Session {
         let start = Instant::now();
         self.make_ready(engine, resolved).await?;
         let count = resolved.output().ids.len();
-        let picked: Vec<usize> = match request.watch.has(What::Logits) {
-            true => request.watch.rows.among(count, "row")?,
-            false => vec![0],
-        };
+        let picked = Picked::new(engine, &request.watch, count);
         let heads = [What::Pair, What::Replaced, What::Classes];
         let mut forward = Forward::default();
         let mut total = Stats::default();
         if resolved.encoder.is_some() && resolved.decoder.is_some() {
-            let (advance, watched) = self.read_source(engine, request, resolved, &[]).await?;
+            let (advance, watched) = self.read_source(engine, request, resolved).await?;
             forward.watched = watched;
             add(&mut total, advance.stats);
         }
         let (advance, watched) =
-            self.read_output(engine, request, resolved, &picked, &[], &heads).await?;
+            self.read_output(engine, request, resolved, &picked.rows, &[], &heads).await?;
         merge(&mut forward.watched, watched);
         add(&mut total, advance.stats);
-        fill_heads(&mut forward, engine, &advance.heads, picked.len(), picked.contains(&0));
+        fill_heads(&mut forward, engine, &advance.heads, &picked);
         forward.stats = timed(total, start);
         Ok(forward)
     }
@@ -326,7 +325,6 @@ impl Session {
         engine: &Engine,
         request: &Request,
         resolved: &Resolved,
-        picked: &[usize],
     ) -> Result<(Advance, Watched)> {
         let (Some(ready), Some(input)) = (&mut self.ready, &resolved.encoder) else {
             return Err(not_ready());
@@ -336,15 +334,16 @@ impl Session {
             return Err(not_ready());
         };
         let watch = &request.watch;
-        let ask = Ask { picked, draws: &[], candidates: 0, watch, heads: &[], memory_version: 0 };
+        let ask =
+            Ask { picked: &[], draws: &[], candidates: 0, watch, heads: &[], memory_version: 0 };
         let mut stage = stage(engine, graph, prepared, &mut ready.caches);
         let advance = self.encoder.advance(&mut stage, input, ask).await?;
         if advance.changed {
             self.memory_version += 1;
         }
-        let rows: Vec<usize> = watch.rows.among(input.ids.len(), "row")?;
+        let rows = watch.rows.among(input.ids.len());
         let mut watched = Watched::default();
-        self.encoder.report(&engine.spec, graph, watch, input, &rows, &mut watched)?;
+        self.encoder.report(&engine.spec, graph, watch, input, &rows, &mut watched);
         Ok((advance, watched))
     }
 
@@ -372,9 +371,9 @@ impl Session {
         let ask = Ask { picked, draws, candidates, watch, heads, memory_version };
         let mut stage = stage(engine, graph, prepared, &mut ready.caches);
         let advance = stream.advance(&mut stage, input, ask).await?;
-        let rows = watch.rows.among(input.ids.len(), "row")?;
+        let rows = watch.rows.among(input.ids.len());
         let mut watched = Watched::default();
-        stream.report(&engine.spec, graph, watch, input, &rows, &mut watched)?;
+        stream.report(&engine.spec, graph, watch, input, &rows, &mut watched);
         Ok((advance, watched))
     }
 
@@ -398,7 +397,7 @@ impl Session {
         let draws: Vec<Draw> = blanks.iter().map(|row| run.request.sampling.draw(*row)).collect();
         let (advance, watched) =
             self.read_output(engine, &run.request, &run.resolved, &blanks, &draws, &[]).await?;
-        let rows = run.request.watch.rows.among(run.resolved.output().ids.len(), "row")?;
+        let rows = run.request.watch.rows.among(run.resolved.output().ids.len());
         let logits = advance.heads.get(&What::Logits);
         let width = logits.map_or(0, |logits| logits.len() / blanks.len());
         let mut steps: Vec<Step> = Vec::with_capacity(blanks.len());

@@ -14,7 +14,7 @@ use crate::device::{Caches, Device, Prepared};
 use crate::error::Result;
 use crate::graph::{Choice, Counters, Draw, Graph, Label, Op, Site, Tap, What};
 use crate::request::{StackInput, Watch};
-use crate::spec::Spec;
+use crate::spec::{Spec, Stack};
 use crate::trace::{Stats, Watched};
 
 pub use ahead::{Ahead, longer};
@@ -126,20 +126,18 @@ impl Stream {
         // From here until the play has succeeded, the cache is in between.
         let held = self.held.take();
         let keep = if held.is_some() { count } else { 0 };
-        let watched_heads = ask.watch.heads.among(stack.heads, "head")?;
-        if watched_heads != self.memo_heads {
-            self.memo.retain(|label, _| !is_per_head(label.what));
-        }
+        let watched_heads = ask.watch.heads.among(stack.heads);
+        self.speak_of(&watched_heads);
         for rows in self.memo.values_mut() {
             rows.retain(|row, _| *row < keep && !invalid.contains(row));
         }
 
-        let labels = watched_labels(spec, graph, ask.watch)?;
+        let labels = watched_labels(graph, ask.watch);
         let mut rows: BTreeSet<usize> = invalid;
         rows.extend(ask.picked);
         for label in &labels {
             let known = self.memo.get(label);
-            let wanted = ask.watch.rows.among(count, "row")?;
+            let wanted = ask.watch.rows.among(count);
             rows.extend(wanted.iter().filter(|row| known.is_none_or(|k| !k.contains_key(row))));
         }
         let rows: Vec<usize> = rows.into_iter().collect();
@@ -208,6 +206,14 @@ impl Stream {
         (taps, outputs)
     }
 
+    /// From now on the memo's attention rows speak of these heads: those that speak of others go.
+    fn speak_of(&mut self, heads: &[usize]) {
+        if heads != self.memo_heads {
+            self.memo.retain(|label, _| !is_per_head(label.what));
+            self.memo_heads = heads.to_vec();
+        }
+    }
+
     /// Keeps what a play of `rows` brought back, a result a label.
     pub fn remember(
         &mut self,
@@ -216,7 +222,7 @@ impl Stream {
         rows: &[usize],
         results: &mut dyn Iterator<Item = Vec<f32>>,
     ) {
-        self.memo_heads = heads.to_vec();
+        self.speak_of(heads);
         for label in labels {
             let Some(data) = results.next() else { return };
             let memo = self.memo.entry(*label).or_default();
@@ -246,15 +252,18 @@ impl Stream {
         input: &StackInput,
         rows: &[usize],
         watched: &mut Watched,
-    ) -> Result<()> {
+    ) {
+        let stack = spec.stack(self.site);
+        let watched_heads = watch.heads.among(stack.heads);
         let none = Vec::new();
-        for label in watched_labels(spec, graph, watch)? {
-            let Some(memo) = self.memo.get(&label) else { continue };
+        for label in watched_labels(graph, watch) {
+            // Where no row was ever watched no row is told, but in the same shape.
+            let memo = self.memo.get(&label);
             let site = label.site.name();
-            let row = |row: &usize| memo.get(row).unwrap_or(&none);
+            let row = |row: &usize| memo.and_then(|memo| memo.get(row)).unwrap_or(&none);
             if is_per_head(label.what) {
                 let keys = keys_of(label.site, input);
-                let heads = self.memo_heads.len();
+                let heads = watched_heads.len();
                 // Older rows were watched when there were fewer keys: they do not see the newer.
                 let cells = |r: &usize, head: usize| -> Vec<f32> {
                     let numbers = row(r);
@@ -273,7 +282,7 @@ impl Stream {
                     let mask = mask_of(label.site, input).cells();
                     let heads = per_head
                         .map(|head| {
-                            let number = self.memo_heads[head];
+                            let number = watched_heads[head];
                             let row = |r: &usize| {
                                 let seen = |key| mask.visible(label.layer, number, *r, key);
                                 let cells = cells(r, head).into_iter().enumerate();
@@ -295,11 +304,7 @@ impl Stream {
                 map.entry(site).or_default().push(matrix);
             }
         }
-        let (layers, heads) = (&watch.layers, &watch.heads);
-        let stack = spec.stack(self.site);
-        let first = |all: Vec<usize>| all.first().copied().unwrap_or(0);
-        let layer = first(layers.among(stack.layers + 1, "layer")?).min(stack.layers - 1);
-        let head = first(heads.among(stack.heads, "head")?);
+        let (layer, head) = drawn(stack, watch);
         let mut draw = |site: Site| {
             let picture = mask_of(site, input).picture(
                 layer,
@@ -313,12 +318,18 @@ impl Stream {
         if input.cross.is_some() {
             draw(Site::Cross);
         }
-        Ok(())
     }
 }
 
+/// The layer and the head whose mask is drawn: the first of a stack's that are watched.
+pub fn drawn(stack: &Stack, watch: &Watch) -> (usize, usize) {
+    let first = |all: Vec<usize>| all.first().copied().unwrap_or(0);
+    let layer = first(watch.layers.among(stack.layers + 1));
+    (layer.min(stack.layers.saturating_sub(1)), first(watch.heads.among(stack.heads)))
+}
+
 /// The labels of a graph that a watch names, in the order of site, what, layer.
-pub fn watched_labels(spec: &Spec, graph: &Graph, watch: &Watch) -> Result<Vec<Label>> {
+pub fn watched_labels(graph: &Graph, watch: &Watch) -> Vec<Label> {
     let mut labels: Vec<Label> = graph
         .labels()
         .iter()
@@ -331,14 +342,9 @@ pub fn watched_labels(spec: &Spec, graph: &Graph, watch: &Watch) -> Result<Vec<L
             labels.push(Label { what: What::Scores, site, layer });
         }
     }
-    labels.retain(|label| watch.has(label.what));
-    // Stacks may differ in depth: a layer that only one of them has is no error.
-    let deepest = spec.encoder.layers.max(spec.decoder.layers);
-    let count = if watch.has(What::Hidden) { deepest + 1 } else { deepest };
-    let watched = watch.layers.among(count, "layer")?;
-    labels.retain(|label| watched.contains(&label.layer));
+    labels.retain(|label| watch.has(label.what) && watch.layers.has(label.layer));
     labels.sort();
-    Ok(labels)
+    labels
 }
 
 fn stats(counters: Counters, rows_computed: usize) -> Stats {

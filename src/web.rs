@@ -7,9 +7,10 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use cap::Cap;
-use js_sys::{Array, Function, Promise, Reflect, Uint8Array};
+use js_sys::{Array, Function, Number, Object, Promise, Reflect, Uint8Array};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
@@ -349,9 +350,9 @@ async fn device(options: &Options) -> Rc<Device> {
 /// A request without a watch set watches attention; one whose set names nothing watches nothing, which
 /// lets a GPU run several steps ahead.
 fn request_of(value: JsValue) -> Result<Request, JsValue> {
-    let names = |key: &str| Reflect::has(&value, &key.into()).unwrap_or(false);
-    let watches = value.is_object() && names("watch");
-    let mut request: Request = from_js(value, "request")?;
+    let value = plain(&value, "request", DEEPEST).map_err(js_error)?;
+    let watches = value.get("watch").is_some();
+    let mut request: Request = read(value, "request")?;
     if !watches {
         request.watch = default_watch();
     }
@@ -359,9 +360,63 @@ fn request_of(value: JsValue) -> Result<Request, JsValue> {
 }
 
 fn from_js<T: DeserializeOwned>(value: JsValue, what: &str) -> Result<T, JsValue> {
-    serde_wasm_bindgen::from_value(value).map_err(|error| {
-        js_error(Error::input(what, "the fields of the documented API", error.to_string()))
+    read(plain(&value, what, DEEPEST).map_err(js_error)?, what)
+}
+
+fn read<T: DeserializeOwned>(value: Json, what: &str) -> Result<T, JsValue> {
+    serde_json::from_value(value).map_err(|error| {
+        let got = one_line(&error.to_string());
+        js_error(Error::input(what, "the fields of the documented API", got))
     })
+}
+
+/// How deep requests may nest: what comes from elsewhere may contain itself.
+const DEEPEST: usize = 16;
+
+/// A request, or a part of one, as plain data. Read straight from JavaScript an object would only be asked for the
+/// fields that are known, and a misspelt one would be as good as absent. Whatever can be iterated over is a list,
+/// typed arrays too; what is undefined is absent.
+fn plain(value: &JsValue, what: &str, depth: usize) -> Result<Json> {
+    let wrong = |got: &str| Error::input(what, "plain data", got);
+    let Some(depth) = depth.checked_sub(1) else {
+        return Err(wrong("something nested deeper than requests are"));
+    };
+    if value.is_null() || value.is_undefined() {
+        return Ok(Json::Null);
+    }
+    if let Some(is) = value.as_bool() {
+        return Ok(is.into());
+    }
+    if let Some(number) = value.as_f64() {
+        // Every number of JavaScript is a float; a whole one may be a count.
+        return match number {
+            _ if Number::is_safe_integer(value) => Ok((number as i64).into()),
+            _ if number.is_finite() => Ok(number.into()),
+            _ => Err(Error::input(what, "finite numbers", number.to_string())),
+        };
+    }
+    if let Some(text) = value.as_string() {
+        return Ok(text.into());
+    }
+    if value.is_bigint() {
+        return u64::try_from(value.clone()).map(Json::from).map_err(|_| wrong("a larger number"));
+    }
+    if !value.is_object() {
+        return Err(wrong("a function or a symbol"));
+    }
+    let thrown = |_| wrong("something that cannot be read");
+    if let Some(values) = js_sys::try_iter(value).map_err(thrown)? {
+        return values.map(|value| plain(&value.map_err(thrown)?, what, depth)).collect();
+    }
+    let mut fields = serde_json::Map::new();
+    for entry in Object::entries(value.unchecked_ref()).iter() {
+        let entry: Array = entry.unchecked_into();
+        let (name, value) = (entry.get(0).as_string().unwrap_or_default(), entry.get(1));
+        if !value.is_undefined() {
+            fields.insert(name, plain(&value, what, depth)?);
+        }
+    }
+    Ok(Json::Object(fields))
 }
 
 fn to_js<T: Serialize + ?Sized>(value: &T) -> Result<JsValue, JsValue> {

@@ -442,7 +442,9 @@ impl Checkpoint {
         }
         if let Some(index) = first_not_finite(&matrix) {
             let what = format!("tensor `{checked}`");
-            let got = format!("NaN or infinity in row {}", rows.start + index / across.max(1));
+            // Of packed int8 it is one of the scales, which is one a row.
+            let across = if matches!(matrix, Matrix::Int8 { .. }) { 1 } else { across.max(1) };
+            let got = format!("NaN or infinity in row {}", rows.start + index / across);
             return Err(Error::weights(what, "finite numbers", got));
         }
         Ok(matrix)

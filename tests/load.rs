@@ -375,6 +375,20 @@ fn numbers() -> Vec<Case> {
             .collect();
         let expected = "tensor `a`: expected finite numbers, got NaN or infinity in row 4321";
         assert_eq!(errors, [expected]);
+        // Of packed int8 a scale is one, of its own row.
+        let mut scales = vec![1f32; OUT];
+        scales[1234] = f32::INFINITY;
+        let scales = scales.iter().flat_map(|scale| scale.to_le_bytes()).collect();
+        let mut checkpoint = self::checkpoint(&[
+            ("a", Dtype::I8, vec![OUT, INNER], vec![1; OUT * INNER]),
+            ("a.scale", Dtype::F32, vec![OUT], scales),
+        ]);
+        let found = checkpoint.find(&info, &|name| Stored::plain(name)).unwrap();
+        let error = found
+            .parts()
+            .find_map(|rows| pollster::block_on(checkpoint.read(&found, rows)).err())
+            .unwrap();
+        assert!(error.to_string().ends_with("infinity in row 1234"), "{error}");
     }));
     cases
 }

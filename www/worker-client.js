@@ -12,7 +12,7 @@ export class EngineError extends Error {
   constructor({ message, name, kind, what, expected, got, loss, trouble, values }) {
     super(message);
     this.name = name === 'AbortError' ? 'AbortError' : 'EngineError';
-    /** input, config, weights, tokenizer, device, lost, memory, limit, cancelled; where the engine itself found the error */
+    /** input, config, weights, tokenizer, device, lost, memory, limit; where the engine itself found the error */
     this.kind = kind;
     /** Of kind `lost`: the same for everything that was lost together. */
     this.loss = loss;

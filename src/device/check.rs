@@ -1,7 +1,7 @@
 //! What every graph and every play must satisfy, on every device: checked before anything runs.
 
 use crate::error::{Error, Result};
-use crate::graph::{Capacity, Extent, Graph, Index, Op, Play, Site, Value, What};
+use crate::graph::{CacheInfo, Capacity, Extent, Graph, Index, Op, Play, Site, Value, What};
 use crate::mask::Bits;
 
 /// Refuses a graph that no device can play: empty shapes, and picked rows for an op that knows rows
@@ -104,6 +104,34 @@ fn check_op(graph: &Graph, capacity: Capacity, play: &Play<'_>, op: &Op) -> Resu
             }
         }
         _ => {}
+    }
+    Ok(())
+}
+
+/// Refuses caches of other shapes than the graph's, or with too little room for the play. `have` tells of a site's
+/// cache its shape, its variants and its slots.
+pub fn caches(
+    graph: &Graph,
+    play: &Play<'_>,
+    have: impl Fn(Site) -> Option<(CacheInfo, usize, usize)>,
+) -> Result<()> {
+    let last = play.slots.last().map_or(0, |last| *last as usize + 1);
+    for info in graph.caches() {
+        let what = format!("{} cache", info.site.name());
+        // A decoder's rows are no slots of the memory that it only reads.
+        let stores = |op: &Op| matches!(op, Op::Store { site, .. } if *site == info.site);
+        let need = if graph.ops().iter().any(stores) { last } else { 0 };
+        let need = need.max(play.keys[info.site as usize]);
+        let show = |info: CacheInfo, variants: usize, slots: usize| {
+            format!("{info:?}, {variants} variants, {slots} slots")
+        };
+        let Some((have, variants, slots)) = have(info.site) else {
+            return Err(Error::device(what, format!("{info:?}"), "no such cache"));
+        };
+        if have != *info || variants < play.variants || slots < need {
+            let expected = show(*info, play.variants, need);
+            return Err(Error::limit(what, expected, show(have, variants, slots)));
+        }
     }
     Ok(())
 }

@@ -27,9 +27,13 @@ use self::table::Table;
 use super::{Cause, Format, Matrix, Report};
 use crate::error::{Error, Result};
 use crate::graph::{
-    Activation, Capacity, Counters, Extent, Graph, Index, Lookup, Op, Play, Played, Site, Value,
-    Weight, What,
+    Activation, Capacity, Counters, Extent, Graph, Index, Lookup, Op, Play, Played, Site, Tap,
+    Value, Weight, What,
 };
+
+/// Bytes that a play may bring back, and that the caches of several variants may take: a browser's program ends where
+/// its memory does.
+const MOST: u64 = if cfg!(target_arch = "wasm32") { 256 << 20 } else { 2 << 30 };
 
 /// The CPU.
 #[derive(Debug)]
@@ -153,7 +157,8 @@ impl Cpu {
         play: &Play<'_>,
     ) -> Result<Played> {
         caches.check(&prepared.graph, play)?;
-        let mut played = Played { taps: room_for_taps(&prepared.graph, play), ..Played::default() };
+        let taps = room_for_taps(&prepared.graph, play)?;
+        let mut played = Played { taps, ..Played::default() };
         for index in 0..prepared.graph.ops().len() {
             prepared.run(index, caches, play, &mut played);
         }
@@ -182,16 +187,28 @@ impl Weights {
 
 // ---- taps ---------------------------------------------------------------------------------
 
-/// Zeros in the shapes of what is watched.
-fn room_for_taps(graph: &Graph, play: &Play<'_>) -> Vec<Vec<f32>> {
-    let cells = |tap: &crate::graph::Tap| {
+/// Zeros in the shapes of what is watched, if it is not too much.
+fn room_for_taps(graph: &Graph, play: &Play<'_>) -> Result<Vec<Vec<f32>>> {
+    let cells = |tap: &Tap| {
         let columns = match tap.label.what {
             What::Attention | What::Scores => tap.heads.len() * play.keys[tap.label.site as usize],
             _ => graph.labelled(tap.label).map_or(0, |value| graph.info(value).width),
         };
-        vec![0.0; play.variants * tap.rows.len() * columns]
+        (play.variants * tap.rows.len()) as u64 * columns as u64
     };
-    play.taps.iter().map(cells).collect()
+    let bytes = 4 * play.taps.iter().map(cells).sum::<u64>();
+    if bytes > MOST {
+        let expected = format!(
+            "at most {} a play (fewer layers, heads or rows, or a shorter text)",
+            megabytes(MOST)
+        );
+        return Err(Error::limit("what is watched", expected, megabytes(bytes)));
+    }
+    Ok(play.taps.iter().map(|tap| vec![0.0; cells(tap) as usize]).collect())
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{} MB", bytes >> 20)
 }
 
 /// Copies what one row of one head sees into the taps that watch it.

@@ -43,7 +43,7 @@ impl Session {
         let mut read = Stats::default();
         if run.resolved.encoder.is_some() && self.encoder.is_empty() {
             // The answer outgrew its caches, or they were given back, and the memory went with them.
-            read = self.read_source(engine, &run.request, &run.resolved, &[]).await?.0.stats;
+            read = self.read_source(engine, &run.request, &run.resolved).await?.0.stats;
         }
         let input = run.resolved.output().clone();
         let Some(row) = input.ids.len().checked_sub(1) else { return Ok(Vec::new()) };
@@ -51,7 +51,7 @@ impl Session {
             Some(current) => self.run_ahead(engine, run, &input, current).await?,
             None => {
                 let mut request = run.request.clone();
-                request.watch.rows = Select::These(watched_rows(engine, run, row)?);
+                request.watch.rows = Select::These(watched_rows(engine, run, row));
                 let draws = [run.request.sampling.draw(row)];
                 let picked = [row];
                 vec![
@@ -91,7 +91,7 @@ impl Session {
     ) -> Result<Step> {
         let Some(choice) = advance.choices.first() else { return Err(not_ready()) };
         let mut step = new_step(engine, row, choice);
-        step.rows = watched_rows(engine, run, row)?;
+        step.rows = watched_rows(engine, run, row);
         run.first = false;
         run.steps_left -= 1;
         step.ended = why_ended(engine, run, row, choice.id);
@@ -103,7 +103,7 @@ impl Session {
         let mut watch = run.request.watch.clone();
         watch.rows = Select::These(step.rows.clone());
         let graph = engine.transformer.output();
-        self.decoder.report(&engine.spec, graph, &watch, &input, &step.rows, &mut step.watched)?;
+        self.decoder.report(&engine.spec, graph, &watch, &input, &step.rows, &mut step.watched);
         step.stats = advance.stats;
         Ok(step)
     }
@@ -111,7 +111,7 @@ impl Session {
     // ---- running ahead ----------------------------------------------------------------------
 
     /// The steps from the input's last row on: those begun before, or begun now. `None` where that row cannot be
-    /// computed alone, or on a device that gains nothing.
+    /// computed alone, where more than that row is told, or on a device that gains nothing.
     async fn under_way(
         &mut self,
         engine: &Engine,
@@ -123,7 +123,10 @@ impl Session {
         {
             return Ok(Some(ahead));
         }
-        if engine.device.steps_together() == 0
+        // The first step tells of every row, and what is held need not have been watched.
+        let tells_all = run.first && !run.request.watch.what.is_empty();
+        if tells_all
+            || engine.device.steps_together() == 0
             || !self.decoder.is_one_row_behind(&engine.spec, input, self.memory_version)
         {
             return Ok(None);
@@ -212,15 +215,12 @@ pub(super) fn why_ended(
 
 /// The rows that a step tells of: after the first one only what is new, the caller has the rest. Where a mask lets
 /// earlier rows see the new one all of them are.
-fn watched_rows(engine: &Engine, run: &Run, row: usize) -> Result<Vec<usize>> {
+fn watched_rows(engine: &Engine, run: &Run, row: usize) -> Vec<usize> {
     let asked = &run.request.watch.rows;
     let stack = engine.spec.output_stack();
     let mask = run.resolved.output().mask.cells();
     if run.first || (0..row).any(|earlier| mask.any(earlier, row, stack.layers, stack.heads)) {
-        return asked.among(row + 1, "row");
+        return asked.among(row + 1);
     }
-    Ok(match asked {
-        Select::All => vec![row],
-        Select::These(these) => these.iter().copied().filter(|asked| *asked == row).collect(),
-    })
+    (row..=row).filter(|row| asked.has(*row)).collect()
 }

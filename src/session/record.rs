@@ -6,8 +6,8 @@ use web_time::Instant;
 
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::graph::{Choice, What};
-use crate::request::Resolved;
+use crate::graph::{Choice, Label, What};
+use crate::request::{Resolved, Watch};
 use crate::trace::{self, Candidate, Forward, OutputHeads, Stats, Step, Trace, Watched};
 
 pub(super) fn header(engine: &Engine, resolved: &Resolved) -> Trace {
@@ -67,19 +67,51 @@ pub(super) fn new_step(engine: &Engine, row: usize, choice: &Choice) -> Step {
     }
 }
 
+/// The rows of the stack that makes logits whose heads are computed.
+pub(super) struct Picked {
+    pub rows: Vec<usize>,
+    /// Those of which logits are told.
+    pub told: Vec<usize>,
+}
+
+impl Picked {
+    /// Logits are told of the watched rows; a head that judges every token has them all, one that judges a text
+    /// has its first, whatever is watched.
+    pub fn new(engine: &Engine, watch: &Watch, count: usize) -> Picked {
+        let told = match watch.has(What::Logits) {
+            true => watch.rows.among(count),
+            false => Vec::new(),
+        };
+        let site = engine.spec.architecture.output_site();
+        let graph = engine.transformer.output();
+        let has = |what: What| graph.labelled(Label { what, site, layer: 0 }).is_some();
+        let mut rows = told.clone();
+        if has(What::Replaced) {
+            rows = (0..count).collect();
+        } else if rows.is_empty() || has(What::Pair) || has(What::Classes) {
+            rows.insert(0, 0);
+            rows.dedup();
+        }
+        Picked { rows, told }
+    }
+}
+
 pub(super) fn fill_heads(
     forward: &mut Forward,
     engine: &Engine,
     heads: &BTreeMap<What, Vec<f32>>,
-    picked: usize,
-    has_first: bool,
+    picked: &Picked,
 ) {
-    let width = engine.spec.vocabulary;
-    let logits = heads.get(&What::Logits).filter(|data| data.len() == picked * width);
-    forward.logits = logits.map(|data| data.chunks(width).map(<[f32]>::to_vec).collect());
+    let (width, count) = (engine.spec.vocabulary, picked.rows.len());
+    let logits = heads.get(&What::Logits).filter(|data| data.len() == count * width);
+    forward.logits = logits.map(|data| {
+        let rows = picked.rows.iter().zip(data.chunks(width));
+        let told = rows.filter(|(row, _)| picked.told.contains(row));
+        told.map(|(_, logits)| logits.to_vec()).collect()
+    });
     let first = |what: What| -> Option<Vec<f32>> {
-        let data = heads.get(&what).filter(|_| has_first && picked > 0)?;
-        Some(data[..data.len() / picked].to_vec())
+        let data = heads.get(&what).filter(|_| picked.rows.first() == Some(&0))?;
+        Some(data[..data.len() / count].to_vec())
     };
     forward.heads = OutputHeads {
         pair: first(What::Pair),

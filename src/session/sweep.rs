@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use web_time::Instant;
 
-use super::record::{fill_heads, timed};
+use super::record::{Picked, fill_heads, timed};
 use super::{Ready, stage};
 use crate::engine::Engine;
 use crate::error::Result;
@@ -86,15 +86,13 @@ pub(super) async fn sweep_together(
             })
             .collect();
         let rows: Vec<usize> = (0..inputs[0].ids.len()).collect();
-        let shown = request.watch.rows.among(rows.len(), "row")?;
+        let shown = request.watch.rows.among(rows.len());
         let is_output = site == spec.architecture.output_site();
-        let picked: Vec<u32> = match (is_output, request.watch.has(What::Logits)) {
-            (true, true) => shown.iter().map(|row| *row as u32).collect(),
-            (true, false) => vec![0],
-            (false, _) => Vec::new(),
-        };
-        let labels = watched_labels(spec, graph, &request.watch)?;
-        let heads = request.watch.heads.among(spec.stack(site).heads, "head")?;
+        let heads_of = is_output.then(|| Picked::new(engine, &request.watch, rows.len()));
+        let picked: Vec<u32> =
+            heads_of.iter().flat_map(|of| &of.rows).map(|row| *row as u32).collect();
+        let labels = watched_labels(graph, &request.watch);
+        let heads = request.watch.heads.among(spec.stack(site).heads);
         let all_rows: Vec<u32> = rows.iter().map(|row| *row as u32).collect();
         let mut taps: Vec<Tap> = Vec::new();
         for label in &labels {
@@ -132,10 +130,10 @@ pub(super) async fn sweep_together(
             };
             let mut results = played.taps.iter().map(|data| part(data));
             stream.remember(&labels, &heads, &rows, &mut results);
-            stream.report(spec, graph, &request.watch, input, &shown, &mut forward.watched)?;
+            stream.report(spec, graph, &request.watch, input, &shown, &mut forward.watched);
             let others: BTreeMap<What, Vec<f32>> = outputs.iter().copied().zip(results).collect();
-            if is_output {
-                fill_heads(forward, engine, &others, picked.len(), picked.contains(&0));
+            if let Some(picked) = &heads_of {
+                fill_heads(forward, engine, &others, picked);
             }
         }
     }

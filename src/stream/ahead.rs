@@ -61,8 +61,8 @@ impl Stream {
         draws: &[Draw],
         ask: &Ask<'_>,
     ) -> Result<Ahead> {
-        let labels = watched_labels(stage.spec, stage.graph, ask.watch)?;
-        let heads = ask.watch.heads.among(stage.spec.stack(self.site).heads, "head")?;
+        let labels = watched_labels(stage.graph, ask.watch);
+        let heads = ask.watch.heads.among(stage.spec.stack(self.site).heads);
         let (taps, outputs) = self.taps(stage.graph, &labels, &heads, ask, [1, 1]);
         let first = input.ids.len() - 1;
         let rows = first..first + draws.len();

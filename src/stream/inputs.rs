@@ -41,8 +41,12 @@ impl Inputs {
         let stack = spec.stack(site);
         let first = variants[0];
         let of_rows = |all: fn(&StackInput) -> &Vec<u32>| -> Vec<u32> {
-            let with = variants.iter().filter(|input| !all(input).is_empty());
-            with.flat_map(|input| rows.iter().map(|row| all(input)[*row])).collect()
+            if variants.iter().all(|input| all(input).is_empty()) {
+                return Vec::new();
+            }
+            // Of a text there are segments, of ids there are none: they are 0.
+            let of = |input: &StackInput, row: usize| all(input).get(row).copied().unwrap_or(0);
+            variants.iter().flat_map(|input| rows.iter().map(|row| of(input, *row))).collect()
         };
         let offset = match &stack.positions {
             Positions::Learned { offset, .. } => *offset,

@@ -17,6 +17,8 @@ use crate::error::Result;
 
 /// Bytes of a piece that is joined from others; those of known models have less than 100.
 const LONGEST: usize = 256;
+/// Ways to join two pieces, for each piece of a model, on average; known models have two or three.
+const MOST_JOINS: usize = 16;
 
 /// What a piece is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -286,6 +288,11 @@ impl Model {
                 if joins(left) && joins(right) {
                     merges.push([left, right]);
                 }
+            }
+            if merges.len() > MOST_JOINS * self.pieces.len() {
+                let expected = format!("at most {MOST_JOINS} ways to join pieces for each of them");
+                let got = format!("more for its {}", self.pieces.len());
+                return Err(broken(name, &expected, &got));
             }
         }
         let unknown = self.pieces.iter().find(|piece| piece.usage == Use::Unknown);

@@ -10,18 +10,19 @@ use serde_json::Value as Json;
 
 use crate::error::{Error, Kind, Result, one_line};
 
-/// The parts that are not the model; what is wrong in the model is an error there as well.
+/// The parts of which something is taken on trust; what else is wrong is an error there as well.
 #[derive(Deserialize)]
 struct Parts {
     #[serde(default)]
+    model: Json,
+    #[serde(default)]
     normalizer: Json,
+    #[serde(default)]
+    pre_tokenizer: Json,
     #[serde(default)]
     post_processor: Json,
     #[serde(default)]
     decoder: Json,
-    /// Read so that broken JSON in it is found here.
-    #[serde(default, rename = "pre_tokenizer")]
-    _pre_tokenizer: Json,
 }
 
 /// Refuses a file that would bring the library down.
@@ -29,7 +30,9 @@ pub fn check(json: &[u8]) -> Result<()> {
     let parts: Parts = serde_json::from_slice(json).map_err(|error| {
         refused("`tokenizer.json`", "a tokenizer", &one_line(&error.to_string()))
     })?;
+    merges(&parts.model)?;
     each(&parts.normalizer, &table)?;
+    each(&parts.pre_tokenizer, &length)?;
     each(&parts.post_processor, &template)?;
     each(&parts.decoder, &strip)
 }
@@ -42,6 +45,43 @@ fn each(json: &Json, check: &dyn Fn(&Json) -> Result<()>) -> Result<()> {
             check(json)?;
             fields.values().try_for_each(|field| each(field, check))
         }
+        _ => Ok(()),
+    }
+}
+
+/// Two pieces that a model of pairs joins: the join, the second without its prefix, is a piece of it. The library
+/// copies both into room for its longest piece, and takes what it copied for text.
+fn merges(model: &Json) -> Result<()> {
+    let prefix = model["continuing_subword_prefix"].as_str().map_or(0, str::len);
+    let mut joined = String::new();
+    for merge in model["merges"].as_array().into_iter().flatten() {
+        let pair = match merge {
+            Json::String(line) if line.starts_with("#version") => None,
+            Json::String(line) => line.split_once(' '),
+            pair => pair[0].as_str().zip(pair[1].as_str()),
+        };
+        let Some((first, second)) = pair else { continue };
+        joined.clear();
+        joined.push_str(first);
+        let known = second.get(prefix..).is_some_and(|rest| {
+            joined.push_str(rest);
+            model["vocab"].get(&joined).is_some()
+        });
+        if !known {
+            let part = |text: &str| text.chars().take(40).collect::<String>();
+            let got =
+                format!("`{}` and `{}`", part(first).escape_debug(), part(second).escape_debug());
+            let expected = "pairs whose join is in its vocabulary";
+            return Err(refused("merges of the tokenizer", expected, &got));
+        }
+    }
+    Ok(())
+}
+
+/// A pre-tokenizer that cuts a text every so many characters.
+fn length(part: &Json) -> Result<()> {
+    match part["length"].as_u64() {
+        Some(0) => Err(refused("`length` of the pre-tokenizer", "1 or more", "0")),
         _ => Ok(()),
     }
 }

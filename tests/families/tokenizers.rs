@@ -174,6 +174,22 @@ pub fn cases() -> Vec<Case> {
             }
         }
     }));
+    cases.push(support::cpu_case("tokenizers::pieces_that_join_in_every_way", |_| {
+        // All runs of one letter: each may be cut anywhere.
+        let field = |tag: u8, bytes: &[u8]| [&[tag, bytes.len() as u8][..], bytes].concat();
+        let piece = |length: usize| field(0x0a, &field(0x0a, "a".repeat(length).as_bytes()));
+        let of_pairs = field(0x12, &[0x18, 2]);
+        let open = |longest: usize| {
+            let pieces: Vec<u8> = (1..=longest).flat_map(piece).collect();
+            let model = [pieces, of_pairs.clone()].concat();
+            let find = |have: &str| (have == "tokenizer.model").then_some(model.as_slice());
+            Tokenizer::of_folder(&find, 1000, Default::default())
+        };
+        let tokenizer = open(30).unwrap();
+        assert_eq!(tokenizer.decode(&[4]).unwrap().trim(), "aaaaa");
+        let text = open(120).expect_err("too many").to_string();
+        assert!(text.contains("at most 16 ways to join") && text.contains("its 120"), "{text}");
+    }));
     cases.push(support::cpu_case("tokenizers::hostile_added_tokens", |_| {
         let decoder = |inner: &str| format!(r#"{{"added_tokens_decoder":{inner}}}"#);
         let long = format!(r#"{{"{}":5}}"#, "a".repeat((1 << 20) + 1));

@@ -1,8 +1,10 @@
 //! Keys and values as the CPU holds them.
 
 use super::rows::Rows;
+use super::{MOST, megabytes};
+use crate::device::check;
 use crate::error::{Error, Result};
-use crate::graph::{CacheInfo, Capacity, Graph, Op, Play, Site};
+use crate::graph::{CacheInfo, Capacity, Graph, Play, Site};
 
 /// Keys and values of one session.
 #[derive(Debug)]
@@ -20,42 +22,34 @@ pub struct SiteCache {
 }
 
 impl Caches {
-    /// Caches of these shapes, all zeros.
-    pub fn new(shapes: &[CacheInfo], capacity: Capacity) -> Caches {
+    /// Caches of these shapes, all zeros. Those of one variant are always made, like the weights: a model that runs
+    /// needs them.
+    pub fn new(shapes: &[CacheInfo], capacity: Capacity) -> Result<Caches> {
+        let bytes = |info: &CacheInfo| {
+            let line = 4 * info.layers * 2 * info.kv_heads * info.head_width;
+            line as u64 * capacity.keys[info.site as usize] as u64 * capacity.variants as u64
+        };
+        let bytes: u64 = shapes.iter().map(bytes).sum();
+        if capacity.variants > 1 && bytes > MOST {
+            let what = format!("caches of {} variants", capacity.variants);
+            let expected = format!("at most {} (fewer at a time)", megabytes(MOST));
+            return Err(Error::limit(what, expected, megabytes(bytes)));
+        }
         let cache = |info: &CacheInfo| {
             let slots = capacity.keys[info.site as usize];
             let columns = info.kv_heads * info.head_width;
             let cells = vec![0.0; info.layers * 2 * capacity.variants * columns * slots];
             SiteCache { info: *info, variants: capacity.variants, slots, cells }
         };
-        Caches { sites: shapes.iter().map(cache).collect() }
+        Ok(Caches { sites: shapes.iter().map(cache).collect() })
     }
 
     /// That these caches have the graph's shapes and room for the play.
     pub fn check(&self, graph: &Graph, play: &Play<'_>) -> Result<()> {
-        for info in graph.caches() {
-            let what = format!("{} cache", info.site.name());
-            let last = play.slots.last().map_or(0, |last| *last as usize + 1);
-            let stored = graph
-                .ops()
-                .iter()
-                .any(|op| matches!(op, Op::Store { site, .. } if *site == info.site));
-            let slots = play.keys[info.site as usize].max(if stored { last } else { 0 });
-            let fits = |cache: &SiteCache| {
-                cache.info == *info && play.variants <= cache.variants && slots <= cache.slots
-            };
-            match self.sites.iter().find(|cache| cache.info.site == info.site) {
-                Some(cache) if fits(cache) => {}
-                Some(cache) => {
-                    let expected = format!("{info:?}, {} variants, {slots} slots", play.variants);
-                    let SiteCache { info, variants, slots, .. } = cache;
-                    let got = format!("{info:?}, {variants} variants, {slots} slots");
-                    return Err(Error::limit(what, expected, got));
-                }
-                None => return Err(Error::device(what, format!("{info:?}"), "no such cache")),
-            }
-        }
-        Ok(())
+        check::caches(graph, play, |site| {
+            let cache = self.sites.iter().find(|cache| cache.info.site == site)?;
+            Some((cache.info, cache.variants, cache.slots))
+        })
     }
 
     /// The cache of a site that [`Caches::check`] has seen.

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 
 use super::{Buffer, Shared, Texels, lock, refused};
 use crate::device::kernels::{ACROSS, Laid, TILE, Tuning};
-use crate::device::{Format, Matrix, Progress};
+use crate::device::{Format, Matrix, Progress, check};
 use crate::error::{Error, Result};
-use crate::graph::{CacheInfo, Capacity, Graph, Op, Play, Site};
+use crate::graph::{CacheInfo, Capacity, Graph, Play, Site};
 
 #[cfg(not(target_arch = "wasm32"))]
 type Outcome = Pin<Box<dyn Future<Output = Option<wgpu::Error>> + Send>>;
@@ -413,27 +413,10 @@ impl Caches {
         if !Arc::ptr_eq(&self.shared, shared) {
             return Err(Error::device("caches", "those of the graph's GPU", "those of another"));
         }
-        let slots = play.slots.iter().max().map_or(0, |last| *last as usize + 1);
-        for shape in graph.caches() {
-            let what = format!("{} cache", shape.site.name());
-            let Some(have) = self.shapes.iter().find(|have| have.site == shape.site) else {
-                return Err(Error::device(what, format!("{shape:?}"), "none"));
-            };
-            if have != shape {
-                return Err(Error::device(what, format!("{shape:?}"), format!("{have:?}")));
-            }
-            let site = shape.site as usize;
-            let (need, have) = (play.keys[site], self.slots[site]);
-            // A decoder's rows are no slots of the memory that it only reads.
-            let stores = |op: &Op| matches!(op, Op::Store { site, .. } if *site == shape.site);
-            let need = if graph.ops().iter().any(stores) { need.max(slots) } else { need };
-            if have < need || self.variants < play.variants {
-                let show = |slots, variants| format!("{slots} slots of {variants} variants");
-                let got = show(have, self.variants);
-                return Err(Error::device(what, show(need, play.variants), got));
-            }
-        }
-        Ok(())
+        check::caches(graph, play, |site| {
+            let shape = self.shapes.iter().find(|shape| shape.site == site)?;
+            Some((*shape, self.variants, self.slots[site as usize]))
+        })
     }
 
     /// The bind group of a layer.

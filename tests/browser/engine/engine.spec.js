@@ -248,6 +248,38 @@ test('weights that were cut off are refused by name', async ({ page }) => {
   expect(error?.message).toContain('model.safetensors');
 });
 
+test('a field that no request has is refused by its name, wherever it stands', async ({ page }) => {
+  await load(page, 'en-fr-causal');
+  const { layers, heads } = await page.evaluate(() => window.engine.describe().stacks.decoder);
+  for (const [field, argument] of [
+    ['maxNewToken', { text: 'Hello.', maxNewToken: 1 }],
+    ['topk', { text: 'Hello.', sampling: { temperature: 1, topk: 1 } }],
+    ['head', { text: 'Hello.', watch: { head: [0], what: ['attention'] } }],
+    ['causal', { text: 'Hello.', gates: { causal: [] } }],
+  ]) {
+    for (const call of ['forward', 'generate']) {
+      const error = await failure(page, call, argument);
+      expect(error?.message, field).toContain(`unknown field \`${field}\``);
+    }
+  }
+  // What is known may come in typed arrays, and what is undefined is as good as absent.
+  const [plain, typed] = await page.evaluate(async ([layers, heads]) => {
+    const ids = [1, 300, 301, 302, 2];
+    const gates = Array.from({ length: layers }, (_, layer) => Array.from({ length: heads }, (_, head) => (layer === 1 && head === 0 ? 0.5 : 1)));
+    const watch = { layers: 'all', heads: 'all', rows: 'all', what: ['logits'] };
+    const sampling = { temperature: 0, topK: undefined, seed: Number.MAX_SAFE_INTEGER };
+    return Promise.all([
+      window.engine.forward({ ids, gates: { decoder: gates }, watch }),
+      window.engine.forward({
+        ids: new Uint32Array(ids), pair: undefined, sampling, gates: { decoder: gates.map((row) => new Float32Array(row)), cross: undefined }, watch,
+      }),
+    ]);
+  }, [layers, heads]);
+  expect(typed.tokens).toEqual(plain.tokens);
+  const { difference, largest } = distance(typed.forward.logits, plain.forward.logits, 'logits');
+  expect(difference).toBeLessThanOrEqual(1e-4 * largest);
+});
+
 test('a text longer than the context is cut, and says how much', async ({ page }) => {
   await load(page, 'en-fr-causal');
   const { truncated, tokens } = await page.evaluate(() => window.engine.tokenize('The cat is hungry. '.repeat(200)));
