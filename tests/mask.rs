@@ -149,7 +149,10 @@ fn edits_alone_depart_from_the_models_own_rule() {
     let of = |rule| file.decoder.clone().unwrap().mask(&rule).unwrap().picture(0, 0, 0..4, 4);
     assert_eq!(of(Rule::Causal), ["1010", "1100", "1110", "1111"]);
     assert_eq!(of(Rule::Prefix(2)), ["1110", "1100", "1110", "1111"]);
-    assert_eq!(serde_json::from_str::<MaskFile>(&serde_json::to_string(&file).unwrap()).unwrap(), file);
+    assert_eq!(
+        serde_json::from_str::<MaskFile>(&serde_json::to_string(&file).unwrap()).unwrap(),
+        file
+    );
 }
 
 #[test]
