@@ -186,15 +186,14 @@ function used(place, detail) {
   if (detail.kind === 'force') {
     // A model from elsewhere is not in the address, nor what was forced in it.
     if (!modelAt(place)) {
-      state.forced = { ...state.forced, [place]: demos.get(place)?.choices ?? '' };
+      state.forced = withPlace(state.forced, place, demos.get(place)?.choices ?? '');
       arrange();
     }
     clock.put(detail.position);
   }
   if (detail.kind === 'edits') {
-    const { [place]: before, ...others } = state.edits ?? {};
     if (modelAt(place)) painted.set(place, detail.edits);
-    else state.edits = detail.edits ? { ...others, [place]: detail.edits } : Object.keys(others).length ? others : null;
+    else state.edits = withPlace(state.edits, place, detail.edits);
     arrange();
     remember();
   }
@@ -202,6 +201,13 @@ function used(place, detail) {
   if (detail.kind === 'point') point(place, detail.pointed);
   if (detail.kind === 'head') change({ head: detail.head });
   if (detail.kind === 'enlarge') { enlarged = enlarged === place ? null : place; arrange(); }
+}
+
+/** What the address holds of each place, with that of one exchanged; null where nothing is left. */
+function withPlace(held, place, value) {
+  const { [place]: before, ...others } = held ?? {};
+  if (value) return { ...others, [place]: value };
+  return Object.keys(others).length ? others : null;
 }
 
 /** What is pointed at in one machine is in all; where nothing is, what was pinned in one. */

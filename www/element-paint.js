@@ -90,7 +90,10 @@ export class Painter {
     this.ask(after);
   }
 
-  /** What the rule says of a cell; null where that is not known yet. An edit departs from its rule, else it would not be there. */
+  /**
+   * What the rule says of a cell; null where that is not known yet. An edit departs from its rule: one of a link that does
+   * not is taken away by the first press.
+   */
   #ruled(frame, cell) {
     const seen = frame.blocks.find(({ name }) => name === cell.block)?.visible(cell.row, cell.key) ?? null;
     return seen !== null && editAt(this.ran(), at(cell)) ? !seen : seen;

@@ -24,6 +24,9 @@ export function checkArchitecture(element) {
 /** The id of a token. @param {string|null} text */
 export const token = (text) => (/^\d{1,9}$/.test(text ?? '') ? Number(text) : undefined);
 
+/** Words of an encoder's sentence, however a list of them is spelled; null: nobody says. @param {string|null} text */
+export const readBlanks = (text) => text?.split(/[\s,.]+/).filter((word) => /^\d{1,3}$/.test(word)).map(Number) ?? null;
+
 /** @returns {import('./machine.js').Settings} */
 export function settingsOf(element) {
   const temperature = number(element, 'temperature', 0, 0, 5);
@@ -34,11 +37,10 @@ export function settingsOf(element) {
     seed: Math.trunc(number(element, 'seed', 1, 0, 999_999_999)),
   } : undefined;
   if (sampling && sampling.topK === undefined) delete sampling.topK;
-  const blanks = element.getAttribute('blanks');
   return {
     text: cleanText(element.getAttribute('text') ?? ''),
     pair: element.getAttribute('pair') || undefined,
-    blanks: blanks === null ? null : blanks.split(/[\s,.]+/).filter((word) => /^\d{1,3}$/.test(word)).map(Number),
+    blanks: readBlanks(element.getAttribute('blanks')),
     fill: element.getAttribute('fill') === 'confidence' ? 'confidence' : 'parallel',
     sampling,
     rule: MASKS.find((rule) => rule === element.getAttribute('mask')),

@@ -203,9 +203,10 @@ export class UnmaskedDemo extends HTMLElement {
     if (name === 'edits' ? !this.#paints : ['text', 'model'].includes(work) && !['blanks', 'device'].includes(name)) this.#forgetPaint();
     if (['text', 'run'].includes(work)) this.#keeps = name === 'edits' && (this.#typing === 0 || this.#keeps);
     // A page that keeps what was forced here tells nothing new.
+    const isKnown = name === 'forced' && (after ?? '') === this.#machine.forced && !this.#machine.isForcing;
     // A run may be longer or shorter, and its matrix another: not under the brush.
-    if (name === 'edits') { if (!this.#painter.isDown) this.#runSoon(PAINTING_MILLISECONDS); }
-    else if (work === 'run' && !(name === 'forced' && (after ?? '') === this.#machine.forced && !this.#machine.isForcing)) this.#runSoon(TYPING_MILLISECONDS);
+    const waits = name === 'edits' && this.#painter.isDown;
+    if (work === 'run' && !isKnown && !waits) this.#runSoon(name === 'edits' ? PAINTING_MILLISECONDS : TYPING_MILLISECONDS);
     this.#later();
   }
 

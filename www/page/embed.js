@@ -1,7 +1,7 @@
 /** The settings of embed.html: its query, checked like the page's own address, as the element's attributes. Pure. */
 
 import { readEdits } from '../edits.js';
-import { MASKS, token } from '../element-settings.js';
+import { MASKS, readBlanks, token } from '../element-settings.js';
 import { ARCHITECTURES, readChoices, readHash } from '../state.js';
 
 const VIEWS = ['title', 'about', 'tokens', 'mask', 'candidates', 'stats'];
@@ -13,9 +13,6 @@ function known(text, words) {
   const found = words.filter((word) => asked.includes(word));
   return found.length ? found.join(' ') : null;
 }
-
-/** Words of an encoder's sentence, however a query spells a list. @param {string|null} text */
-const readBlanks = (text) => (text !== null && /^(?:\d{1,3}(?:[\s,.]+|$)){0,64}$/.test(text) ? text.split(/[\s,.]+/).filter(Boolean).join(' ') : null);
 
 /**
  * @param {string} search with or without '?'
@@ -30,7 +27,7 @@ export function attributesOf(search) {
   return {
     attributes: {
       architecture: ARCHITECTURES.includes(architecture ?? '') ? architecture : 'causal',
-      text: state.text, pair: state.pair, blanks: readBlanks(fields.get('blanks')), fill: state.fill, edits: readEdits(fields.get('edits')).length ? fields.get('edits') : null,
+      text: state.text, pair: state.pair, blanks: readBlanks(fields.get('blanks'))?.join(' ') ?? null, fill: state.fill, edits: readEdits(fields.get('edits')).length ? fields.get('edits') : null,
       forced: readChoices(fields.get('forced')).length ? fields.get('forced') : null, max: token(fields.get('max')) ?? null, family: state.family || null,
       temperature: state.temperature || null, topk: state.topK || null, topp: state.topP, seed: state.seed,
       mask: MASKS.find((rule) => rule === fields.get('mask')) ?? null,

@@ -5,7 +5,7 @@ const ACTIONS = new Map(Object.entries({
   ' ': 'toggle', ArrowRight: 'step', ArrowLeft: 'back', n: 'step', g: 'end', r: 'restart', l: 'language', h: 'help', '?': 'help', Escape: 'leave',
 }));
 
-const SCROLLING = [' ', 'ArrowLeft', 'ArrowRight'];
+const ARROWS = ['ArrowLeft', 'ArrowRight'];
 
 /**
  * Which action a key event means on this page, or null.
@@ -19,10 +19,10 @@ export function actionOf(event, target) {
   const tag = (target?.tagName ?? '').toLowerCase();
   if (target?.isContentEditable || tag === 'textarea' || tag === 'select') return null;
   // A slider wants only the keys that move it.
-  if (tag === 'input' && (target?.type !== 'range' || SCROLLING.includes(event.key) && event.key !== ' ')) return null;
+  if (tag === 'input' && (target?.type !== 'range' || ARROWS.includes(event.key))) return null;
   if (event.key === ' ' && ['button', 'summary', 'a'].includes(tag)) return null;
   // What scrolls in itself (a machine's tables) is scrolled by these.
-  if (SCROLLING.includes(event.key) && target?.getAttribute?.('role') === 'region') return null;
+  if ([' ', ...ARROWS].includes(event.key) && target?.getAttribute?.('role') === 'region') return null;
   return action;
 }
 

@@ -159,17 +159,21 @@ export function describeCell(frame, at) {
   const rows = one ?? (at.block === 'encoder' ? frame.read : frame.target);
   const keys = one ?? (at.block === 'decoder' ? frame.target : frame.read);
   const [row, key] = [rows, keys].map((tokens, axis) => showPieces(tokens)[axis ? at.key : at.row]?.text ?? '');
-  const visible = block.visible(at.row, at.key);
-  const painted = editAt(frame.painting.edits, { site: at.block, row: at.row, key: at.key });
-  // Painted back, and not computed yet: what is shown is still the run under the edit.
-  const back = !painted && editAt(frame.ran, { site: at.block, row: at.row, key: at.key });
-  const text = back ? view.t('cell.painted.back', { row, key }) : painted ? view.t(painted.visible ? 'cell.painted.seen' : 'cell.painted.hidden', { row, key })
-    : visible === false ? view.t(`cell.hidden.${whyHidden(frame, at)}`, { row, key })
-      : visible ? view.t('cell.seen', { row, key }) : view.t('cell.unknown', { row, key });
+  const cell = { site: at.block, row: at.row, key: at.key };
+  const [painted, ran] = [editAt(frame.painting.edits, cell), editAt(frame.ran, cell)];
+  const text = view.t(cellKey(frame, at, block.visible(at.row, at.key), painted, ran), { row, key });
   // Painted, or painted back, and not computed yet: its number is of the run before.
-  if (painted?.visible !== (editAt(frame.ran, { site: at.block, row: at.row, key: at.key }) || undefined)?.visible) return { text, number: '' };
+  if (painted?.visible !== ran?.visible) return { text, number: '' };
   const heads = view.head === 'all' ? Array.from({ length: Math.max(1, frame.heads) }, (_, head) => head) : [view.head];
   return { text, number: heads.map((head) => numberOf(frame, at, head)).join(' ').trim() };
+}
+
+/** Which sentence says it. An edit that was taken back and is still in the run that is shown gives way to the rule. */
+function cellKey(frame, at, visible, painted, ran) {
+  if (painted) return painted.visible ? 'cell.painted.seen' : 'cell.painted.hidden';
+  if (ran) return 'cell.painted.back';
+  if (visible === false) return `cell.hidden.${whyHidden(frame, at)}`;
+  return visible ? 'cell.seen' : 'cell.unknown';
 }
 
 /** How much attention a cell holds in one head; nothing where it is hidden. */

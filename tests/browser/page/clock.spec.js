@@ -53,6 +53,22 @@ test('to the end, asked for while the runs are being computed, is their end', as
   expect((await positions(page))[0]).toBeGreaterThan(1);
 });
 
+test('the model\'s own choice, pressed again, takes back what was forced, in the address too', async ({ page }) => {
+  await open(page, 'lang=en&device=cpu&on=causal&step=2');
+  await done(page);
+  const element = machine(page, 'causal');
+  const before = await answer(element);
+  const own = await element.locator('.candidate[data-chosen]').getAttribute('data-id');
+  await element.locator('.candidate:not([data-chosen])').first().click();
+  await expect.poll(() => page.evaluate(() => location.hash)).toContain('forced=causal.2.');
+  await done(page);
+  await page.keyboard.press('ArrowLeft');
+  await element.locator(`.candidate[data-id="${own}"]`).click();
+  await expect.poll(() => page.evaluate(() => location.hash)).not.toContain('forced');
+  await done(page);
+  expect(await answer(element)).toEqual(before);
+});
+
 test('Play right after another seed plays the new run from its start', async ({ page }) => {
   await open(page, 'lang=en&device=cpu&on=causal&temperature=0.8&seed=9&speed=4');
   await done(page);
