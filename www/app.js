@@ -15,6 +15,7 @@ import { drawHelp, toggleHelp } from './page/help.js';
 import { wireKeyboard } from './page/keyboard.js';
 import { announcer, sayStep } from './page/say.js';
 import { drawSettings, wireSettings } from './page/settings.js';
+import { isOfSentence } from './rules.js';
 import { ARCHITECTURES, SPEEDS, cleanText, defaults, readHash, writeHash } from './state.js';
 import { draw as drawControls } from './views/controls.js';
 import { make, setAttribute, setAttributes, setText, targetOf } from './views/dom.js';
@@ -51,7 +52,7 @@ const demos = new Map();
  */
 const opened = new Map();
 const PLACE_OF_OPENED = 'opened ';
-/** Painted cells of the masks of models from elsewhere, by their place: the address does not tell of those. @type {Map<string, string>} */
+/** Painted cells of the masks of models from elsewhere, by their place: the address does not tell of those, and their rule is their card's. @type {Map<string, string>} */
 const painted = new Map();
 /** Told when the page speaks another language. @type {Set<() => void>} */
 const readers = new Set();
@@ -99,11 +100,13 @@ function change(changes) {
   remember();
 }
 
-/** A choice was forced in one run: what makes another run takes it back. Painted cells are of one sentence. */
+/** A choice was forced in one run: what makes another run takes it back. Painted cells are of one sentence, like rules that name a place in it. */
 function forget(changes) {
   if (['text', 'family'].some((name) => name in changes)) {
     state.edits = null;
     painted.clear();
+    const rules = Object.entries(state.mask ?? {}).filter(([, rule]) => !('family' in changes) && !isOfSentence(rule));
+    state.mask = rules.length ? Object.fromEntries(rules) : null;
   }
   if (!state.forced) return;
   const { encoder, ...others } = state.forced;
@@ -153,7 +156,7 @@ function arrange() {
       layer: state.layer || null, head: state.head || null, device: state.device, lang,
       temperature: state.temperature || null, topk: state.topK || null, topp: state.topP, seed: state.seed,
       pair: architecture === 'encoder' ? state.pair : null, forced: state.forced?.[place] ?? null,
-      edits: (model ? painted.get(place) : state.edits?.[place]) || null,
+      mask: state.mask?.[place] ?? null, edits: (model ? painted.get(place) : state.edits?.[place]) || null,
       fill: state.fill, blanks: architecture === 'encoder' && state.blanks !== null ? state.blanks.join(' ') : null,
       enlarged: only === place, aligned: only === null, enlargeable: demos.size > 1,
       ...model?.attributes(text),
@@ -192,8 +195,13 @@ function used(place, detail) {
     clock.put(detail.position);
   }
   if (detail.kind === 'edits') {
-    if (modelAt(place)) painted.set(place, detail.edits);
-    else state.edits = withPlace(state.edits, place, detail.edits);
+    const model = modelAt(place);
+    if (model) {
+      painted.set(place, detail.edits);
+      model.ruled(detail.mask);
+    } else {
+      Object.assign(state, { edits: withPlace(state.edits, place, detail.edits), mask: withPlace(state.mask, place, detail.mask) });
+    }
     arrange();
     remember();
   }

@@ -1,10 +1,10 @@
-/** Two runs of one question, the second under a painted mask: what changed by it. Pure. */
+/** Two runs of one question, the second under another mask: what changed by it. Pure. */
 
 import { candidatesOf } from './timeline.js';
 
 /** What was asked, whatever its mask: runs of one question can be compared. @param {import('./machine.js').Settings} settings */
-export function questionOf({ text, pair, blanks, fill, sampling, rule, language, sourceLanguage }) {
-  return JSON.stringify([text, pair, blanks, fill, sampling, rule, language, sourceLanguage]);
+export function questionOf({ text, pair, blanks, fill, sampling, language, sourceLanguage }) {
+  return JSON.stringify([text, pair, blanks, fill, sampling, language, sourceLanguage]);
 }
 
 /**

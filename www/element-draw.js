@@ -8,6 +8,7 @@ import { make, percent, reuse, setAttribute, setAttributes, setText } from './vi
 import { glyph } from './views/glyph.js';
 import { setIcon } from './views/icons.js';
 import { draw as drawMask } from './views/mask.js';
+import { draw as drawRule, sayRule } from './views/rule.js';
 import { draw as drawStats } from './views/stats.js';
 import { draw as drawStatus } from './views/status.js';
 import { draw as drawTable } from './views/table.js';
@@ -77,35 +78,33 @@ function drawHead(parts, drawn) {
   setIcon(parts.enlarge, enlarged ? 'shrink' : 'enlarge');
 }
 
-/** The architecture whose own mask a rule is, so that its words tell it. */
-const RULES = { full: 'encoder', causal: 'causal', prefix: 'prefix' };
-
 /** Mask, objective, wiring: the three things in which the machines differ. */
 function drawAbout(target, { t, show, model, rule, architecture }) {
   setAttribute(target, 'hidden', !show.has('about'));
   const names = ['mask', 'objective', 'wiring'];
   reuse(target, names.length, () => make('div', {}, make('dt'), make('dd'))).forEach((line, at) => {
     setText(line.firstElementChild, t(`about.${names[at]}`));
-    const own = { mask: rule ? `machine.${RULES[rule]}.mask` : '', objective: model?.objective ? `objective.${model.objective}` : '', wiring: model && architecture === 'encoder' && !model.fills ? 'about.reads' : '' }[names[at]];
+    const own = { mask: rule ? sayRule(rule) : '', objective: model?.objective ? `objective.${model.objective}` : '', wiring: model && architecture === 'encoder' && !model.fills ? 'about.reads' : '' }[names[at]];
     setText(line.lastElementChild, t(own || `machine.${architecture}.${names[at]}`));
   });
 }
 
 /** The brush, and what became of the mask under it: how many cells, what the choice was before, whether a row sees nothing now. */
 function drawPainting(parts, frame) {
-  const { painting: { can, on, canUndo, edits }, before, untrained, view: { t, table } } = frame;
+  const { painting: { can, on, canUndo, edits, rule }, before, untrained, view: { t, table } } = frame;
   const [words, undo, reset] = parts.painting.children;
   setAttributes(parts.paintButton, { hidden: !can || table, 'data-on': on });
   setText(parts.paintButton, t(on ? 'paint.end' : 'paint.start'));
-  const brush = on || edits.length > 0 || canUndo;
+  drawRule(parts.rule, frame);
+  const brush = on || edits.length > 0 || canUndo || untrained;
   // Who took the last stroke back goes on where strokes begin.
   if (!brush && parts.painting.contains(parts.painting.getRootNode().activeElement)) parts.paintButton.focus();
-  setAttribute(parts.painting, 'hidden', !brush && !untrained);
+  setAttribute(parts.painting, 'hidden', !brush);
   for (const button of [undo, reset]) setAttribute(button, 'hidden', !brush);
   const blind = blindOf(frame);
   const was = before?.chosen;
   setText(words, [
-    edits.length ? t('paint.count', { n: edits.length }) : on ? t('paint.hint') : '',
+    edits.length ? t('paint.count', { n: edits.length }) : on && !rule ? t('paint.hint') : '',
     edits.length >= MOST_EDITS && t('paint.full'),
     (edits.length || untrained) && t('paint.untrained'),
     was && t('paint.before', { piece: showPiece(was).text, p: percent(was.probability) }),
@@ -114,7 +113,7 @@ function drawPainting(parts, frame) {
   setText(undo, t('paint.undo'));
   setAttribute(undo, 'aria-disabled', canUndo ? null : 'true');
   setText(reset, t('paint.reset'));
-  setAttribute(reset, 'aria-disabled', edits.length ? null : 'true');
+  setAttribute(reset, 'aria-disabled', edits.length || rule ? null : 'true');
 }
 
 /** The piece of the lit row, and the attention of it that sees nothing at all; null where each sees something. */

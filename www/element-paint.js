@@ -1,36 +1,40 @@
-/** Painting an element's mask: strokes of a pointer, single cells by the keyboard, and how to take them back. Draws nothing. */
+/** Changing an element's mask: another rule, strokes of a pointer, single cells by the keyboard, and how to take them back. Draws nothing. */
 
 import { between, editAt, paint, readEdits, writeEdits } from './edits.js';
+import { partsOf, reachOf, spell } from './rules.js';
 
 /**
  * @typedef {import('./edits.js').Edit} Edit
  * @typedef {import('./timeline.js').Frame} Frame
+ * @typedef {{ edits: string, rule: string }} Wish   as attributes have them; '' = the model's own
  * @typedef {{ block: import('./edits.js').Site, row: number, key: number }} Cell
  */
 
 export class Painter {
   /** What the pressed pointer makes of the cells that it passes, and where it was. @type {{ visible: boolean, last: Cell, changed: boolean }|null} */
   #stroke = null;
-  /** What was painted before each stroke, the last one last. @type {string[]} */
-  #strokes = [];
+  /** What was asked for before each change, the last one last. @type {Wish[]} */
+  #before = [];
+  /** A dial is being turned: all of it is one change. */
+  #turns = false;
 
   /**
    * @param {object} owner
-   * @param {() => string} owner.painted   all edits that are asked for, as text
-   * @param {(text: string) => void} owner.ask   asks for others
+   * @param {() => Wish} owner.asked   what is asked for
+   * @param {(wish: Wish) => void} owner.ask   asks for another mask
    * @param {() => Edit[]} owner.ran   those under which what is shown was computed
    */
-  constructor({ painted, ask, ran }) {
-    this.painted = painted;
+  constructor({ asked, ask, ran }) {
+    this.asked = asked;
     this.ask = ask;
     this.ran = ran;
     /** Whether a press paints. */
     this.on = false;
   }
 
-  get edits() { return readEdits(this.painted()); }
+  get edits() { return readEdits(this.asked().edits); }
   get isDown() { return this.#stroke !== null; }
-  get canUndo() { return this.#strokes.length > 0; }
+  get canUndo() { return this.#before.length > 0; }
 
   /** @param {Frame} frame @param {Cell} cell where the pointer is pressed: all that it passes becomes what this cell is not */
   begin(frame, cell) {
@@ -58,25 +62,54 @@ export class Painter {
   }
 
   undo() {
-    const before = this.#strokes.pop();
+    this.#turns = false;
+    const before = this.#before.pop();
     if (before !== undefined) this.ask(before);
   }
 
   reset() {
-    if (!this.painted()) return;
-    this.#strokes.push(this.painted());
-    this.ask('');
+    this.#turns = false;
+    this.#change({ edits: '', rule: '' });
+  }
+
+  /** Another rule, where its dial stands before anybody turned it. Cells were painted on the one before. @param {Frame} frame @param {string} name '' = the model's own */
+  choose(frame, name) {
+    this.#turns = false;
+    const rule = /** @type {import('./rules.js').RuleName} */ (name);
+    this.#change({ edits: '', rule: name && spell({ name: rule, n: reachOf(rule, frame)?.first ?? null }, frame.architecture !== 'encoder') });
+  }
+
+  /** How far the rule reaches: until the dial is let go that is one change. @param {Frame} frame @param {number} n */
+  turn(frame, n) {
+    const name = partsOf(this.asked().rule)?.name;
+    if (!name) return;
+    const wish = { edits: '', rule: spell({ name, n }, frame.architecture !== 'encoder') };
+    if (this.#turns) this.ask(wish);
+    else this.#change(wish);
+    this.#turns = true;
+  }
+
+  /** The dial was let go. */
+  rest() { this.#turns = false; }
+
+  #change(wish) {
+    const now = this.asked();
+    if (wish.edits === now.edits && wish.rule === now.rule) return;
+    this.#before.push(now);
+    this.ask(wish);
   }
 
   /** Somebody else painted: what came before is of another mask. */
   forget() {
-    this.#strokes = [];
+    this.#before = [];
     this.#stroke = null;
+    this.#turns = false;
   }
 
   #paint(frame, cells) {
     const stroke = this.#stroke;
     if (!stroke) return;
+    const { rule } = this.asked();
     const before = writeEdits(this.edits);
     let { edits } = this;
     for (const cell of cells) {
@@ -85,9 +118,9 @@ export class Painter {
     }
     const after = writeEdits(edits);
     if (after === before) return;
-    if (!stroke.changed) this.#strokes.push(before);
+    if (!stroke.changed) this.#before.push({ edits: before, rule });
     stroke.changed = true;
-    this.ask(after);
+    this.ask({ edits: after, rule });
   }
 
   /**

@@ -29,6 +29,7 @@ export function buildSkeleton(root) {
     less: make('p', { class: 'less' }),
     mask: make('div', { class: 'mask', tabindex: 0, role: 'application' }),
     paintButton: make('button', { type: 'button', class: 'word', 'data-action': 'paint' }),
+    rule: make('p', { class: 'ruling', hidden: true }),
     painting: make('p', { class: 'painting', hidden: true }, make('span', { class: 'painting-words' }),
       make('button', { type: 'button', class: 'word', 'data-action': 'undo' }), make('button', { type: 'button', class: 'word', 'data-action': 'reset' })),
     tableButton: make('button', { type: 'button', class: 'word as-table', 'data-action': 'table' }),
@@ -42,7 +43,7 @@ export function buildSkeleton(root) {
   };
   const head = make('header', { class: 'head' }, parts.sign, parts.title, parts.kin, parts.enlarge);
   parts.read = make('section', { class: 'read' }, parts.tokens, parts.cut, parts.verdict);
-  parts.look = make('section', { class: 'look' }, parts.mask, parts.tables, make('div', { class: 'under' }, parts.hint, parts.less, parts.paintButton, parts.tableButton), parts.painting);
+  parts.look = make('section', { class: 'look' }, parts.mask, parts.tables, make('div', { class: 'under' }, parts.hint, parts.less, parts.paintButton, parts.tableButton), parts.rule, parts.painting);
   parts.machine = make('article', { class: 'machine' }, head, parts.about, parts.read, parts.look,
     parts.candidates, parts.status, make('footer', { class: 'foot' }, parts.controls, parts.stats), parts.notice, parts.say);
   root.append(parts.machine);
@@ -121,6 +122,8 @@ export function wire(parts, act) {
     const button = event.target.closest?.('button[data-action]');
     if (button && button.getAttribute('aria-disabled') !== 'true') act.control(button.dataset.action, '');
   });
+  parts.rule.addEventListener('input', (event) => act.control(event.target.dataset.action, event.target.value));
+  parts.rule.addEventListener('change', () => act.control('rest', ''));
   for (const name of ['input', 'change']) {
     parts.controls.addEventListener(name, (event) => {
       const { action } = event.target.dataset;

@@ -1,11 +1,9 @@
 /** What the element's attributes ask for, checked: they come from a page's author or from a link. */
 
 import { readEdits } from './edits.js';
+import { readRule } from './rules.js';
 import { ARCHITECTURES, cleanText, readChoices } from './state.js';
 import { TraceError, checkTrace } from './trace.js';
-
-/** Masks that an element's rows may be given in place of their own. */
-export const MASKS = ['full', 'causal', 'prefix'];
 
 const number = (element, name, fallback, least, most) => {
   const text = element.getAttribute(name);
@@ -43,7 +41,7 @@ export function settingsOf(element) {
     blanks: readBlanks(element.getAttribute('blanks')),
     fill: element.getAttribute('fill') === 'confidence' ? 'confidence' : 'parallel',
     sampling,
-    rule: MASKS.find((rule) => rule === element.getAttribute('mask')),
+    rule: readRule(element.getAttribute('mask')),
     language: token(element.getAttribute('language')),
     sourceLanguage: token(element.getAttribute('sourcelanguage')),
     forced: readChoices(element.getAttribute('forced')),
@@ -54,7 +52,7 @@ export function settingsOf(element) {
 }
 
 /** Attributes that a scene may set; a stored file must not reach for anything else. */
-const SCENE = ['architecture', 'text', 'pair', 'blanks', 'fill', 'temperature', 'topk', 'topp', 'seed', 'layer', 'head', 'view', 'edits'];
+const SCENE = ['architecture', 'text', 'pair', 'blanks', 'fill', 'temperature', 'topk', 'topp', 'seed', 'layer', 'head', 'view', 'mask', 'edits'];
 
 /**
  * The stored run or the scene that the element names; a scene's settings are applied where the page gave none.

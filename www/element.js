@@ -19,8 +19,10 @@ import { drawMachine, nameOf } from './element-draw.js';
 import { nextCell, pointedBy, spotFor } from './element-point.js';
 import { headsOf, isOwn, isUntrained, resolveModel } from './models.js';
 import { Painter } from './element-paint.js';
+import { setAttributes } from './views/dom.js';
 import { cellAt, layout, roomFor } from './views/matrix.js';
 import { describeCell, roomOf } from './views/mask.js';
+import { ownName, partsOf, readRule } from './rules.js';
 import { checkArchitecture, readScene, settingsOf } from './element-settings.js';
 import { announcer, sayStep } from './page/say.js';
 import { ARCHITECTURES, readChoices } from './state.js';
@@ -28,6 +30,8 @@ import { ARCHITECTURES, readChoices } from './state.js';
 const TYPING_MILLISECONDS = 250;
 /** Strokes taken back one after the other make one run when the person rests this long. */
 const PAINTING_MILLISECONDS = 60;
+/** Attributes of which the painter writes both. */
+const OF_MASK = ['edits', 'mask'];
 /**
  * @typedef {import('./element-point.js').Spot} Spot
  * @typedef {import('./element-paint.js').Cell} Cell
@@ -71,19 +75,18 @@ export class UnmaskedDemo extends HTMLElement {
   #chosen = null;
 
   #painter = new Painter({
-    painted: () => this.getAttribute('edits') ?? '',
+    asked: () => ({ edits: this.getAttribute('edits') ?? '', rule: readRule(this.getAttribute('mask')) ?? '' }),
     ran: () => this.timeline?.edits ?? [],
-    ask: (text) => {
+    ask: ({ edits, rule }) => {
       this.#paints = true;
-      if (text) this.setAttribute('edits', text);
-      else this.removeAttribute('edits');
+      setAttributes(this, { edits: edits || null, mask: rule || null });
       this.#paints = false;
-      this.#tell('unmasked-use', { kind: 'edits', edits: text });
+      this.#tell('unmasked-use', { kind: 'edits', edits, mask: rule });
     },
   });
-  /** It is the painter who writes the attribute. */
+  /** It is the painter who writes the attributes. */
   #paints = false;
-  /** The run that is asked for differs by painted cells alone. */
+  /** The run that is asked for differs by its mask alone. */
   #keeps = false;
   /** A cell was painted by key: what comes of it is said aloud. */
   #listens = false;
@@ -200,13 +203,13 @@ export class UnmaskedDemo extends HTMLElement {
       this.#clock.put(0);
       this.#runSoon(name === 'blanks' ? 0 : TYPING_MILLISECONDS);
     }
-    if (name === 'edits' ? !this.#paints : ['text', 'model'].includes(work) && !['blanks', 'device'].includes(name)) this.#forgetPaint();
-    if (['text', 'run'].includes(work)) this.#keeps = name === 'edits' && (this.#typing === 0 || this.#keeps);
+    if (OF_MASK.includes(name) ? !this.#paints : ['text', 'model'].includes(work) && !['blanks', 'device'].includes(name)) this.#forgetPaint();
+    if (['text', 'run'].includes(work)) this.#keeps = OF_MASK.includes(name) && (this.#typing === 0 || this.#keeps);
     // A page that keeps what was forced here tells nothing new.
     const isKnown = name === 'forced' && (after ?? '') === this.#machine.forced && !this.#machine.isForcing;
     // A run may be longer or shorter, and its matrix another: not under the brush.
     const waits = name === 'edits' && this.#painter.isDown;
-    if (work === 'run' && !isKnown && !waits) this.#runSoon(name === 'edits' ? PAINTING_MILLISECONDS : TYPING_MILLISECONDS);
+    if (work === 'run' && !isKnown && !waits) this.#runSoon(OF_MASK.includes(name) ? PAINTING_MILLISECONDS : TYPING_MILLISECONDS);
     this.#later();
   }
 
@@ -422,13 +425,16 @@ export class UnmaskedDemo extends HTMLElement {
       ...base, heads, view, cutText: machine.cutText, canForce: machine.canRun && !this.renewed,
       canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: this.hasAttribute('enlarged') ? 10 : 5,
       specials: timeline?.signs.specials ?? new Set(), ran: timeline?.edits ?? [], before: machine.before(Math.min(base.position, base.length - 1)),
-      untrained: isUntrained(description, machine.settings?.rule),
-      painting: { can: machine.canRun, on: machine.canRun && this.#painter.on, canUndo: this.#painter.canUndo, edits: this.#painter.edits },
+      untrained: isUntrained(description, timeline?.rule, base.sourceLength), ruled: partsOf(timeline?.rule),
+      painting: {
+        can: machine.canRun, on: machine.canRun && this.#painter.on, canUndo: this.#painter.canUndo, edits: this.#painter.edits,
+        rule: this.#painter.asked().rule, own: ownName(description?.masks ?? {}), reach: machine.reach,
+      },
     } : null;
     return {
       frame, t, lang, machine, missing: this.#missing, wanted: this.#wanted, architecture: description?.architecture ?? base?.architecture ?? this.#architecture,
       model: description && !isOwn(description) ? { name: description.name, objective: description.objective, fills: machine.fills } : null,
-      rule: this.#machine.settings?.rule ?? null,
+      rule: partsOf(timeline?.rule),
       parameters: description?.parameters ?? timeline?.header.model?.parameters ?? 0,
       show: new Set((this.getAttribute('view') || 'title about tokens mask candidates stats').split(/\s+/)),
       enlargeable: this.hasAttribute('enlargeable'), enlarged: this.hasAttribute('enlarged'),
@@ -501,8 +507,9 @@ export class UnmaskedDemo extends HTMLElement {
     const { frame } = this.#drawn();
     const { cell } = this.#view;
     if (!this.#painter.on || !frame?.painting.can || !cell) return false;
-    // A picture of another question: its cells are not those of the run that is on its way.
-    if (this.timeline?.question !== questionOf(settingsOf(this))) return true;
+    // A picture of another question, or of another rule: its cells are not those of the run that is on its way.
+    const asked = settingsOf(this);
+    if (this.timeline?.question !== questionOf(asked) || this.timeline.rule !== (asked.rule ?? null)) return true;
     this.#painter.begin(frame, cell);
     if (isKey) { this.#sayCell(); this.#listens = true; }
     return true;
@@ -529,6 +536,8 @@ export class UnmaskedDemo extends HTMLElement {
     if (action === 'retry') { this.#wanted = true; this.#load(); return; }
     if (action === 'table') { this.#view.table = !this.#view.table; this.#later(); return; }
     if (action === 'paint') { this.#painter.on = !this.#painter.on; this.#later(); return; }
+    if (action === 'rule' || action === 'reach') { this.#chooseRule(action, value); return; }
+    if (action === 'rest') { this.#painter.rest(); return; }
     if (action === 'undo') { this.#painter.undo(); return; }
     if (action === 'reset') { this.#painter.reset(); return; }
     if (action === 'enlarge') { this.#tell('unmasked-use', { kind: 'enlarge' }); return; }
@@ -538,6 +547,13 @@ export class UnmaskedDemo extends HTMLElement {
     if (action === 'speed') this.#clock.setSpeed(Number(value) || 1);
     if (action === 'scrub') { this.#clock.pause(); this.#clock.seek(Number(value)); }
     if (['step', 'back', 'restart', 'end'].includes(action)) this.#clock[action]();
+  }
+
+  #chooseRule(action, value) {
+    const { frame } = this.#drawn();
+    if (!frame) return;
+    if (action === 'rule') this.#painter.choose(frame, value);
+    else this.#painter.turn(frame, Number(value));
   }
 
   #tell(name, detail) {

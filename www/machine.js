@@ -12,6 +12,7 @@
 import { before, questionOf } from './compare.js';
 import { maskUnder } from './edits.js';
 import { loadEngine } from './engine.js';
+import { opensAhead, partsOf } from './rules.js';
 import { writeChoices } from './state.js';
 import { Timeline } from './timeline.js';
 import { lacks, placed, readAgain, watchFor, watchesNothing } from './watch.js';
@@ -60,7 +61,7 @@ export class Machine {
     this.settings = null;
     /** Which layer and head are shown. @type {import('./watch.js').Shown} */
     this.shown = { layer: 0, head: 0 };
-    /** The run of the same question before its mask was painted, to be compared with. @type {Timeline|null} */
+    /** The run of the same question under the model's own mask, to be compared with. @type {Timeline|null} */
     this.plain = null;
     /** Counts what a run was told later of its attention: the same position shows more. */
     this.looks = 0;
@@ -94,6 +95,8 @@ export class Machine {
     const alone = this.#watch({ ...this.shown, head: 0 });
     return this.shown.head === 'all' && !watchesNothing(alone) ? 'heads' : 'text';
   }
+  /** Where a prefix that was asked for by no number ends; null where no run knows. */
+  get reach() { return Object.values(this.settings?.mask ?? {}).map(({ rule }) => partsOf(rule)?.n).find(Boolean) ?? null; }
   /** Whether it is an encoder that puts words in place of blanks: not every one has a head that does. */
   get fills() { return Boolean(this.isEncoder) && this.engine.describe().tasks.some(({ task }) => task === 'fill'); }
 
@@ -132,8 +135,8 @@ export class Machine {
   async run(settings, shown = this.shown) {
     if (!this.engine) return;
     const question = questionOf(settings);
-    const plain = this.timeline && !this.timeline.edits.length ? this.timeline : this.plain;
-    this.plain = settings.edits?.length && plain?.question === question ? plain : null;
+    const plain = this.timeline && !hasOther(this.timeline) ? this.timeline : this.plain;
+    this.plain = hasOther(settings) && plain?.question === question ? plain : null;
     this.settings = settings;
     this.shown = shown;
     if (this.notice !== 'lost') this.notice = null;
@@ -163,7 +166,7 @@ export class Machine {
         if (this.isEncoder) header.tokens.forEach((token, at) => Object.assign(token, placeOf((settings.pair ? firstSentence(this.parts.tokens) : this.parts.tokens)[at])));
         if (this.isEncoder) header.truncated = this.parts.truncated;
         this.cutText = header.truncated ? cutOf(settings, this.isEncoder ? this.parts.tokens : header.tokens) : '';
-        return Object.assign(new Timeline(header, this.#signs()), { edits: settings.edits ?? [], question });
+        return Object.assign(new Timeline(header, this.#signs()), { edits: settings.edits ?? [], rule: settings.rule ?? null, question });
       };
       let last = turn;
       if (this.isEncoder && !request.ids) await this.#readOnly(turn, request, begin);
@@ -237,7 +240,7 @@ export class Machine {
   }
 
   #watch(shown = this.shown) {
-    const isOpen = this.settings?.rule === 'full' && !this.isEncoder;
+    const isOpen = opensAhead(this.settings?.rule) && !this.isEncoder;
     return watchFor(this.engine.describe(), shown, this.#size, isOpen ? this.settings.maxNewTokens : 1);
   }
 
@@ -298,10 +301,10 @@ export class Machine {
     return candidate;
   }
 
-  /** What the candidates of a step were before the mask was painted; null where that cannot be compared. @param {number} at */
+  /** What the candidates of a step were under the model's own mask; null where that cannot be compared. @param {number} at */
   before(at) {
     const isAlone = this.isEncoder && this.settings?.fill === 'parallel';
-    return this.plain && this.timeline?.edits.length ? before(this.plain, this.timeline, at, isAlone) : null;
+    return this.plain && this.timeline && hasOther(this.timeline) ? before(this.plain, this.timeline, at, isAlone) : null;
   }
 
   /**
@@ -497,6 +500,9 @@ function inSight(signal) {
     signal.addEventListener('abort', look);
   }));
 }
+
+/** Whether a run has another mask than the model's own. @param {{ rule?: string|null, edits?: object[] }} run */
+const hasOther = ({ rule, edits }) => Boolean(rule || edits?.length);
 
 /** Where a token stands in the sentence: a request by ids alone has lost that. */
 const placeOf = ({ start, end }) => ({ start, end });

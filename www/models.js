@@ -10,6 +10,7 @@
 
 import { isForeign } from './hub.js';
 import { MODELS, openModel, readList } from './place.js';
+import { ownName, partsOf } from './rules.js';
 
 /** @type {Promise<ModelEntry[]>|null} */
 let list = null;
@@ -40,11 +41,14 @@ export function headsOf(description) {
 /** Whether it is one of the page's own quartet. @param {any} description */
 export const isOwn = (description) => description.family === 'unmasked';
 
-/** Whether one of the page's own models runs under another rule than it was trained with. @param {any} description @param {string|undefined} rule */
-export function isUntrained(description, rule) {
-  if (!rule || !description || !isOwn(description)) return false;
-  const { encoder, decoder } = description.masks;
-  return !(decoder ?? encoder).startsWith(rule);
+/**
+ * Whether one of the page's own models runs under another rule than it was trained with.
+ * @param {any} description @param {string|null|undefined} rule @param {number} [source] tokens before what it writes
+ */
+export function isUntrained(description, rule, source) {
+  const parts = partsOf(rule);
+  if (!parts || !description || !isOwn(description)) return false;
+  return parts.name !== ownName(description.masks) || parts.n !== null && parts.n !== source;
 }
 
 /** Bytes of each file, where the list has them. */

@@ -4,6 +4,7 @@
  */
 
 import { LONGEST_EDIT, MOST_EDITS, readEdits } from './edits.js';
+import { readRule } from './rules.js';
 
 export const ARCHITECTURES = ['encoder', 'causal', 'prefix', 'encoder-decoder'];
 export const SPEEDS = [0.5, 1, 2, 4];
@@ -24,6 +25,7 @@ export const LONGEST_TEXT = 2000;
  * @property {'parallel'|'confidence'} fill
  * @property {number[]|null} blanks  word indices of the encoder's blanks; null = the page's choice
  * @property {Record<string, string>|null} forced  of each architecture the forced choices, as its element reads them; null = none
+ * @property {Record<string, string>|null} mask  of each architecture the rule in place of its own mask's, as its element reads it; null = none
  * @property {Record<string, string>|null} edits  of each architecture the painted cells of its mask, as its element reads them; null = none
  * @property {'auto'|'webgpu'|'cpu'} device
  * @property {string} lang        '' = the browser's
@@ -36,7 +38,7 @@ export const LONGEST_TEXT = 2000;
 export function defaults() {
   return {
     text: null, pair: null, on: null, family: '', layer: 0, head: 0, temperature: 0, topK: 0, topP: 1, seed: 1,
-    fill: 'parallel', blanks: null, forced: null, edits: null, device: 'auto', lang: '', theme: 'auto', step: 0, speed: 1,
+    fill: 'parallel', blanks: null, forced: null, mask: null, edits: null, device: 'auto', lang: '', theme: 'auto', step: 0, speed: 1,
   };
 }
 
@@ -50,10 +52,10 @@ const real = (least, most) => (text) => {
 };
 const oneOf = (...names) => (text) => (names.includes(text) ? text : undefined);
 
-/** Something of each architecture, where it is as it should be: `causal.2.117_prefix.0.9`. @param {(text: string) => boolean} fits */
+/** Something of each architecture, where it is as it should be: `causal.2.117_prefix.0.9`, `causal.full_prefix.causal+window:3`. @param {(text: string) => boolean} fits */
 const ofEach = (fits) => (/** @type {string} */ text) => {
   const read = Object.fromEntries(text.split('_').flatMap((one) => {
-    const [, name, value] = /^([a-z-]+)\.([a-z\d.]+)$/.exec(one) ?? [];
+    const [, name, value] = /^([a-z-]+)\.([a-z\d.:+]+)$/.exec(one) ?? [];
     return ARCHITECTURES.includes(name) && fits(value) ? [[name, value]] : [];
   }));
   return Object.keys(read).length ? read : undefined;
@@ -80,6 +82,7 @@ const FIELDS = {
     return [...new Set(text.split('.').map(Number))].sort((a, b) => a - b);
   },
   forced: ofEach((choices) => readChoices(choices).length > 0),
+  mask: ofEach((rule) => readRule(rule) !== undefined),
   edits: ofEach((edits) => readEdits(edits).length > 0),
   device: oneOf('auto', 'webgpu', 'cpu'),
   lang: oneOf('en', 'zh'),
@@ -154,7 +157,7 @@ export function writeHash(state) {
 
 function textOf(name, value) {
   if (name === 'blanks') return value.join('.');
-  if (name === 'forced' || name === 'edits') return Object.entries(value).map((one) => one.join('.')).join('_');
+  if (['forced', 'mask', 'edits'].includes(name)) return Object.entries(value).map((one) => one.join('.')).join('_');
   if (name === 'on') return value.length ? value.join(',') : 'none';
   return String(value);
 }

@@ -4,7 +4,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { expect } from '@playwright/test';
-import { done, machine, phase } from './machines.js';
+import { ARCHITECTURES, done, machine, phase } from './machines.js';
 
 const DESKTOP = { width: 1440, height: 900 };
 const PHONE = { width: 390, height: 844 };
@@ -132,6 +132,10 @@ export const STATES = [
   { name: 'tables', size: DESKTOP, bring: async (page, show) => {
     await run(`on=causal,encoder-decoder&${text(SENTENCE)}`)(page, show);
     for (const button of await page.locator('.as-table').all()) await button.click();
+  } },
+  { name: 'other rules', size: DESKTOP, bring: async (page, show) => {
+    await run(`step=4&mask=encoder.window:3_causal.full_prefix.prefix:3_encoder-decoder.causal%2Bwindow:3&${text(SENTENCE)}`, 4)(page, show);
+    for (const name of ARCHITECTURES) await machine(page, name).locator('[data-action="paint"]').click();
   } },
   { name: 'painted masks', size: DESKTOP, bring: async (page, show) => {
     await run(`step=4&edits=causal.d11.1h11.2h11.3h_encoder-decoder.c3.2hc3.3h_encoder.e6.0h6.1h6.2h&${text(SENTENCE)}`, 4)(page, show);

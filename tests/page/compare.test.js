@@ -38,8 +38,8 @@ test('blanks filled from one pass know nothing of each other, until one of them 
 
 test('a question is another by all that is asked but the mask and what was forced', () => {
   const asked = /** @type {any} */ ({ text: 'a', blanks: null, fill: 'parallel', maxNewTokens: 40, candidates: 10 });
-  assert.equal(questionOf(asked), questionOf({ ...asked, edits: [{ site: 'decoder', row: 1, key: 0, visible: false }], forced: [[1, 2]], mask: {} }));
-  for (const change of [{ text: 'b' }, { pair: 'c' }, { blanks: [1] }, { fill: 'confidence' }, { sampling: { temperature: 1, seed: 1 } }, { rule: 'full' }, { language: 3 }]) {
+  assert.equal(questionOf(asked), questionOf({ ...asked, edits: [{ site: 'decoder', row: 1, key: 0, visible: false }], forced: [[1, 2]], mask: {}, rule: 'full' }));
+  for (const change of [{ text: 'b' }, { pair: 'c' }, { blanks: [1] }, { fill: 'confidence' }, { sampling: { temperature: 1, seed: 1 } }, { language: 3 }]) {
     assert.notEqual(questionOf({ ...asked, ...change }), questionOf(asked), JSON.stringify(change));
   }
 });

@@ -53,14 +53,15 @@ test('a pointer that moves fast skips no cell', () => {
 
 /** A causal machine of four rows and its painter; `run` computes what was asked for. */
 function setUp() {
-  const held = { text: '', ran: [], asked: [] };
+  const held = { text: '', rule: '', ran: [], asked: [] };
   const painter = new Painter({
-    painted: () => held.text, ran: () => held.ran, ask: (text) => { held.text = text; held.asked.push(text); },
+    asked: () => ({ edits: held.text, rule: held.rule }), ran: () => held.ran,
+    ask: ({ edits, rule }) => { Object.assign(held, { text: edits, rule }); held.asked.push(edits); },
   });
   const frame = () => {
     const { ran } = held;
     const visible = (row, key) => (row > 3 ? null : editAt(ran, { site: 'decoder', row, key })?.visible ?? key <= row);
-    return { blocks: [{ name: 'decoder', rows: 4, keys: 4, visible }] };
+    return { architecture: 'causal', sourceLength: 4, blocks: [{ name: 'decoder', rows: 4, wholeRows: 4, keys: 4, visible }] };
   };
   return { held, painter, frame, run: () => { held.ran = readEdits(held.text); } };
 }
@@ -112,6 +113,32 @@ test('a reset is taken back like a stroke; what somebody else painted is not', (
   assert.equal(held.text, 'd2.1h');
   painter.forget();
   assert.equal(painter.canUndo, false);
+});
+
+test('another rule takes painted cells along and is one step of undo; so is a dial, however far it is turned', () => {
+  const { held, painter, frame, run } = setUp();
+  painter.begin(frame(), cell(2, 1));
+  painter.end();
+  run();
+  painter.choose(frame(), 'window');
+  assert.deepEqual([held.rule, held.text], ['causal+window:3', '']);
+  for (const n of [2, 1, 4]) painter.turn(frame(), n);
+  painter.rest();
+  painter.turn(frame(), 2);
+  assert.equal(held.rule, 'causal+window:2');
+  painter.undo();
+  assert.equal(held.rule, 'causal+window:4');
+  painter.undo();
+  assert.equal(held.rule, 'causal+window:3');
+  painter.undo();
+  assert.deepEqual([held.rule, held.text], ['', 'd2.1h']);
+  painter.choose(frame(), 'full');
+  painter.reset();
+  assert.deepEqual([held.rule, held.text], ['', '']);
+  painter.undo();
+  assert.equal(held.rule, 'full');
+  painter.choose(frame(), '');
+  assert.equal(held.rule, '');
 });
 
 test('a row that is not computed yet cannot be painted, nor can a stroke cross into another attention', () => {

@@ -24,12 +24,13 @@ test('a run may be shown from its end', () => {
   assert.equal(attributesOf('?step=end').attributes.start, 'end');
 });
 
-test('a mask is one of three, and a language a number', () => {
+test('a mask is a rule that can be chosen, and a language a number', () => {
   const read = (query) => { const { mask, language } = attributesOf(query).attributes; return [mask, language]; };
   assert.deepEqual(read('?mask=prefix&language=250008'), ['prefix', 250008]);
   assert.deepEqual(read('?mask=full&language=0'), ['full', 0]);
+  assert.deepEqual(read('?mask=causal%2Bwindow:3&language=7'), ['causal+window:3', 7]);
   assert.equal(attributesOf('?sourceLanguage=250004').attributes.sourcelanguage, 250004);
-  for (const query of ['', '?mask=&language=', '?mask=prefix:3&language=-1', '?mask=<b>&language=1e3', '?mask=Full&language=1234567890', '?mask=constructor&language=fr_XX']) {
+  for (const query of ['', '?mask=&language=', '?mask=prefix:0&language=-1', '?mask=<b>&language=1e3', '?mask=Full&language=1234567890', '?mask=constructor&language=fr_XX']) {
     assert.deepEqual(read(query), [null, null], query);
     assert.equal(attributesOf(query.replace('language', 'sourceLanguage')).attributes.sourcelanguage, null, query);
   }

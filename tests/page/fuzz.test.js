@@ -8,7 +8,8 @@ import { readFile } from 'node:fs/promises';
 import test from 'node:test';
 import fc from 'fast-check';
 import { MOST_EDITS, readEdits, writeEdits } from '../../www/edits.js';
-import { MASKS, readScene, settingsOf } from '../../www/element-settings.js';
+import { readScene, settingsOf } from '../../www/element-settings.js';
+import { readRule } from '../../www/rules.js';
 import { attributesOf } from '../../www/page/embed.js';
 import { showPieces } from '../../www/pieces.js';
 import { ARCHITECTURES, LONGEST_TEXT, SPEEDS, defaults, readChoices, readHash, writeChoices, writeHash } from '../../www/state.js';
@@ -70,7 +71,7 @@ function assertInRange(settings) {
   assert.deepEqual(readChoices(writeChoices(settings.forced)), settings.forced);
   assert.ok(settings.edits.length <= MOST_EDITS && settings.edits.every(({ row, key }) => row <= 9999 && key <= 9999));
   assert.equal(readEdits(writeEdits(settings.edits)).length, settings.edits.length);
-  assert.ok(settings.rule === undefined || MASKS.includes(settings.rule));
+  assert.ok(settings.rule === undefined || readRule(settings.rule) === settings.rule);
   const { temperature, topP, topK, seed } = settings.sampling ?? { temperature: 1, topP: 1, topK: 1, seed: 1 };
   assert.ok(temperature > 0 && temperature <= 5 && topP >= 0.01 && topP <= 1 && Number.isInteger(seed) && (topK === undefined || topK > 0));
 }

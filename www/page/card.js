@@ -11,6 +11,8 @@ import { make, reuse, setAttribute, setAttributes, setText, targetOf } from '../
 /** Large enough for the whole card and the machines below it. */
 const ROOMY = '(min-width: 60rem) and (min-height: 60rem)';
 const NUMBERS = ['at', 'max'];
+/** Rules that have a name of their own; others are as they are spelled. */
+const NAMED = ['full', 'causal', 'prefix'];
 
 export class Card {
   #parts = build();
@@ -56,6 +58,9 @@ export class Card {
   /** Words blanked by hand, in the machine itself. @param {number[]|null} words */
   set words(words) { this.choice.words = words; }
 
+  /** Chosen in the machine itself, where there are more. @param {string} rule '' = its own */
+  set rule(rule) { this.choice.rule = rule; }
+
   #choose(field) {
     const { choice: name } = field.dataset;
     const value = NUMBERS.includes(name) ? Number(field.value) : field.value;
@@ -64,7 +69,7 @@ export class Card {
     if (name === 'at') Object.assign(this.choice, detailsOf(this.#described.tasks[value]), { words: null });
     if (name === 'text') this.choice.words = null;
     // A prefix mask of an encoder ends with its first sentence.
-    if (!rulesOf(this.#described, this.choice.second.trim() !== '').includes(this.choice.rule)) this.choice.rule = '';
+    if (this.choice.rule === 'prefix' && !rulesOf(this.#described, this.choice.second.trim() !== '').includes('prefix')) this.choice.rule = '';
     this.#changed();
   }
 
@@ -112,9 +117,10 @@ export class Card {
     drawField(second, t('card.second'), t(chosen.task === 'pair' ? 'card.second.hint' : 'card.second.optional'), choice.second);
     drawField(text, t('card.text'), t('card.text.hint'), choice.text);
     const rules = rulesOf(description, choice.second.trim() !== '');
+    if (choice.rule && !rules.includes(choice.rule)) rules.push(choice.rule);
     show(rule, rules.length > 0);
     const own = trainedRule(description);
-    drawChoice(rule, t('card.mask'), rules.map((one) => [one === own ? '' : one, t(one === own ? 'card.mask.own' : 'card.mask.other', { rule: t(`card.mask.${one}`) })]), choice.rule);
+    drawChoice(rule, t('card.mask'), rules.map((one) => [one === own ? '' : one, t(one === own ? 'card.mask.own' : 'card.mask.other', { rule: NAMED.includes(one) ? t(`card.mask.${one}`) : one })]), choice.rule);
     show(max, description.architecture !== 'encoder');
     drawChoice(max, t('card.max'), NEW_TOKENS.map((n) => [n, String(n)]), choice.max);
   }

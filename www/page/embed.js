@@ -1,7 +1,8 @@
 /** The settings of embed.html: its query, checked like the page's own address, as the element's attributes. Pure. */
 
 import { readEdits } from '../edits.js';
-import { MASKS, readBlanks, token } from '../element-settings.js';
+import { readBlanks, token } from '../element-settings.js';
+import { readRule } from '../rules.js';
 import { ARCHITECTURES, readChoices, readHash } from '../state.js';
 
 const VIEWS = ['title', 'about', 'tokens', 'mask', 'candidates', 'stats'];
@@ -30,7 +31,7 @@ export function attributesOf(search) {
       text: state.text, pair: state.pair, blanks: readBlanks(fields.get('blanks'))?.join(' ') ?? null, fill: state.fill, edits: readEdits(fields.get('edits')).length ? fields.get('edits') : null,
       forced: readChoices(fields.get('forced')).length ? fields.get('forced') : null, max: token(fields.get('max')) ?? null, family: state.family || null,
       temperature: state.temperature || null, topk: state.topK || null, topp: state.topP, seed: state.seed,
-      mask: MASKS.find((rule) => rule === fields.get('mask')) ?? null,
+      mask: readRule(fields.get('mask')) ?? null,
       language: token(fields.get('language')) ?? null, sourcelanguage: token(fields.get('sourceLanguage')) ?? null,
       layer: state.layer || null, head: state.head || null, device: state.device, lang: state.lang || null,
       theme: state.theme === 'auto' ? null : state.theme,

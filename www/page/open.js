@@ -28,6 +28,7 @@ import { Card } from './card.js';
  * @property {File[]} files
  * @property {(text: string|null) => object} attributes   of its element; `text`: what everybody reads
  * @property {(words: number[]) => void} blanked   words were blanked by hand
+ * @property {(rule: string) => void} ruled   its mask was given another rule in the machine itself
  */
 
 /** Why a person ended what was under way; what merely makes room for the next thing says nothing. */
@@ -206,7 +207,7 @@ export class Opener {
     const { architecture } = description;
     const card = new Card({ name, description, licence, changed: () => { this.#page.asked(); this.#draw(); }, closed: () => this.#close(architecture) });
     const demo = this.#page.show(architecture, {
-      family: description.name, files, attributes: (text) => card.attributes(text), blanked: (words) => { card.words = words; },
+      family: description.name, files, attributes: (text) => card.attributes(text), blanked: (words) => { card.words = words; }, ruled: (rule) => { card.rule = rule; this.#draw(); },
     });
     // Once the machine holds the same engine the panel need not. One that is off or out of sight holds none: the panel
     // keeps it ready until the model is put back.

@@ -2,7 +2,8 @@
  * The mask matrix: what each row may see, and how strongly it looks there (chosen layer and head).
  * Hidden cells are hatched, the row that is about to choose is lit. One SVG; with head 'all', one small SVG a head.
  *
- * @typedef {import('../timeline.js').Frame & { view: View, painting: { edits: import('../edits.js').Edit[] }, ran: import('../edits.js').Edit[] }} Drawn
+ * @typedef {import('../timeline.js').Frame & { view: View, painting: { on: boolean, edits: import('../edits.js').Edit[], rule: string, own: string, reach: number|null },
+ *   ruled: import('../rules.js').Rule|null, ran: import('../edits.js').Edit[] }} Drawn
  * @typedef {{ layer: number, head: number|'all', width: number, height: number, least?: number, hover: Spot|null,
  *   cell: { block: string, row: number, key: number }|null, t: (key: string, values?: object) => string }} View
  * @typedef {{ stack: 'encoder'|'decoder', position: number }} Spot   position within its own stack
@@ -184,10 +185,11 @@ function numberOf(frame, at, head) {
   return weight === null || weight === undefined ? '' : weight.toFixed(3);
 }
 
-/** The rule behind a hidden cell, as far as the architecture tells. */
-function whyHidden(frame, at) {
-  if (at.key > at.row && at.block === 'decoder') return 'future';
-  return 'mask';
+/** The rule behind a hidden cell, as far as the architecture, or the rule that was chosen, tells. */
+function whyHidden({ architecture, ruled }, { block, row, key }) {
+  const rule = block === (architecture === 'encoder' ? 'encoder' : 'decoder') ? ruled : null;
+  if (key > row && (block === 'decoder' || ['causal', 'prefix'].includes(rule?.name))) return 'future';
+  return ['window', 'documents'].includes(rule?.name) ? rule.name : 'mask';
 }
 
 /** Words beside the cell in question; with many heads the numbers stand under each and the words with the first. */

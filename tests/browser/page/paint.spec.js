@@ -1,44 +1,8 @@
 /** A mask painted by hand: by mouse, finger and keyboard; what the engine makes of it; how it is taken back. */
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@playwright/test';
-import { answer, done, drawn, host, machine, open, opened } from '../machines.js';
-
-const TEXT = 'The old doctor is tired tonight.';
-const address = (settings) => `lang=en&device=cpu&text=${encodeURIComponent(TEXT)}&${settings}`;
-const press = (element, action) => element.locator(`[data-action="${action}"]`).click();
-const edits = (element) => element.evaluate((demo) => demo.getAttribute('edits') ?? '');
-const words = (element) => element.locator('.painting-words');
-
-/** The middle of a cell on the screen: of the last grid, or of the named one (encoder-decoder: encoder, cross, decoder). */
-const spot = (element, row, key, block = -1) => element.evaluate((demo, { row: r, key: k, block: at }) => {
-  const svg = demo.shadowRoot.querySelector('.mask svg');
-  const { x, y } = svg.getBoundingClientRect();
-  // The edge is a path of one rectangle a grid: where it starts, its columns and its rows.
-  const grids = [...svg.querySelector('.edge').getAttribute('d').matchAll(/M([\d.]+) ([\d.]+)h([\d.]+)v([\d.]+)/g)].map((found) => found.slice(1).map(Number));
-  const { blocks } = demo.timeline.frame(demo.position);
-  const grid = grids.at(at);
-  const cell = grid[2] / blocks.at(at).keys;
-  return { x: x + grid[0] + (k + 0.5) * cell, y: y + grid[1] + (r + 0.5) * cell };
-}, { row, key, block });
-
-async function stroke(page, element, cells, block) {
-  const spots = [];
-  for (const [row, key] of cells) spots.push(await spot(element, row, key, block));
-  await page.mouse.move(spots[0].x, spots[0].y);
-  await page.mouse.down();
-  for (const { x, y } of spots.slice(1)) await page.mouse.move(x, y);
-  await page.mouse.up();
-}
-
-/** Waits until what was painted has run. */
-async function ran(page, element) {
-  await expect.poll(() => element.evaluate((demo) => !demo.renewed)).toBe(true);
-  await done(page);
-  await drawn(page);
-}
-
-const visible = (element, name, row, key) => element.evaluate((demo, at) => demo.timeline.frame(demo.position).blocks
-  .find((block) => block.name === at.name).visible(at.row, at.key), { name, row, key });
+import { answer, done, host, machine, open, opened } from '../machines.js';
+import { TEXT, address, edits, press, ran, spot, stroke, visible, words } from '../masks.js';
 
 test('a pressed cell is hidden from the model, whose answer is the one that the engine gives under that mask', async ({ page }) => {
   await open(page, address('on=causal&step=4'));
@@ -51,7 +15,7 @@ test('a pressed cell is hidden from the model, whose answer is the one that the 
   await ran(page, element);
   expect(await edits(element)).toBe('d12.1h12.2h12.3h12.4h12.5h12.6h');
   expect(await visible(element, 'decoder', 12, 3)).toBe(false);
-  await expect(words(element)).toContainText('Cells painted: 6. It was never trained with this mask. Before: “fatigué”');
+  await expect(words(element)).toContainText('Cells painted: 6. It was never trained with this mask. Under its own: “fatigué”');
   const after = await answer(element);
   expect(after).not.toEqual(before);
   const alone = await page.evaluate(async (text) => {

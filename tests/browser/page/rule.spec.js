@@ -1,0 +1,159 @@
+/** Another rule chosen for a machine's mask: what the engine makes of it, how far it reaches, how it is taken back. */
+import { fileURLToPath } from 'node:url';
+import { expect, test } from '@playwright/test';
+import { answer, done, machine, open, opened } from '../machines.js';
+import { TEXT, address, edits, press, ran, spot, stroke, visible, words } from '../masks.js';
+
+const select = (element) => element.locator('[data-action="rule"]');
+const dial = (element) => element.locator('[data-action="reach"]');
+const rule = (element) => element.evaluate((demo) => demo.getAttribute('mask') ?? '');
+const hash = (page) => page.evaluate(() => location.hash);
+
+/** What the engine alone answers under a rule. */
+const alone = (page, model, mask) => page.evaluate(async ({ text, model: name, mask: under }) => {
+  const { loadEngine } = await import('/engine.js');
+  const engine = await loadEngine(`/models/${name}-int8/`, { device: 'cpu' });
+  const chosen = [];
+  for await (const step of engine.generate({ text, maxNewTokens: 40, mask: under })) chosen.push(step.chosen);
+  engine.free();
+  return chosen;
+}, { text: TEXT, model, mask });
+
+async function choose(page, element, name) {
+  await select(element).selectOption(name);
+  await ran(page, element);
+}
+
+test('a causal decoder that sees everyone answers as the engine does under that mask, and gets its own back', async ({ page }) => {
+  await open(page, address('on=causal&step=1'));
+  await done(page);
+  const element = machine(page, 'causal');
+  const before = await answer(element);
+  await expect(select(element)).toBeHidden();
+  await press(element, 'paint');
+  await expect(select(element).locator('option')).toHaveText(
+    ['Its own mask.', 'Everyone sees everyone.', 'The beginning is open, the rest looks back.', 'Only near neighbours.', 'Two texts, each for itself.']);
+  await choose(page, element, 'full');
+  const after = await answer(element);
+  expect(after).not.toEqual(before);
+  expect(after).toEqual(await alone(page, 'en-fr-causal', { decoder: { rule: 'full' } }));
+  expect(await visible(element, 'decoder', 1, 4)).toBe(true);
+  await expect(element.locator('.about dd').first()).toHaveText('Everyone sees everyone.');
+  await expect(words(element)).toContainText('It was never trained with this mask. Under its own: “');
+  await expect(element.locator('.candidate .bar s:not([hidden])').first()).toBeVisible();
+
+  await expect.poll(() => hash(page)).toContain('mask=causal.full');
+  await page.reload();
+  await done(page);
+  expect(await answer(element)).toEqual(after);
+  await expect(words(element)).toHaveText('It was never trained with this mask.');
+  await press(element, 'reset');
+  await ran(page, element);
+  expect(await answer(element)).toEqual(before);
+  await expect.poll(() => hash(page)).not.toContain('mask=');
+  await press(element, 'undo');
+  await ran(page, element);
+  expect(await answer(element)).toEqual(after);
+});
+
+test('where a prefix ends is turned by key: at the end of the source it is the mask that the model was trained with', async ({ page }) => {
+  await open(page, address('on=prefix'));
+  await done(page);
+  const element = machine(page, 'prefix');
+  const own = await answer(element);
+  await press(element, 'paint');
+  await expect(dial(element)).toBeHidden();
+  await choose(page, element, 'prefix');
+  expect(await rule(element)).toBe('prefix:9');
+  expect(await answer(element)).toEqual(own);
+  await expect(dial(element)).toHaveAttribute('aria-valuetext', 'open up to “[SEP]”');
+  await expect(words(element)).not.toContainText('never trained');
+  await dial(element).focus();
+  for (let turn = 0; turn < 6; turn += 1) await page.keyboard.press('ArrowLeft');
+  await ran(page, element);
+  expect(await rule(element)).toBe('prefix:3');
+  await expect(dial(element)).toHaveAttribute('aria-valuetext', 'open up to “old”');
+  await expect(words(element)).toContainText('never trained');
+  expect(await visible(element, 'decoder', 0, 2)).toBe(true);
+  expect(await visible(element, 'decoder', 0, 3)).toBe(false);
+  expect(await answer(element)).toEqual(await alone(page, 'en-fr-prefix', { decoder: { rule: 'prefix:3' } }));
+  // The clock's own keys are not meant where a dial is turned.
+  expect(await page.evaluate(() => document.querySelector('unmasked-demo').position)).toBe(0);
+});
+
+test('a window and two texts say why a cell is hidden, and what names a place goes with its sentence', async ({ page }) => {
+  await open(page, address('on=encoder,causal'));
+  await done(page);
+  const [encoder, causal] = ['encoder', 'causal'].map((name) => machine(page, name));
+  await press(encoder, 'paint');
+  await choose(page, encoder, 'window');
+  expect(await rule(encoder)).toBe('window:3');
+  expect(await visible(encoder, 'encoder', 4, 6)).toBe(true);
+  expect(await visible(encoder, 'encoder', 4, 7)).toBe(false);
+  const far = await spot(encoder, 4, 7);
+  await page.mouse.move(far.x, far.y);
+  await expect(encoder.locator('.tooltip .words')).toHaveText('“is” may not see “.”: it is too far away');
+  await press(causal, 'paint');
+  await choose(page, causal, 'documents');
+  expect(await rule(causal)).toBe('causal+documents:4');
+  const other = await spot(causal, 6, 2);
+  await page.mouse.move(other.x, other.y);
+  await expect(causal.locator('.tooltip .words')).toHaveText('“tonight” may not see “old”: it is of the other text');
+  const ahead = await spot(causal, 4, 6);
+  await page.mouse.move(ahead.x, ahead.y);
+  await expect(causal.locator('.tooltip .words')).toHaveText('“is” may not see “tonight”: it comes later');
+  await page.locator('#sentence').fill('Thank you!');
+  await expect.poll(() => rule(causal)).toBe('');
+  expect(await rule(encoder)).toBe('window:3');
+});
+
+test('cells are painted on a rule, and another rule begins without them', async ({ page }) => {
+  await open(page, address('on=causal&mask=causal.full'));
+  await done(page);
+  const element = machine(page, 'causal');
+  await press(element, 'paint');
+  await stroke(page, element, [[2, 4]]);
+  await ran(page, element);
+  expect(await edits(element)).toBe('d2.4h');
+  expect(await answer(element)).toEqual(await alone(page, 'en-fr-causal', { decoder: { rule: 'full', edits: [{ row: 2, key: 4, visible: false }] } }));
+  await choose(page, element, 'window');
+  expect(await edits(element)).toBe('');
+  await press(element, 'undo');
+  await ran(page, element);
+  expect([await rule(element), await edits(element)]).toEqual(['full', 'd2.4h']);
+  // Another quartet begins with its own masks.
+  await page.locator('[data-setting="family"]').selectOption('zh-en');
+  await ran(page, element);
+  expect([await rule(element), await edits(element)]).toEqual(['', '']);
+});
+
+test('an encoder-decoder has no source to end at in its target; an address that asks for no rule is given none', async ({ page }) => {
+  await open(page, address('on=encoder-decoder&mask=encoder-decoder.window_causal.prefix:0'));
+  await done(page);
+  const element = machine(page, 'encoder-decoder');
+  expect(await rule(element)).toBe('');
+  await press(element, 'paint');
+  await expect(select(element).locator('option')).toHaveText(['Its own mask.', 'Everyone sees everyone.', 'Only near neighbours.']);
+  await choose(page, element, 'window');
+  expect(await answer(element)).toEqual(await alone(page, 'en-fr-encoder-decoder', { decoder: { rule: 'causal+window:3' } }));
+});
+
+test('of a model from elsewhere the card and the machine name one rule', async ({ page }) => {
+  await page.goto('/open.html#lang=en&device=cpu&on=none&text=w5+w7+w9');
+  await page.locator('[data-choose="folder"]').setInputFiles(fileURLToPath(new URL('../../golden/families/gpt2', import.meta.url)));
+  await expect(page.locator('#open .told')).toContainText('from the folder “gpt2”.');
+  await done(page);
+  const element = opened(page, 'causal');
+  const card = page.locator('.card [data-choice="rule"]');
+  await press(element, 'paint');
+  await choose(page, element, 'window');
+  await expect(card).toHaveValue('causal+window:3');
+  await expect(page.locator('.card .notes')).toContainText('not trained under this mask');
+  await card.selectOption('prefix');
+  await ran(page, element);
+  expect(await rule(element)).toBe('prefix');
+  await expect(select(element)).toHaveValue('prefix');
+  await press(element, 'reset');
+  await ran(page, element);
+  await expect(card).toHaveValue('');
+});

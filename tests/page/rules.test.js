@@ -1,0 +1,62 @@
+/** Rules of a mask as a person chooses them: what is one, how it is spelled, how far it reaches. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { isUntrained } from '../../www/models.js';
+import { isOfSentence, opensAhead, othersThan, ownName, partsOf, reachOf, readRule, spell } from '../../www/rules.js';
+
+const SPELLED = ['full', 'causal', 'prefix', 'prefix:4', 'window:3', 'causal+window:3', 'documents:5', 'causal+documents:5'];
+
+test('a rule is read and spelled as the engine has it, and nothing else is one', () => {
+  for (const text of SPELLED) {
+    assert.equal(readRule(text), text);
+    assert.equal(spell(/** @type {any} */ (partsOf(text)), text.startsWith('causal+')), text);
+  }
+  for (const text of ['', null, undefined, 'Full', 'prefix:0', 'window', 'window:', 'window:03', 'window:10000', 'documents:5,9', 'causal+prefix:3', 'causal+causal', 'full:2', 'padding:3', ' full', 'constructor']) {
+    assert.equal(readRule(text), undefined, String(text));
+    assert.equal(partsOf(text), null, String(text));
+  }
+});
+
+test('what writes never looks ahead under a window or two texts', () => {
+  assert.equal(spell({ name: 'window', n: 3 }, true), 'causal+window:3');
+  assert.equal(spell({ name: 'window', n: 3 }, false), 'window:3');
+  assert.equal(spell({ name: 'prefix', n: 3 }, true), 'prefix:3');
+  assert.deepEqual(SPELLED.filter(opensAhead), ['full', 'prefix:4']);
+});
+
+test('a model is offered what differs from its own, and a prefix where it is to end', () => {
+  assert.equal(ownName({ decoder: 'causal+window:128' }), 'causal');
+  assert.equal(ownName({ encoder: 'full', decoder: 'causal', cross: 'full' }), 'causal');
+  assert.deepEqual(othersThan('causal'), ['full', 'prefix', 'window', 'documents']);
+  assert.deepEqual(othersThan('prefix'), ['full', 'causal', 'prefix', 'window', 'documents']);
+  assert.ok(othersThan('full', 'full').includes('full'), 'what a link asked for is shown');
+});
+
+test('a prefix ends within the source, two texts have a token each, a window at least the row itself', () => {
+  const frame = (architecture, wholeRows, sourceLength) => /** @type {any} */ ({ architecture, blocks: [{ wholeRows }], sourceLength });
+  assert.deepEqual(reachOf('prefix', frame('causal', 14, 9)), { most: 9, first: 9 });
+  assert.deepEqual(reachOf('prefix', frame('encoder', 9, 4)), { most: 8, first: 4 });
+  assert.deepEqual(reachOf('window', frame('causal', 14, 9)), { most: 14, first: 3 });
+  assert.deepEqual(reachOf('documents', frame('causal', 14, 9)), { most: 13, first: 4 });
+  for (const name of /** @type {const} */ (['prefix', 'window', 'documents'])) {
+    const { most, first } = reachOf(name, frame('causal', 1, 1)) ?? { most: 0, first: 0 };
+    assert.ok(first >= 1 && most >= first, name);
+  }
+  assert.equal(reachOf('full', frame('causal', 14, 9)), null);
+});
+
+test('a rule that names a place is of one sentence', () => {
+  assert.deepEqual(SPELLED.filter(isOfSentence), ['prefix:4', 'documents:5', 'causal+documents:5']);
+});
+
+test('a model was trained with its own rule and, where that is a prefix, with one that ends at the source', () => {
+  const own = (decoder) => ({ family: 'unmasked', masks: { decoder } });
+  assert.equal(isUntrained(own('causal'), 'full', 9), true);
+  assert.equal(isUntrained(own('causal'), 'causal+window:3', 9), true);
+  assert.equal(isUntrained(own('causal'), 'causal', 9), false);
+  assert.equal(isUntrained(own('prefix'), 'prefix:9', 9), false);
+  assert.equal(isUntrained(own('prefix'), 'prefix:4', 9), true);
+  assert.equal(isUntrained(own('prefix'), 'prefix', 9), false);
+  assert.equal(isUntrained(own('prefix'), null, 9), false);
+  assert.equal(isUntrained({ family: 'gpt2', masks: { decoder: 'causal' } }, 'full', 9), false, 'its card says it');
+});

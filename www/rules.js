@@ -1,0 +1,58 @@
+/**
+ * The rules of a mask that a person can choose in place of a model's own, as the engine spells them: `full`, `causal`,
+ * `prefix:4`, `window:3`, `documents:5`; in what writes, the last two never let it look ahead: `causal+window:3`. Pure.
+ * `prefix` alone ends where the source does.
+ *
+ * @typedef {'full'|'causal'|'prefix'|'window'|'documents'} RuleName
+ * @typedef {{ name: RuleName, n: number|null }} Rule   n: keys open to all, tokens that are near, the first token of the second text
+ */
+
+/** @type {RuleName[]} */
+const NAMES = ['full', 'causal', 'prefix', 'window', 'documents'];
+const SPELLED = /^(?:(full|causal|prefix)|(prefix|(?:causal\+)?(?:window|documents)):([1-9]\d{0,3}))$/;
+
+/** A rule as it is spelled, where it is one; it comes from anybody. @param {string|null|undefined} text @returns {string|undefined} */
+export const readRule = (text) => (SPELLED.test(text ?? '') ? text ?? undefined : undefined);
+
+/** @param {string|null|undefined} text @returns {Rule|null} */
+export function partsOf(text) {
+  const [, plain, numbered, n] = SPELLED.exec(text ?? '') ?? [];
+  if (!plain && !numbered) return null;
+  const name = NAMES.find((one) => (plain ?? numbered).endsWith(one));
+  return name ? { name, n: n ? Number(n) : null } : null;
+}
+
+/** @param {Rule} rule @param {boolean} writes whether it is of rows that write on, which cannot see what is not written yet */
+export function spell({ name, n }, writes) {
+  if (name === 'full' || name === 'causal' || n === null) return name;
+  return `${writes && name !== 'prefix' ? 'causal+' : ''}${name}:${n}`;
+}
+
+/** The name of the rule that a model was trained with. @param {Record<string, string>} masks of its attentions, as its description has them */
+export const ownName = ({ encoder, decoder }) => (decoder ?? encoder ?? '').split(/[:+]/)[0];
+
+/** Those that differ from a model's own, with the one that is asked for; of a prefix it is where it ends that can be chosen. @param {string} own @param {string} [asked] @returns {RuleName[]} */
+export const othersThan = (own, asked) => NAMES.filter((name) => name !== own || name === 'prefix' || name === asked);
+
+/** Whether it names a place in one sentence: in another it would be any place. @param {string} text */
+export const isOfSentence = (text) => ['prefix', 'documents'].includes(partsOf(text)?.name ?? '') && partsOf(text)?.n !== null;
+
+/** Whether it may let rows see what is written after them, so that each step tells of all rows anew. @param {string|null|undefined} text */
+export const opensAhead = (text) => text === 'full' || (text ?? '').startsWith('prefix:');
+
+/**
+ * What n may be in a run, and what it is before anybody chose.
+ * @param {RuleName} name @param {import('./timeline.js').Frame} frame
+ * @returns {{ most: number, first: number }|null} null: the rule has none
+ */
+export function reachOf(name, { architecture, blocks, sourceLength }) {
+  const rows = blocks.at(-1)?.wholeRows ?? 1;
+  const isEncoder = architecture === 'encoder';
+  const source = isEncoder ? rows : sourceLength;
+  // All of an encoder's text open is no prefix: it begins with half of it.
+  const end = Math.max(1, isEncoder ? rows - 1 : source);
+  if (name === 'prefix') return { most: end, first: isEncoder ? Math.ceil(end / 2) : end };
+  if (name === 'window') return { most: Math.max(1, rows), first: Math.min(3, Math.max(1, rows)) };
+  if (name === 'documents') return { most: Math.max(1, rows - 1), first: Math.max(1, Math.floor(source / 2)) };
+  return null;
+}
