@@ -207,6 +207,7 @@ function used(place, detail) {
   }
   if (detail.kind === 'blanks') blanked(place, detail.blanks);
   if (detail.kind === 'point') point(place, detail.pointed);
+  if (detail.kind === 'exchange') for (const [name, demo] of demos) if (name !== place) demo.exchange(detail.pointed);
   if (detail.kind === 'head') change({ head: detail.head });
   if (detail.kind === 'enlarge') { enlarged = enlarged === place ? null : place; arrange(); }
 }

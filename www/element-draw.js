@@ -7,6 +7,7 @@ import { MOST_EDITS } from './edits.js';
 import { make, percent, reuse, setAttribute, setAttributes, setText } from './views/dom.js';
 import { glyph } from './views/glyph.js';
 import { setIcon } from './views/icons.js';
+import { draw as drawLeak } from './views/leak.js';
 import { draw as drawMask } from './views/mask.js';
 import { draw as drawRule, sayRule } from './views/rule.js';
 import { draw as drawStats } from './views/stats.js';
@@ -48,11 +49,16 @@ export function drawMachine(parts, drawn) {
     const less = frame.view.hover ? '' : lessOf(frame);
     setAttribute(parts.less, 'hidden', less === '');
     setText(parts.less, less);
-    setAttribute(parts.mask, 'hidden', frame.view.table);
+    const { leak, view: { table } } = frame;
+    setAttribute(parts.mask, 'hidden', table || leak.on);
     drawPainting(parts, frame);
-    setText(parts.tableButton, t(frame.view.table ? 'matrix.cells' : 'matrix.table'));
-    setAttributes(parts.tables, { 'aria-label': t('tables.label', { name }), hidden: !frame.view.table });
-    if (frame.view.table) drawTable(parts.tables, frame);
+    setText(parts.tableButton, t(table ? 'matrix.cells' : 'matrix.table'));
+    setAttributes(parts.tables, { 'aria-label': t('tables.label', { name }), hidden: !table });
+    if (table) drawTable(parts.tables, frame);
+    setAttribute(parts.leakButton, 'hidden', !machine.canRun);
+    setText(parts.leakButton, t(leak.on ? 'matrix.cells' : 'leak.start'));
+    setAttributes(parts.leak, { 'aria-label': t('leak.label', { name }), hidden: !leak.on });
+    if (leak.on) drawLeak(parts.leak, { ...leak, t });
   }
   if (showing && show.has('candidates')) drawCandidates(parts.candidates, frame);
   setAttribute(parts.stats, 'hidden', !show.has('stats'));
@@ -104,7 +110,7 @@ function drawPainting(parts, frame) {
   const blind = blindOf(frame);
   const was = before?.chosen;
   setText(words, [
-    edits.length ? t('paint.count', { n: edits.length }) : on && !rule ? t('paint.hint') : '',
+    edits.length ? t('paint.count', { n: edits.length }) : on && !rule && !frame.leak.on ? t('paint.hint') : '',
     edits.length >= MOST_EDITS && t('paint.full'),
     (edits.length || untrained) && t('paint.untrained'),
     was && t('paint.before', { piece: showPiece(was).text, p: percent(was.probability) }),

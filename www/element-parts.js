@@ -32,6 +32,8 @@ export function buildSkeleton(root) {
     rule: make('p', { class: 'ruling', hidden: true }),
     painting: make('p', { class: 'painting', hidden: true }, make('span', { class: 'painting-words' }),
       make('button', { type: 'button', class: 'word', 'data-action': 'undo' }), make('button', { type: 'button', class: 'word', 'data-action': 'reset' })),
+    leakButton: make('button', { type: 'button', class: 'word', 'data-action': 'leak' }),
+    leak: make('div', { class: 'leak', tabindex: 0, role: 'region', hidden: true }),
     tableButton: make('button', { type: 'button', class: 'word as-table', 'data-action': 'table' }),
     tables: make('div', { class: 'tables', tabindex: 0, role: 'region', hidden: true }),
     candidates: make('div', { class: 'candidates' }),
@@ -43,7 +45,7 @@ export function buildSkeleton(root) {
   };
   const head = make('header', { class: 'head' }, parts.sign, parts.title, parts.kin, parts.enlarge);
   parts.read = make('section', { class: 'read' }, parts.tokens, parts.cut, parts.verdict);
-  parts.look = make('section', { class: 'look' }, parts.mask, parts.tables, make('div', { class: 'under' }, parts.hint, parts.less, parts.paintButton, parts.tableButton), parts.rule, parts.painting);
+  parts.look = make('section', { class: 'look' }, parts.mask, parts.tables, parts.leak, make('div', { class: 'under' }, parts.hint, parts.less, parts.paintButton, parts.leakButton, parts.tableButton), parts.rule, parts.painting);
   parts.machine = make('article', { class: 'machine' }, head, parts.about, parts.read, parts.look,
     parts.candidates, parts.status, make('footer', { class: 'foot' }, parts.controls, parts.stats), parts.notice, parts.say);
   root.append(parts.machine);
@@ -120,7 +122,7 @@ export function wire(parts, act) {
   });
   parts.machine.addEventListener('click', (event) => {
     const button = event.target.closest?.('button[data-action]');
-    if (button && button.getAttribute('aria-disabled') !== 'true') act.control(button.dataset.action, '');
+    if (button && button.getAttribute('aria-disabled') !== 'true') act.control(button.dataset.action, button.dataset.value ?? '');
   });
   parts.rule.addEventListener('input', (event) => act.control(event.target.dataset.action, event.target.value));
   parts.rule.addEventListener('change', () => act.control('rest', ''));

@@ -18,6 +18,7 @@ import { chooseLanguage, translator } from './i18n/index.js';
 import { drawMachine, nameOf } from './element-draw.js';
 import { nextCell, pointedBy, spotFor } from './element-point.js';
 import { headsOf, isOwn, isUntrained, resolveModel } from './models.js';
+import { LeakTest } from './element-leak.js';
 import { Painter } from './element-paint.js';
 import { setAttributes } from './views/dom.js';
 import { cellAt, layout, roomFor } from './views/matrix.js';
@@ -84,6 +85,9 @@ export class UnmaskedDemo extends HTMLElement {
       this.#tell('unmasked-use', { kind: 'edits', edits, mask: rule });
     },
   });
+  #leak = new LeakTest(() => { this.#leaks += 1; this.#later(); });
+  /** Counts what the leak test has told. */
+  #leaks = 0;
   /** It is the painter who writes the attributes. */
   #paints = false;
   /** The run that is asked for differs by its mask alone. */
@@ -301,9 +305,10 @@ export class UnmaskedDemo extends HTMLElement {
     }, wait);
   }
 
-  /** What was painted is of another question, or somebody else painted. */
+  /** What was painted, or exchanged, is of another question, or somebody else painted. */
   #forgetPaint() {
     this.#painter.forget();
+    this.#leak.choose(null);
     this.#least = 0;
   }
 
@@ -378,6 +383,7 @@ export class UnmaskedDemo extends HTMLElement {
       this.#look = look;
       drawMachine(this.#parts, drawn);
     }
+    if (frame && this.phase === 'done' && !this.renewed) this.#leak.follow(frame, this.#machine, `${this.#generation} ${this.#machine.forks}`);
     if (this.#listens && frame && this.phase === 'done' && !this.renewed) {
       this.#listens = false;
       this.#say(this.#parts.painting.firstElementChild.textContent);
@@ -403,7 +409,7 @@ export class UnmaskedDemo extends HTMLElement {
   /** All that a drawing depends on: while it stays the same (steps arriving that are not shown yet), nothing is drawn. */
   #lookOf({ frame, machine, controls: { t, ...controls }, ...drawn }) {
     const { t: words, ...view } = frame?.view ?? {};
-    const shown = frame && [frame.canForce, this.#generation, machine.forks, machine.looks, frame.unseen, frame.position, frame.waiting, frame.settled, roomFor(frame.length, frame.ended), frame.cutText, frame.painting];
+    const shown = frame && [frame.canForce, this.#generation, machine.forks, machine.looks, this.#leak.on, this.#leaks, frame.unseen, frame.position, frame.waiting, frame.settled, roomFor(frame.length, frame.ended), frame.cutText, frame.painting];
     return JSON.stringify([machine.phase, machine.progress, machine.error?.message, machine.device, machine.notice, machine.blanked, machine.verdict, shown, view, controls,
       drawn.lang, drawn.rule, drawn.missing, drawn.wanted, drawn.architecture, [...drawn.show], drawn.enlargeable, drawn.enlarged]);
   }
@@ -426,6 +432,7 @@ export class UnmaskedDemo extends HTMLElement {
       canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: this.hasAttribute('enlarged') ? 10 : 5,
       specials: timeline?.signs.specials ?? new Set(), ran: timeline?.edits ?? [], before: machine.before(Math.min(base.position, base.length - 1)),
       untrained: isUntrained(description, timeline?.rule, base.sourceLength), ruled: partsOf(timeline?.rule),
+      leak: this.#leak,
       painting: {
         can: machine.canRun, on: machine.canRun && this.#painter.on, canUndo: this.#painter.canUndo, edits: this.#painter.edits,
         rule: this.#painter.asked().rule, own: ownName(description?.masks ?? {}), reach: machine.reach,
@@ -534,7 +541,8 @@ export class UnmaskedDemo extends HTMLElement {
 
   #control(action, value) {
     if (action === 'retry') { this.#wanted = true; this.#load(); return; }
-    if (action === 'table') { this.#view.table = !this.#view.table; this.#later(); return; }
+    if (action === 'table' || action === 'leak') { this.#showInstead(action); return; }
+    if (action === 'exchange') { this.#exchange(value); return; }
     if (action === 'paint') { this.#painter.on = !this.#painter.on; this.#later(); return; }
     if (action === 'rule' || action === 'reach') { this.#chooseRule(action, value); return; }
     if (action === 'rest') { this.#painter.rest(); return; }
@@ -547,6 +555,29 @@ export class UnmaskedDemo extends HTMLElement {
     if (action === 'speed') this.#clock.setSpeed(Number(value) || 1);
     if (action === 'scrub') { this.#clock.pause(); this.#clock.seek(Number(value)); }
     if (['step', 'back', 'restart', 'end'].includes(action)) this.#clock[action]();
+  }
+
+  /** @param {string} value a stack and a position in it */
+  #exchange(value) {
+    const [stack, position] = value.split(' ');
+    const spot = /** @type {Spot} */ ({ stack, position: Number(position) });
+    const frame = this.timeline?.frame(this.position);
+    this.#leak.choose(spot);
+    this.#tell('unmasked-use', { kind: 'exchange', pointed: frame ? pointedBy(frame, spot) : null });
+  }
+
+  /** Exchanges, where a leak is tested here, too, this machine's own token for what was pressed in another. */
+  exchange(pointed) {
+    const frame = this.timeline?.frame(this.position);
+    const spot = frame && spotFor(frame, pointed);
+    if (this.#leak.on && spot) this.#leak.choose(spot);
+  }
+
+  /** A table, or the leak test, in the matrix's place; or the matrix again. */
+  #showInstead(action) {
+    if (action === 'leak' || this.#leak.on) this.#leak.toggle();
+    this.#view.table = action === 'table' && !this.#view.table;
+    this.#later();
   }
 
   #chooseRule(action, value) {

@@ -12,6 +12,7 @@
 import { before, questionOf } from './compare.js';
 import { maskUnder } from './edits.js';
 import { loadEngine } from './engine.js';
+import { askLeak, largest } from './leak.js';
 import { opensAhead, partsOf } from './rules.js';
 import { writeChoices } from './state.js';
 import { Timeline } from './timeline.js';
@@ -317,6 +318,27 @@ export class Machine {
     if (word < 0 || wanted.text !== this.worded) return null;
     const blanked = wanted.blanks?.filter((at) => at < this.words.length) ?? this.blanked;
     return blanked.includes(word) ? blanked.filter((at) => at !== word) : [...blanked, word].sort((a, b) => a - b);
+  }
+
+  /**
+   * What moves where a token is exchanged for another: both texts of a frame, read whole under the mask of its run.
+   * @param {import('./timeline.js').Frame} frame @param {import('./element-point.js').Spot} spot
+   * @returns {Promise<import('./leak.js').Leak|null>} null: there is nothing to exchange it for
+   */
+  async leak(frame, spot) {
+    const { engine, settings } = this;
+    const asked = engine && askLeak(frame, spot, engine.describe());
+    if (!asked) return null;
+    const { request, variants, groups, token, other, stacks } = asked;
+    const { mask, gates, language } = settings;
+    const moved = stacks.map(({ tokens }) => tokens.map(() => /** @type {number[]} */ ([])));
+    for (const layers of groups) {
+      const { variants: [one, two] } = await engine.sweep({ ...request, mask, gates, language, watch: { layers, heads: [0], rows: 'all', what: ['hidden'] } }, variants);
+      stacks.forEach(({ name }, at) => one.hidden[name].forEach((rows, layer) => {
+        largest(rows, two.hidden[name][layer]).forEach((change, row) => moved[at][row].push(change));
+      }));
+    }
+    return { spot, token, other, stacks: stacks.map((stack, at) => ({ ...stack, moved: moved[at] })) };
   }
 
   release() {

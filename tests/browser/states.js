@@ -133,6 +133,16 @@ export const STATES = [
     await run(`on=causal,encoder-decoder&${text(SENTENCE)}`)(page, show);
     for (const button of await page.locator('.as-table').all()) await button.click();
   } },
+  { name: 'the leak test', size: DESKTOP, bring: async (page, show) => {
+    await run(`step=4&${text(SENTENCE)}`, 4)(page, show);
+    for (const name of ARCHITECTURES) await machine(page, name).locator('[data-action="leak"]').click();
+    await expect(page.locator('.leak table')).toHaveCount(5);
+  } },
+  { name: 'phone, the leak test', size: PHONE, bring: async (page, show) => {
+    await run(`step=4&on=encoder-decoder&${text(SENTENCE)}`, 4)(page, show);
+    await machine(page, 'encoder-decoder').locator('[data-action="leak"]').click();
+    await expect(page.locator('.leak table')).toHaveCount(2);
+  } },
   { name: 'other rules', size: DESKTOP, bring: async (page, show) => {
     await run(`step=4&mask=encoder.window:3_causal.full_prefix.prefix:3_encoder-decoder.causal%2Bwindow:3&${text(SENTENCE)}`, 4)(page, show);
     for (const name of ARCHITECTURES) await machine(page, name).locator('[data-action="paint"]').click();

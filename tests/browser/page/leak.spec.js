@@ -1,0 +1,122 @@
+/** The leak test: a token is exchanged, and what moved is the engine's, row by row. */
+import { expect, test } from '@playwright/test';
+import { done, drawn, host, machine, open } from '../machines.js';
+import { TEXT, address, press, ran, stroke } from '../masks.js';
+
+const words = (element) => element.locator('.leak-words');
+const exchange = (element, piece) => element.locator('.exchange', { hasText: new RegExp(`^${piece}$`) }).first().click();
+/** The table's numbers, a row a token. */
+const cells = (element, at = 0) => element.locator('.leak table').nth(at).evaluate((table) => [...table.querySelectorAll('tbody tr')]
+  .map((line) => [line.querySelector('button').textContent, ...[...line.querySelectorAll('td')].map((cell) => cell.textContent)]));
+const settled = (element) => expect(element.locator('.leak')).not.toHaveAttribute('data-waiting', /.*/);
+
+test('a causal decoder tells rows before it nothing, a prefix decoder the source alone, an encoder everybody', async ({ page }) => {
+  await open(page, address('step=3'));
+  await done(page);
+  for (const name of ['encoder', 'causal', 'prefix', 'encoder-decoder']) await press(machine(page, name), 'leak');
+  const [encoder, causal, prefix, wired] = ['encoder', 'causal', 'prefix', 'encoder-decoder'].map((name) => machine(page, name));
+  await expect(words(causal)).toHaveText(/^“tonight” is exchanged for “tired”\. The rows before it stay the same, bit for bit: 6 of 6\. Rows after it that change: 5 of 5, by up to [\d.]+\.$/);
+  await expect(words(prefix)).toHaveText(/Rows before it that change: 6 of 6, by up to [\d.]+\. Rows after it that change: 5 of 5/);
+  await expect(words(encoder)).toHaveText(/^“tired” is exchanged for “is”\. Rows before it that change: 5 of 5.+Rows after it that change: 3 of 3/);
+  await expect(words(wired)).toHaveText(/Rows before it that change: 6 of 6.+Rows of the target that change: 4 of 4/);
+  // In the answer a prefix decoder is as blind as a causal one, and no source hears of it.
+  await exchange(prefix, 'vieux');
+  await expect(words(prefix)).toHaveText(/^“vieux” is exchanged for “Le”\. The rows before it stay the same, bit for bit: 10 of 10\./);
+  // The others that spell their answer's second word go along.
+  await expect(words(wired)).toHaveText(/^“vieux” is exchanged for “Le”\. The rows before it stay the same, bit for bit: 2 of 2\. Rows after it that change: 1 of 1, by up to [\d.]+\. The source stays the same, bit for bit\.$/);
+  await expect(words(causal)).toHaveText(/^“grand” is exchanged for “Le”/);
+  // An encoder has no answer: it keeps its own.
+  await expect(words(encoder)).toHaveText(/^“tired”/);
+});
+
+test('each number is the largest difference of two passes that the engine makes alone', async ({ page }) => {
+  await open(page, address('on=causal&step=1'));
+  await done(page);
+  const element = machine(page, 'causal');
+  await press(element, 'leak');
+  await exchange(element, 'old');
+  await expect(words(element)).toHaveText(/^“old” is exchanged for “The”/);
+  await settled(element);
+  const expected = await page.evaluate(async () => {
+    const demo = /** @type {any} */ (document.querySelector('unmasked-demo'));
+    const { loadEngine } = await import('/engine.js');
+    const { sayChange } = await import('/leak.js');
+    const ids = [...demo.timeline.header.tokens.map(({ id }) => id), ...demo.timeline.answerIds(1)];
+    const hidden = [];
+    for (const other of [ids, ids.with(2, ids[1])]) {
+      // An engine each: nothing can have been kept from the other text.
+      const engine = await loadEngine('/models/en-fr-causal-int8/', { device: 'cpu' });
+      const { forward } = await engine.forward({ ids: other, watch: { layers: 'all', rows: 'all', what: ['hidden'] } });
+      hidden.push(forward.hidden.decoder);
+      engine.free();
+    }
+    const [before, after] = hidden;
+    return ids.map((_, row) => before.map((layer, at) => sayChange(Math.max(...layer[row].map((value, column) => Math.abs(value - after[at][row][column]))))));
+  });
+  expect((await cells(element)).map(([, ...numbers]) => numbers)).toEqual(expected);
+});
+
+test('one cell painted open lets the rows before it know; a window lets a layer on what it hears', async ({ page }) => {
+  await open(page, address('on=causal'));
+  await done(page);
+  const element = machine(page, 'causal');
+  await press(element, 'paint');
+  await stroke(page, element, [[2, 6]]);
+  await ran(page, element);
+  await press(element, 'leak');
+  await expect(words(element)).toHaveText(/^“tonight” is exchanged for “tired”\. Rows before it that change: 4 of 6, by up to/);
+  await settled(element);
+  expect((await cells(element)).map(([piece, , first]) => [piece, first !== '0']).slice(0, 7))
+    .toEqual([['[BOS]', false], ['The', false], ['old', true], ['doctor', false], ['is', false], ['tired', false], ['tonight', true]]);
+  // What the rule says is chosen beside it.
+  await element.locator('[data-action="rule"]').selectOption('window');
+  await ran(page, element);
+  await exchange(element, 'The');
+  await expect(words(element)).toHaveText(/^“The” is exchanged for “old”/);
+  await settled(element);
+  const reach = (await cells(element)).map(([, ...layers]) => layers.findIndex((change) => change !== '0'));
+  // Two further rows a layer: 1 hears it at once, 2 and 3 after the first layer, 4 and 5 after the second.
+  expect(reach.slice(0, 8)).toEqual([-1, 0, 1, 1, 2, 2, 3, 3]);
+});
+
+test('it follows the clock and the sentence, gives way to the table, and goes by keyboard', async ({ page }) => {
+  await open(page, address('on=prefix&step=1'));
+  await done(page);
+  const element = machine(page, 'prefix');
+  await press(element, 'leak');
+  await expect(element.locator('.exchange')).toHaveCount(10);
+  await expect(element.locator('.mask')).toBeHidden();
+  await page.keyboard.press('n');
+  await expect(element.locator('.exchange')).toHaveCount(11);
+  await element.locator('.exchange').nth(3).focus();
+  await page.keyboard.press('Enter');
+  await expect(words(element)).toHaveText(/^“doctor” is exchanged/);
+  await expect(element.locator('.exchange').nth(3)).toBeFocused();
+  await expect(element.locator('.exchange[aria-pressed="true"]')).toHaveText('doctor');
+  await page.locator('#sentence').fill('Thank you!');
+  await expect(words(element)).toHaveText(/^“!” is exchanged|^“you” is exchanged/);
+  await press(element, 'table');
+  await expect(element.locator('.leak')).toBeHidden();
+  await expect(element.locator('.tables table')).toHaveCount(1);
+  await press(element, 'leak');
+  await expect(element.locator('.tables')).toBeHidden();
+  await press(element, 'leak');
+  await expect(element.locator('.mask')).toBeVisible();
+});
+
+test('a text of one word has nothing to exchange it for, and a stored run no engine to test it', async ({ page }) => {
+  await open(page, `lang=en&device=cpu&on=encoder&text=Thanks`);
+  await done(page);
+  const element = machine(page, 'encoder');
+  await press(element, 'leak');
+  await expect(words(element)).toHaveText('This text has no other token to exchange one for.');
+  await host(page, `<unmasked-demo architecture="causal" device="cpu" text="${TEXT}"></unmasked-demo>`);
+  await done(page);
+  const stored = page.locator('unmasked-demo');
+  await expect(stored.locator('[data-action="leak"]')).toBeVisible();
+  const trace = await stored.evaluate((demo) => JSON.stringify({ ...demo.timeline.header, steps: demo.timeline.steps }));
+  await page.route('**/run.json', (route) => route.fulfill({ contentType: 'application/json', body: trace }));
+  await stored.evaluate((demo) => { demo.trace = '/run.json'; });
+  await drawn(page);
+  await expect(stored.locator('[data-action="leak"]')).toBeHidden();
+});

@@ -1,0 +1,72 @@
+/** The leak test's own reckoning: which texts it asks the engine for, and what it makes of their states. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { askLeak, firstSpot, largest, movedOf, otherThan, sayChange, stacksOf } from '../../www/leak.js';
+import { sayLeak } from '../../www/views/leak.js';
+
+const word = (piece, id, position) => ({ id, piece, position, state: 'source', special: false });
+const sign = (piece, id, position) => ({ ...word(piece, id, position), special: true, state: 'special' });
+const SOURCE = [sign('[BOS]', 1, 0), word('a', 10, 1), word('b', 11, 2), word('.', 12, 3), sign('[SEP]', 2, 4)];
+const SHAPE = { width: 4, layers: { encoder: 0, decoder: 2 } };
+const causal = () => /** @type {any} */ ({
+  architecture: 'causal', source: SOURCE, read: SOURCE, sourceLength: 5, target: [word('x', 20, 5), word('y', 21, 6)], blocks: [{ name: 'decoder', rows: 6 }],
+});
+const wired = () => /** @type {any} */ ({
+  architecture: 'encoder-decoder', source: SOURCE, read: SOURCE, sourceLength: 5, target: [sign('[BOS]', 1, 0), word('x', 20, 1), word('y', 21, 2)],
+  blocks: [{ name: 'encoder', rows: 5 }, { name: 'cross', rows: 2 }, { name: 'decoder', rows: 2 }],
+});
+
+test('rows that were computed are what is read; a token written after them is not', () => {
+  assert.deepEqual(stacksOf(causal()).map(({ name, tokens }) => [name, tokens.map(({ id }) => id)]), [['decoder', [1, 10, 11, 12, 2, 20]]]);
+  assert.deepEqual(stacksOf(wired()).map(({ name, tokens }) => [name, tokens.length]), [['encoder', 5], ['decoder', 2]]);
+});
+
+test('the last word of the source is exchanged for its neighbour, where nobody chose', () => {
+  assert.deepEqual(firstSpot(causal()), { stack: 'decoder', position: 2 });
+  assert.deepEqual(firstSpot(wired()), { stack: 'encoder', position: 2 });
+  assert.equal(otherThan(SOURCE, 2)?.id, 10, 'of two as near, the first');
+  assert.equal(otherThan(SOURCE, 0)?.id, 10, 'a sign is exchanged for a word');
+  assert.equal(otherThan([sign('[CLS]', 1, 0), word('a', 10, 1), word('a', 10, 2)], 1), null);
+});
+
+test('both texts are asked for as variants of one batch, the token exchanged on its own side', () => {
+  const asked = askLeak(causal(), { stack: 'decoder', position: 2 }, SHAPE);
+  assert.deepEqual(asked?.request, { ids: [1, 10, 11, 12, 2], targetIds: [20], sourceLength: 5 });
+  assert.deepEqual(asked?.variants, [{}, { ids: [1, 10, 10, 12, 2], targetIds: [20] }]);
+  assert.deepEqual(asked?.groups, [[0, 1, 2]]);
+  const answer = askLeak(causal(), { stack: 'decoder', position: 5 }, SHAPE);
+  assert.deepEqual(answer?.variants[1], { ids: [1, 10, 11, 12, 2], targetIds: [12] });
+  const target = askLeak(wired(), { stack: 'decoder', position: 1 }, { width: 4, layers: { encoder: 2, decoder: 2 } });
+  assert.equal(target, null, 'nothing else is written yet');
+  assert.deepEqual(askLeak(wired(), { stack: 'encoder', position: 1 }, { width: 4, layers: { encoder: 2, decoder: 3 } })?.groups, [[0, 1, 2, 3]]);
+  assert.equal(askLeak(causal(), { stack: 'decoder', position: 9 }, SHAPE), null);
+});
+
+test('of a large model the layers are asked for in groups that fit', () => {
+  const groups = askLeak(causal(), { stack: 'decoder', position: 2 }, { width: 60_000, layers: { encoder: 0, decoder: 4 } })?.groups;
+  assert.deepEqual(groups, [[0, 1], [2, 3], [4]]);
+});
+
+test('a row stays the same where every number has the same bits', () => {
+  assert.deepEqual(largest([[1, 2], [3, 4], [0, 1]], [[1, 2], [3, 4.5], [-0, 1]]), [0, 0.5, Number.MIN_VALUE]);
+  assert.ok(Number.isNaN(largest([[1]], [[NaN]])[0]));
+  assert.deepEqual(movedOf([[0, 0], [0, 0.25], [3, 1]]), { of: 3, n: 2, most: 3 });
+  assert.equal(movedOf([[NaN, 0]]).n, 1, 'what is no number has moved');
+});
+
+test('a change is as short as a cell', () => {
+  assert.deepEqual([0, 0.0000123, 0.00123, 0.0312, 0.094, 0.1, 0.949, 1, 9.96, 12.34, 123.4].map(sayChange),
+    ['0', '1e-5', '.001', '.03', '.09', '.10', '.95', '1.0', '10', '12', '123']);
+});
+
+test('what is said names rows before it, after it, and the other stack', () => {
+  const t = (key, values = {}) => `${key} ${Object.values(values).join(' ')}`.trim();
+  const [encoder, decoder] = stacksOf(wired());
+  const leak = /** @type {any} */ ({
+    spot: { stack: 'decoder', position: 1 }, token: SOURCE[1], other: SOURCE[2],
+    stacks: [{ ...encoder, moved: [[0], [0], [0], [0], [0]] }, { ...decoder, moved: [[0], [0.5]] }],
+  });
+  assert.deepEqual(sayLeak(leak, t), ['leak.exchanged a b', 'leak.before.same 1', 'leak.encoder.same 5']);
+  leak.spot.position = 0;
+  assert.deepEqual(sayLeak(leak, t), ['leak.exchanged a b', 'leak.after.moved 1 1 .50', 'leak.encoder.same 5']);
+});

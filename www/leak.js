@@ -1,0 +1,93 @@
+/**
+ * The leak test: one token is exchanged for another, both texts are read whole, and what moved tells who could know of it.
+ * Rows that may not see it stay the same, bit for bit. Pure; the states are the engine's, compared here.
+ *
+ * @typedef {import('./timeline.js').Frame} Frame
+ * @typedef {import('./element-point.js').Spot} Spot
+ * @typedef {{ id: number, piece: string, special?: boolean, space?: boolean, position: number, state: string }} Token
+ * @typedef {{ name: 'encoder'|'decoder', tokens: Token[] }} Stack
+ * @typedef {{ spot: Spot, token: Token, other: Token, stacks: Array<Stack & { moved: number[][] }> }} Leak
+ *   moved: [row][layer], the largest change of a row's state after so many layers
+ */
+
+/** Numbers of one text that are asked for at once. */
+const MOST = 1_000_000;
+
+/** The tokens that were read in the pass of a frame, stack by stack. @param {Frame} frame @returns {Stack[]} */
+export function stacksOf({ architecture, read, source, target, blocks }) {
+  if (architecture === 'encoder') return [{ name: 'encoder', tokens: read }];
+  const { rows } = blocks[blocks.length - 1];
+  if (architecture === 'encoder-decoder') return [{ name: 'encoder', tokens: source }, { name: 'decoder', tokens: target.slice(0, rows) }];
+  return [{ name: 'decoder', tokens: [...source, ...target].slice(0, rows) }];
+}
+
+/** @param {Token} token */
+const isPlain = ({ state, special }) => state !== 'special' && state !== 'blank' && !special;
+
+/** The token that is exchanged where nobody chose: the last word of the source, so that there are rows before it and after. @param {Frame} frame @returns {Spot} */
+export function firstSpot(frame) {
+  const [{ name, tokens }] = stacksOf(frame);
+  const words = tokens.map((token, position) => ({ token, position })).slice(0, frame.sourceLength).filter(({ token }) => isPlain(token));
+  const word = words.findLast(({ token }) => /[\p{L}\p{N}]/u.test(token.piece)) ?? words.at(-1);
+  return { stack: name, position: word?.position ?? 0 };
+}
+
+/** Another token of the same text, the nearest: no stranger to it. Null where there is none. @param {Token[]} tokens @param {number} at @returns {Token|null} */
+export function otherThan(tokens, at) {
+  const near = tokens.filter((token) => isPlain(token) && token.id !== tokens[at].id)
+    .sort((a, b) => Math.abs(tokens.indexOf(a) - at) - Math.abs(tokens.indexOf(b) - at));
+  return near[0] ?? null;
+}
+
+/**
+ * What the engine is asked for: a request, and the two texts of it as variants, computed in one batch, so that nothing of
+ * one is taken from the other. Layers are asked for in groups, where all at once would be too much.
+ * @param {Frame} frame @param {Spot} spot
+ * @param {{ width: number, layers: Record<string, number> }} description
+ * @returns {{ token: Token, other: Token, stacks: Stack[], request: { ids: number[], sourceLength: number, targetIds?: number[] }, variants: object[], groups: number[][] }|null}
+ *   null: there is no such token, or no other to exchange it for
+ */
+export function askLeak(frame, spot, { width, layers }) {
+  const stacks = stacksOf(frame);
+  const tokens = stacks.find(({ name }) => name === spot.stack)?.tokens ?? [];
+  const token = tokens[spot.position];
+  const other = token && otherThan(tokens, spot.position);
+  if (!token || !other) return null;
+  const idsOf = (exchanged) => stacks.map((stack) => stack.tokens.map(({ id }, at) => (exchanged && stack.name === spot.stack && at === spot.position ? other.id : id)));
+  const requestOf = (exchanged) => {
+    const [first, second] = idsOf(exchanged);
+    if (frame.architecture === 'encoder') return { ids: first };
+    if (second) return { ids: first, targetIds: second };
+    return { ids: first.slice(0, frame.sourceLength), targetIds: first.slice(frame.sourceLength) };
+  };
+  const rows = Math.max(...stacks.map((stack) => stack.tokens.length));
+  const count = Math.max(...stacks.map(({ name }) => layers[name])) + 1;
+  const fit = Math.max(1, Math.floor(MOST / (rows * width)));
+  const groups = [];
+  for (let first = 0; first < count; first += fit) groups.push(Array.from({ length: Math.min(fit, count - first) }, (_, at) => first + at));
+  return { token, other, stacks, request: { ...requestOf(false), sourceLength: frame.sourceLength }, variants: [{}, requestOf(true)], groups };
+}
+
+/** The largest change of each row: 0 where every number is the same, bit for bit. @param {number[][]} before @param {number[][]} after [row][width] */
+export function largest(before, after) {
+  return before.map((row, at) => row.reduce((most, value, column) => {
+    const other = after[at][column];
+    // Two zeros of different sign are not the same bits.
+    const change = Object.is(value, other) ? 0 : Math.max(Number.MIN_VALUE, Math.abs(value - other));
+    return change > most || Number.isNaN(change) ? change : most;
+  }, 0));
+}
+
+/** How many of these rows moved, and how far the farthest. @param {number[][]} rows */
+export function movedOf(rows) {
+  const most = rows.map((layers) => layers.reduce((one, layer) => (layer > one || Number.isNaN(layer) ? layer : one), 0));
+  return { of: rows.length, n: most.filter((change) => change !== 0).length, most: most.reduce((one, change) => Math.max(one, change), 0) };
+}
+
+/** A change, as short as a cell. @param {number} change */
+export function sayChange(change) {
+  if (change === 0) return '0';
+  if (change >= 99.5) return change.toFixed(0);
+  if (change < 0.00095) return change.toExponential(0);
+  return change.toPrecision(change >= 0.095 ? 2 : 1).replace(/^0\./, '.');
+}

@@ -1,0 +1,65 @@
+/**
+ * The leak test as a table: a row a token, a column a layer, the largest change of the row's state in each cell. Any row
+ * is a button: its token is exchanged next.
+ *
+ * @typedef {import('../leak.js').Leak} Leak
+ */
+
+import { make, part, reuse, setAttribute, setAttributes, setText, setVariable } from './dom.js';
+import { movedOf, sayChange } from '../leak.js';
+import { showPiece, showPieces } from '../pieces.js';
+import { sayError } from './status.js';
+
+/** Orders of magnitude between the strongest colour and none. */
+const SHADES = 5;
+
+/** @param {Element} target @param {{ result: Leak|null, error: Error|null, waiting: boolean, t: (key: string, values?: object) => string }} frame */
+export function draw(target, { result, error, waiting, t }) {
+  setAttribute(target, 'data-waiting', waiting);
+  const words = part(target, 'leak-words', () => make('p', { role: 'status' }));
+  setText(words, error ? sayError(error, t) : result ? sayLeak(result, t).join(' ') : t(waiting ? 'leak.waiting' : 'leak.none'));
+  const grids = part(target, 'leak-grids', () => make('div'));
+  const tables = reuse(grids, result?.stacks.length ?? 0, () => make('table', {}, make('caption'), make('thead', {}, make('tr')), make('tbody')));
+  tables.forEach((table, at) => { if (result) drawTable(table, result, result.stacks[at], t); });
+  setText(part(target, 'leak-how', () => make('p')), result ? t('leak.how') : '');
+}
+
+function drawTable(table, { spot, stacks }, { name, tokens, moved }, t) {
+  const [caption, top, body] = table.children;
+  setText(caption, t(stacks.length > 1 ? `block.${name}` : 'leak.caption'));
+  setAttribute(caption, 'class', stacks.length > 1 ? null : 'unseen');
+  const layers = moved[0]?.length ?? 0;
+  reuse(top.firstElementChild, layers + 1, (at) => make(at ? 'th' : 'td', at ? { scope: 'col' } : {}))
+    .forEach((cell, at) => setText(cell, at ? at - 1 : t('leak.layer')));
+  const most = Math.max(...stacks.flatMap((stack) => stack.moved.flat()));
+  const pieces = showPieces(tokens);
+  reuse(body, tokens.length, () => make('tr', {}, make('th', { scope: 'row' }, make('button', { type: 'button', class: 'exchange', 'data-action': 'exchange', dir: 'auto' })))).forEach((line, row) => {
+    const isIt = spot.stack === name && spot.position === row;
+    const button = line.firstElementChild.firstElementChild;
+    setText(button, pieces[row].text);
+    setAttributes(button, { 'aria-pressed': String(isIt), 'data-value': `${name} ${row}`, title: t('leak.exchange', { piece: pieces[row].text }) });
+    reuse(line, layers + 1, () => make('td')).forEach((cell, at) => { if (at) drawCell(cell, moved[row][at - 1], most); });
+  });
+}
+
+function drawCell(cell, change, most) {
+  setText(cell, sayChange(change));
+  setAttribute(cell, 'data-same', change === 0);
+  const shade = change > 0 && most > 0 ? 1 + Math.log10(change / most) / SHADES : 0;
+  setVariable(cell, '--shade', Math.max(0, Math.min(1, shade)).toFixed(3));
+}
+
+/** What moved and what did not, in sentences. @param {Leak} leak @returns {string[]} */
+export function sayLeak({ spot, token, other, stacks }, t) {
+  const [own] = stacks.filter(({ name }) => name === spot.stack);
+  const said = [t('leak.exchanged', { piece: showPiece(token).text, other: showPiece(other).text })];
+  const say = (rows, where) => {
+    if (!rows.length) return;
+    const { n, of, most } = movedOf(rows);
+    said.push(n === 0 ? t(`leak.${where}.same`, { of }) : t(`leak.${where}.moved`, { n, of, d: sayChange(most) }));
+  };
+  say(own.moved.slice(0, spot.position), 'before');
+  say(own.moved.slice(spot.position + 1), 'after');
+  for (const stack of stacks) if (stack !== own) say(stack.moved, stack.name);
+  return said;
+}
