@@ -52,7 +52,7 @@ const demos = new Map();
  */
 const opened = new Map();
 const PLACE_OF_OPENED = 'opened ';
-/** Painted cells of the masks of models from elsewhere, by their place: the address does not tell of those, and their rule is their card's. @type {Map<string, string>} */
+/** Painted cells and silenced heads of models from elsewhere, by their place: the address does not tell of those, and their rule is their card's. @type {Map<string, { edits: string, silenced: string }>} */
 const painted = new Map();
 /** Told when the page speaks another language. @type {Set<() => void>} */
 const readers = new Set();
@@ -100,13 +100,14 @@ function change(changes) {
   remember();
 }
 
-/** A choice was forced in one run: what makes another run takes it back. Painted cells are of one sentence, like rules that name a place in it. */
+/** A choice was forced in one run: what makes another run takes it back. Painted cells are of one sentence, like rules that name a place in it, and silenced heads of one model. */
 function forget(changes) {
   if (['text', 'family'].some((name) => name in changes)) {
     state.edits = null;
     painted.clear();
     const rules = Object.entries(state.mask ?? {}).filter(([, rule]) => !('family' in changes) && !isOfSentence(rule));
     state.mask = rules.length ? Object.fromEntries(rules) : null;
+    if ('family' in changes) state.silenced = null;
   }
   if (!state.forced) return;
   const { encoder, ...others } = state.forced;
@@ -156,7 +157,8 @@ function arrange() {
       layer: state.layer || null, head: state.head || null, device: state.device, lang,
       temperature: state.temperature || null, topk: state.topK || null, topp: state.topP, seed: state.seed,
       pair: architecture === 'encoder' ? state.pair : null, forced: state.forced?.[place] ?? null,
-      mask: state.mask?.[place] ?? null, edits: (model ? painted.get(place) : state.edits?.[place]) || null,
+      mask: state.mask?.[place] ?? null,
+      edits: (model ? painted.get(place)?.edits : state.edits?.[place]) || null, silenced: (model ? painted.get(place)?.silenced : state.silenced?.[place]) || null,
       fill: state.fill, blanks: architecture === 'encoder' && state.blanks !== null ? state.blanks.join(' ') : null,
       enlarged: only === place, aligned: only === null, enlargeable: demos.size > 1,
       ...model?.attributes(text),
@@ -197,10 +199,10 @@ function used(place, detail) {
   if (detail.kind === 'edits') {
     const model = modelAt(place);
     if (model) {
-      painted.set(place, detail.edits);
+      painted.set(place, detail);
       model.ruled(detail.mask);
     } else {
-      Object.assign(state, { edits: withPlace(state.edits, place, detail.edits), mask: withPlace(state.mask, place, detail.mask) });
+      Object.assign(state, { edits: withPlace(state.edits, place, detail.edits), mask: withPlace(state.mask, place, detail.mask), silenced: withPlace(state.silenced, place, detail.silenced) });
     }
     arrange();
     remember();

@@ -7,8 +7,8 @@
  * @typedef {Record<string, { rule?: string, edits?: Array<{ row: number, key: number, visible: boolean }> }>} Masks   a request's
  */
 
-/** @type {Record<string, Site>} */
-const SITES = { e: 'encoder', d: 'decoder', c: 'cross' };
+/** The attentions of a model, by their letters. @type {Record<string, Site>} */
+export const SITES = { e: 'encoder', d: 'decoder', c: 'cross' };
 const LETTERS = Object.fromEntries(Object.entries(SITES).map(([letter, site]) => [site, letter]));
 /** Of one machine. */
 export const MOST_EDITS = 256;

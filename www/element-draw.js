@@ -10,6 +10,7 @@ import { setIcon } from './views/icons.js';
 import { draw as drawLeak } from './views/leak.js';
 import { draw as drawMask } from './views/mask.js';
 import { draw as drawRule, sayRule } from './views/rule.js';
+import { draw as drawSilence } from './views/silence.js';
 import { draw as drawStats } from './views/stats.js';
 import { draw as drawStatus } from './views/status.js';
 import { draw as drawTable } from './views/table.js';
@@ -97,12 +98,13 @@ function drawAbout(target, { t, show, model, rule, architecture }) {
 
 /** The brush, and what became of the mask under it: how many cells, what the choice was before, whether a row sees nothing now. */
 function drawPainting(parts, frame) {
-  const { painting: { can, on, canUndo, edits, rule }, before, untrained, view: { t, table } } = frame;
+  const { painting: { can, on, canUndo, edits, rule, silenced }, before, untrained, view: { t, table } } = frame;
   const [words, undo, reset] = parts.painting.children;
   setAttributes(parts.paintButton, { hidden: !can || table, 'data-on': on });
   setText(parts.paintButton, t(on ? 'paint.end' : 'paint.start'));
   drawRule(parts.rule, frame);
-  const brush = on || edits.length > 0 || canUndo || untrained;
+  drawSilence(parts.rule, frame);
+  const brush = on || edits.length > 0 || silenced.length > 0 || canUndo || untrained;
   // Who took the last stroke back goes on where strokes begin.
   if (!brush && parts.painting.contains(parts.painting.getRootNode().activeElement)) parts.paintButton.focus();
   setAttribute(parts.painting, 'hidden', !brush);
@@ -110,8 +112,9 @@ function drawPainting(parts, frame) {
   const blind = blindOf(frame);
   const was = before?.chosen;
   setText(words, [
-    edits.length ? t('paint.count', { n: edits.length }) : on && !rule && !frame.leak.on ? t('paint.hint') : '',
+    edits.length ? t('paint.count', { n: edits.length }) : on && !rule && !silenced.length && !frame.leak.on ? t('paint.hint') : '',
     edits.length >= MOST_EDITS && t('paint.full'),
+    silenced.length && t('silence.count', { n: silenced.length }),
     (edits.length || untrained) && t('paint.untrained'),
     was && t('paint.before', { piece: showPiece(was).text, p: percent(was.probability) }),
     blind && t('paint.blind', blind),
@@ -119,7 +122,7 @@ function drawPainting(parts, frame) {
   setText(undo, t('paint.undo'));
   setAttribute(undo, 'aria-disabled', canUndo ? null : 'true');
   setText(reset, t('paint.reset'));
-  setAttribute(reset, 'aria-disabled', edits.length || rule ? null : 'true');
+  setAttribute(reset, 'aria-disabled', edits.length || rule || silenced.length ? null : 'true');
 }
 
 /** The piece of the lit row, and the attention of it that sees nothing at all; null where each sees something. */

@@ -1,12 +1,13 @@
-/** Changing an element's mask: another rule, strokes of a pointer, single cells by the keyboard, and how to take them back. Draws nothing. */
+/** Changing how an element's model attends: another rule, silenced heads, strokes of a pointer, single cells by the keyboard, and how to take them back. Draws nothing. */
 
 import { between, editAt, paint, readEdits, writeEdits } from './edits.js';
+import { readSilenced, toggled, writeSilenced } from './gates.js';
 import { partsOf, reachOf, spell } from './rules.js';
 
 /**
  * @typedef {import('./edits.js').Edit} Edit
  * @typedef {import('./timeline.js').Frame} Frame
- * @typedef {{ edits: string, rule: string }} Wish   as attributes have them; '' = the model's own
+ * @typedef {{ edits: string, rule: string, silenced: string }} Wish   as attributes have them; '' = the model's own
  * @typedef {{ block: import('./edits.js').Site, row: number, key: number }} Cell
  */
 
@@ -69,24 +70,31 @@ export class Painter {
 
   reset() {
     this.#turns = false;
-    this.#change({ edits: '', rule: '' });
+    this.#change({ edits: '', rule: '', silenced: '' });
   }
 
   /** Another rule, where its dial stands before anybody turned it. Cells were painted on the one before. @param {Frame} frame @param {string} name '' = the model's own */
   choose(frame, name) {
     this.#turns = false;
     const rule = /** @type {import('./rules.js').RuleName} */ (name);
-    this.#change({ edits: '', rule: name && spell({ name: rule, n: reachOf(rule, frame)?.first ?? null }, frame.architecture !== 'encoder') });
+    this.#change({ ...this.asked(), edits: '', rule: name && spell({ name: rule, n: reachOf(rule, frame)?.first ?? null }, frame.architecture !== 'encoder') });
   }
 
   /** How far the rule reaches: until the dial is let go that is one change. @param {Frame} frame @param {number} n */
   turn(frame, n) {
     const name = partsOf(this.asked().rule)?.name;
     if (!name) return;
-    const wish = { edits: '', rule: spell({ name, n }, frame.architecture !== 'encoder') };
+    const wish = { ...this.asked(), edits: '', rule: spell({ name, n }, frame.architecture !== 'encoder') };
     if (this.#turns) this.ask(wish);
     else this.#change(wish);
     this.#turns = true;
+  }
+
+  /** Heads are silenced, or heard again. @param {import('./gates.js').Head[]} heads */
+  silence(heads) {
+    const now = this.asked();
+    this.#turns = false;
+    this.#change({ ...now, silenced: writeSilenced(toggled(readSilenced(now.silenced), heads)) });
   }
 
   /** The dial was let go. */
@@ -94,7 +102,7 @@ export class Painter {
 
   #change(wish) {
     const now = this.asked();
-    if (wish.edits === now.edits && wish.rule === now.rule) return;
+    if (wish.edits === now.edits && wish.rule === now.rule && wish.silenced === now.silenced) return;
     this.#before.push(now);
     this.ask(wish);
   }
@@ -109,7 +117,7 @@ export class Painter {
   #paint(frame, cells) {
     const stroke = this.#stroke;
     if (!stroke) return;
-    const { rule } = this.asked();
+    const now = this.asked();
     const before = writeEdits(this.edits);
     let { edits } = this;
     for (const cell of cells) {
@@ -118,9 +126,9 @@ export class Painter {
     }
     const after = writeEdits(edits);
     if (after === before) return;
-    if (!stroke.changed) this.#before.push({ edits: before, rule });
+    if (!stroke.changed) this.#before.push({ ...now, edits: before });
     stroke.changed = true;
-    this.ask({ edits: after, rule });
+    this.ask({ ...now, edits: after });
   }
 
   /**

@@ -1,6 +1,7 @@
 /** What the element's attributes ask for, checked: they come from a page's author or from a link. */
 
 import { readEdits } from './edits.js';
+import { readSilenced } from './gates.js';
 import { readRule } from './rules.js';
 import { ARCHITECTURES, cleanText, readChoices } from './state.js';
 import { TraceError, checkTrace } from './trace.js';
@@ -46,13 +47,14 @@ export function settingsOf(element) {
     sourceLanguage: token(element.getAttribute('sourcelanguage')),
     forced: readChoices(element.getAttribute('forced')),
     edits: readEdits(element.getAttribute('edits')),
+    silenced: readSilenced(element.getAttribute('silenced')),
     maxNewTokens: Math.trunc(number(element, 'max', 40, 1, 512)),
     candidates: 10,
   };
 }
 
 /** Attributes that a scene may set; a stored file must not reach for anything else. */
-const SCENE = ['architecture', 'text', 'pair', 'blanks', 'fill', 'temperature', 'topk', 'topp', 'seed', 'layer', 'head', 'view', 'mask', 'edits'];
+const SCENE = ['architecture', 'text', 'pair', 'blanks', 'fill', 'temperature', 'topk', 'topp', 'seed', 'layer', 'head', 'view', 'mask', 'edits', 'silenced'];
 
 /**
  * The stored run or the scene that the element names; a scene's settings are applied where the page gave none.

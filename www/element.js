@@ -18,11 +18,13 @@ import { chooseLanguage, translator } from './i18n/index.js';
 import { drawMachine, nameOf } from './element-draw.js';
 import { nextCell, pointedBy, spotFor } from './element-point.js';
 import { headsOf, isOwn, isUntrained, resolveModel } from './models.js';
+import { readSilenced } from './gates.js';
 import { LeakTest } from './element-leak.js';
 import { Painter } from './element-paint.js';
 import { setAttributes } from './views/dom.js';
 import { cellAt, layout, roomFor } from './views/matrix.js';
 import { describeCell, roomOf } from './views/mask.js';
+import { headsShown } from './views/silence.js';
 import { ownName, partsOf, readRule } from './rules.js';
 import { checkArchitecture, readScene, settingsOf } from './element-settings.js';
 import { announcer, sayStep } from './page/say.js';
@@ -31,8 +33,8 @@ import { ARCHITECTURES, readChoices } from './state.js';
 const TYPING_MILLISECONDS = 250;
 /** Strokes taken back one after the other make one run when the person rests this long. */
 const PAINTING_MILLISECONDS = 60;
-/** Attributes of which the painter writes both. */
-const OF_MASK = ['edits', 'mask'];
+/** Attributes that the painter writes. */
+const OF_MASK = ['edits', 'mask', 'silenced'];
 /**
  * @typedef {import('./element-point.js').Spot} Spot
  * @typedef {import('./element-paint.js').Cell} Cell
@@ -76,13 +78,13 @@ export class UnmaskedDemo extends HTMLElement {
   #chosen = null;
 
   #painter = new Painter({
-    asked: () => ({ edits: this.getAttribute('edits') ?? '', rule: readRule(this.getAttribute('mask')) ?? '' }),
+    asked: () => ({ edits: this.getAttribute('edits') ?? '', rule: readRule(this.getAttribute('mask')) ?? '', silenced: this.getAttribute('silenced') ?? '' }),
     ran: () => this.timeline?.edits ?? [],
-    ask: ({ edits, rule }) => {
+    ask: ({ edits, rule, silenced }) => {
       this.#paints = true;
-      setAttributes(this, { edits: edits || null, mask: rule || null });
+      setAttributes(this, { edits: edits || null, mask: rule || null, silenced: silenced || null });
       this.#paints = false;
-      this.#tell('unmasked-use', { kind: 'edits', edits, mask: rule });
+      this.#tell('unmasked-use', { kind: 'edits', edits, mask: rule, silenced });
     },
   });
   #leak = new LeakTest(() => { this.#leaks += 1; this.#later(); });
@@ -90,7 +92,7 @@ export class UnmaskedDemo extends HTMLElement {
   #leaks = 0;
   /** It is the painter who writes the attributes. */
   #paints = false;
-  /** The run that is asked for differs by its mask alone. */
+  /** The run that is asked for differs by its mask and its silenced heads alone. */
   #keeps = false;
   /** A cell was painted by key: what comes of it is said aloud. */
   #listens = false;
@@ -435,7 +437,7 @@ export class UnmaskedDemo extends HTMLElement {
       leak: this.#leak,
       painting: {
         can: machine.canRun, on: machine.canRun && this.#painter.on, canUndo: this.#painter.canUndo, edits: this.#painter.edits,
-        rule: this.#painter.asked().rule, own: ownName(description?.masks ?? {}), reach: machine.reach,
+        rule: this.#painter.asked().rule, silenced: readSilenced(this.#painter.asked().silenced), own: ownName(description?.masks ?? {}), reach: machine.reach,
       },
     } : null;
     return {
@@ -545,6 +547,7 @@ export class UnmaskedDemo extends HTMLElement {
     if (action === 'exchange') { this.#exchange(value); return; }
     if (action === 'paint') { this.#painter.on = !this.#painter.on; this.#later(); return; }
     if (action === 'rule' || action === 'reach') { this.#chooseRule(action, value); return; }
+    if (action === 'silence') { this.#silence(value); return; }
     if (action === 'rest') { this.#painter.rest(); return; }
     if (action === 'undo') { this.#painter.undo(); return; }
     if (action === 'reset') { this.#painter.reset(); return; }
@@ -555,6 +558,12 @@ export class UnmaskedDemo extends HTMLElement {
     if (action === 'speed') this.#clock.setSpeed(Number(value) || 1);
     if (action === 'scrub') { this.#clock.pause(); this.#clock.seek(Number(value)); }
     if (['step', 'back', 'restart', 'end'].includes(action)) this.#clock[action]();
+  }
+
+  /** @param {string} name the block of which the shown heads are meant */
+  #silence(name) {
+    const { frame } = this.#drawn();
+    if (frame) this.#painter.silence(headsShown(frame, name));
   }
 
   /** @param {string} value a stack and a position in it */

@@ -4,15 +4,16 @@
  * @typedef {'idle'|'loading'|'empty'|'running'|'done'|'error'} Phase
  * @typedef {{ text: string, pair?: string, blanks: number[]|null, fill: 'parallel'|'confidence',
  *   sampling?: { temperature: number, topK?: number, topP?: number, seed: number },
- *   forced?: Array<[number, number]>, rule?: string, language?: number, sourceLanguage?: number, mask?: import('./edits.js').Masks, edits?: import('./edits.js').Edit[], gates?: import('./engine.js').Gates, maxNewTokens: number, candidates: number }} Settings
+ *   forced?: Array<[number, number]>, rule?: string, language?: number, sourceLanguage?: number, mask?: import('./edits.js').Masks, edits?: import('./edits.js').Edit[], silenced?: import('./gates.js').Head[], gates?: import('./engine.js').Gates, maxNewTokens: number, candidates: number }} Settings
  *   forced: steps and the ids that they choose, in order; rule: of the rows that write, in place of the mask it was trained with;
- *   edits: painted cells of the mask; mask: both for the engine
+ *   edits: painted cells of the mask; mask: both for the engine; silenced: heads; gates: those for the engine
  */
 
 import { before, questionOf } from './compare.js';
 import { maskUnder } from './edits.js';
 import { loadEngine } from './engine.js';
 import { askLeak, largest } from './leak.js';
+import { gatesOf } from './gates.js';
 import { opensAhead, partsOf } from './rules.js';
 import { writeChoices } from './state.js';
 import { Timeline } from './timeline.js';
@@ -155,7 +156,8 @@ export class Machine {
       const { masks, max_positions: most } = this.engine.describe();
       const mask = maskUnder(settings.edits ?? [], await this.#maskOf(settings), { sites: Object.keys(masks), most });
       if (turn !== this.#turn) return;
-      settings = this.settings = { ...settings, mask };
+      const gates = gatesOf(settings.silenced ?? [], this.engine.describe()) ?? settings.gates;
+      settings = this.settings = { ...settings, mask, gates };
       await this.#measure(settings);
       if (turn !== this.#turn) return;
       /** @type {any} */
@@ -167,7 +169,7 @@ export class Machine {
         if (this.isEncoder) header.tokens.forEach((token, at) => Object.assign(token, placeOf((settings.pair ? firstSentence(this.parts.tokens) : this.parts.tokens)[at])));
         if (this.isEncoder) header.truncated = this.parts.truncated;
         this.cutText = header.truncated ? cutOf(settings, this.isEncoder ? this.parts.tokens : header.tokens) : '';
-        return Object.assign(new Timeline(header, this.#signs()), { edits: settings.edits ?? [], rule: settings.rule ?? null, question });
+        return Object.assign(new Timeline(header, this.#signs()), { edits: settings.edits ?? [], rule: settings.rule ?? null, silenced: settings.silenced ?? [], question });
       };
       let last = turn;
       if (this.isEncoder && !request.ids) await this.#readOnly(turn, request, begin);
@@ -480,11 +482,11 @@ export class Machine {
    * @param {Settings} settings
    * @param {number} turn
    */
-  async #judge({ text, pair, mask }, turn) {
+  async #judge({ text, pair, mask, gates }, turn) {
     const { output_heads: heads, tasks } = this.engine.describe();
     const asked = ['classes', 'replaced', ...pair ? ['pair'] : []].filter((head) => heads.includes(head));
     if (!asked.length) return;
-    const trace = await this.engine.forward({ text, pair, mask, watch: asked.includes('replaced') ? VERDICTS : VERDICT });
+    const trace = await this.engine.forward({ text, pair, mask, gates, watch: asked.includes('replaced') ? VERDICTS : VERDICT });
     if (turn !== this.#turn) return;
     const said = Object.entries(trace.forward?.heads ?? {}).filter(([head]) => asked.includes(head));
     this.verdict = { ...Object.fromEntries(said), labels: tasks.find(({ task }) => task === 'classify')?.labels };
@@ -523,8 +525,8 @@ function inSight(signal) {
   }));
 }
 
-/** Whether a run has another mask than the model's own. @param {{ rule?: string|null, edits?: object[] }} run */
-const hasOther = ({ rule, edits }) => Boolean(rule || edits?.length);
+/** Whether a run attends otherwise than the model does. @param {{ rule?: string|null, edits?: object[], silenced?: object[] }} run */
+const hasOther = ({ rule, edits, silenced }) => Boolean(rule || edits?.length || silenced?.length);
 
 /** Where a token stands in the sentence: a request by ids alone has lost that. */
 const placeOf = ({ start, end }) => ({ start, end });

@@ -4,6 +4,7 @@
  */
 
 import { LONGEST_EDIT, MOST_EDITS, readEdits } from './edits.js';
+import { LONGEST_SILENCED, MOST_SILENCED, readSilenced } from './gates.js';
 import { readRule } from './rules.js';
 
 export const ARCHITECTURES = ['encoder', 'causal', 'prefix', 'encoder-decoder'];
@@ -27,6 +28,7 @@ export const LONGEST_TEXT = 2000;
  * @property {Record<string, string>|null} forced  of each architecture the forced choices, as its element reads them; null = none
  * @property {Record<string, string>|null} mask  of each architecture the rule in place of its own mask's, as its element reads it; null = none
  * @property {Record<string, string>|null} edits  of each architecture the painted cells of its mask, as its element reads them; null = none
+ * @property {Record<string, string>|null} silenced  of each architecture the heads that are silent, as its element reads them; null = none
  * @property {'auto'|'webgpu'|'cpu'} device
  * @property {string} lang        '' = the browser's
  * @property {'auto'|'light'|'dark'} theme
@@ -38,7 +40,7 @@ export const LONGEST_TEXT = 2000;
 export function defaults() {
   return {
     text: null, pair: null, on: null, family: '', layer: 0, head: 0, temperature: 0, topK: 0, topP: 1, seed: 1,
-    fill: 'parallel', blanks: null, forced: null, mask: null, edits: null, device: 'auto', lang: '', theme: 'auto', step: 0, speed: 1,
+    fill: 'parallel', blanks: null, forced: null, mask: null, edits: null, silenced: null, device: 'auto', lang: '', theme: 'auto', step: 0, speed: 1,
   };
 }
 
@@ -84,6 +86,7 @@ const FIELDS = {
   forced: ofEach((choices) => readChoices(choices).length > 0),
   mask: ofEach((rule) => readRule(rule) !== undefined),
   edits: ofEach((edits) => readEdits(edits).length > 0),
+  silenced: ofEach((heads) => readSilenced(heads).length > 0),
   device: oneOf('auto', 'webgpu', 'cpu'),
   lang: oneOf('en', 'zh'),
   theme: oneOf('auto', 'light', 'dark'),
@@ -110,7 +113,7 @@ export function readChoices(text) {
 export const writeChoices = (choices) => choices.slice(0, MOST_CHOICES).flat().join('.');
 
 /** The sentence and its second one, up to nine signs (`%E4%BD%A0`) a character, forced choices, painted cells, and all else. */
-const LONGEST_HASH = 2 * 9 * LONGEST_TEXT + ARCHITECTURES.length * (MOST_CHOICES * 15 + MOST_EDITS * LONGEST_EDIT + 40) + 1000;
+const LONGEST_HASH = 2 * 9 * LONGEST_TEXT + ARCHITECTURES.length * (MOST_CHOICES * 15 + MOST_EDITS * LONGEST_EDIT + MOST_SILENCED * LONGEST_SILENCED + 80) + 1000;
 
 /** Cuts to a sane length without splitting a character; lines become spaces. */
 export function cleanText(text) {
@@ -157,7 +160,7 @@ export function writeHash(state) {
 
 function textOf(name, value) {
   if (name === 'blanks') return value.join('.');
-  if (['forced', 'mask', 'edits'].includes(name)) return Object.entries(value).map((one) => one.join('.')).join('_');
+  if (['forced', 'mask', 'edits', 'silenced'].includes(name)) return Object.entries(value).map((one) => one.join('.')).join('_');
   if (name === 'on') return value.length ? value.join(',') : 'none';
   return String(value);
 }

@@ -39,6 +39,8 @@ export class Timeline {
     this.ended = false;
     /** The painted cells of the mask that it ran under. @type {import('./edits.js').Edit[]} */
     this.edits = [];
+    /** The heads that were silent. @type {import('./gates.js').Head[]} */
+    this.silenced = [];
     /** The rule that it ran under in place of the model's own. @type {string|null} */
     this.rule = null;
     /** What was asked, whatever the mask (`questionOf`); null of a stored run. @type {string|null} */
@@ -76,7 +78,7 @@ export class Timeline {
    */
   fork(at, candidate) {
     const fork = new Timeline(this.header, this.signs);
-    Object.assign(fork, { edits: this.edits, rule: this.rule, question: this.question });
+    Object.assign(fork, { edits: this.edits, rule: this.rule, silenced: this.silenced, question: this.question });
     fork.steps = this.steps.slice(0, at + 1);
     const last = fork.steps[at];
     // The model's own choice, pressed again, is not a forced one.

@@ -143,6 +143,10 @@ export const STATES = [
     await machine(page, 'encoder-decoder').locator('[data-action="leak"]').click();
     await expect(page.locator('.leak table')).toHaveCount(2);
   } },
+  { name: 'silenced heads', size: DESKTOP, bring: async (page, show) => {
+    await run(`step=3&layer=6&head=all&silenced=causal.d6.1d6.3_encoder.e6.2&on=encoder,causal,encoder-decoder&${text(SENTENCE)}`, 3)(page, show);
+    for (const name of ['causal', 'encoder-decoder']) await machine(page, name).locator('[data-action="paint"]').click();
+  } },
   { name: 'other rules', size: DESKTOP, bring: async (page, show) => {
     await run(`step=4&mask=encoder.window:3_causal.full_prefix.prefix:3_encoder-decoder.causal%2Bwindow:3&${text(SENTENCE)}`, 4)(page, show);
     for (const name of ARCHITECTURES) await machine(page, name).locator('[data-action="paint"]').click();

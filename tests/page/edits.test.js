@@ -53,10 +53,10 @@ test('a pointer that moves fast skips no cell', () => {
 
 /** A causal machine of four rows and its painter; `run` computes what was asked for. */
 function setUp() {
-  const held = { text: '', rule: '', ran: [], asked: [] };
+  const held = { text: '', rule: '', silenced: '', ran: [], asked: [] };
   const painter = new Painter({
-    asked: () => ({ edits: held.text, rule: held.rule }), ran: () => held.ran,
-    ask: ({ edits, rule }) => { Object.assign(held, { text: edits, rule }); held.asked.push(edits); },
+    asked: () => ({ edits: held.text, rule: held.rule, silenced: held.silenced }), ran: () => held.ran,
+    ask: ({ edits, rule, silenced }) => { Object.assign(held, { text: edits, rule, silenced }); held.asked.push(edits); },
   });
   const frame = () => {
     const { ran } = held;
@@ -139,6 +139,26 @@ test('another rule takes painted cells along and is one step of undo; so is a di
   assert.equal(held.rule, 'full');
   painter.choose(frame(), '');
   assert.equal(held.rule, '');
+});
+
+test('silenced heads are one step of undo, stay while the mask changes, and are heard again by the same button', () => {
+  const { held, painter, frame } = setUp();
+  const heads = [0, 1].map((head) => ({ site: /** @type {const} */ ('decoder'), layer: 5, head }));
+  painter.silence([heads[0]]);
+  assert.equal(held.silenced, 'd6.1');
+  painter.silence(heads);
+  assert.equal(held.silenced, 'd6.1d6.2', 'not all were silent');
+  painter.choose(frame(), 'full');
+  painter.choose(frame(), '');
+  painter.begin(frame(), cell(2, 1));
+  painter.end();
+  assert.deepEqual([held.text, held.silenced], ['d2.1h', 'd6.1d6.2']);
+  painter.silence(heads);
+  assert.deepEqual([held.text, held.silenced], ['d2.1h', '']);
+  painter.undo();
+  assert.equal(held.silenced, 'd6.1d6.2');
+  painter.reset();
+  assert.deepEqual([held.text, held.silenced], ['', '']);
 });
 
 test('a row that is not computed yet cannot be painted, nor can a stroke cross into another attention', () => {

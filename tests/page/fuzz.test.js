@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises';
 import test from 'node:test';
 import fc from 'fast-check';
 import { MOST_EDITS, readEdits, writeEdits } from '../../www/edits.js';
+import { MOST_SILENCED, readSilenced, writeSilenced } from '../../www/gates.js';
 import { readScene, settingsOf } from '../../www/element-settings.js';
 import { readRule } from '../../www/rules.js';
 import { attributesOf } from '../../www/page/embed.js';
@@ -48,6 +49,8 @@ test('an address, whatever it says, gives a state of the right shape that surviv
     assert.ok(SPEEDS.includes(state.speed) && ['auto', 'webgpu', 'cpu'].includes(state.device));
     for (const text of [state.text, state.pair]) assert.ok(text === null || (text.length <= LONGEST_TEXT && !/[\n\0]/.test(text)));
     for (const [name, choices] of Object.entries(state.forced ?? {})) assert.ok(ARCHITECTURES.includes(name) && readChoices(choices).length > 0, choices);
+    for (const [name, rule] of Object.entries(state.mask ?? {})) assert.ok(ARCHITECTURES.includes(name) && readRule(rule) === rule, rule);
+    for (const [name, heads] of Object.entries(state.silenced ?? {})) assert.ok(ARCHITECTURES.includes(name) && readSilenced(heads).length > 0, heads);
     for (const [name, edits] of Object.entries(state.edits ?? {})) assert.ok(ARCHITECTURES.includes(name) && readEdits(edits).length > 0, edits);
     assert.deepEqual(readHash(writeHash(state)), state);
   }));
@@ -71,20 +74,22 @@ function assertInRange(settings) {
   assert.deepEqual(readChoices(writeChoices(settings.forced)), settings.forced);
   assert.ok(settings.edits.length <= MOST_EDITS && settings.edits.every(({ row, key }) => row <= 9999 && key <= 9999));
   assert.equal(readEdits(writeEdits(settings.edits)).length, settings.edits.length);
+  assert.ok(settings.silenced.length <= MOST_SILENCED && settings.silenced.every(({ layer, head }) => layer >= 0 && head >= 0));
+  assert.deepEqual(readSilenced(writeSilenced(settings.silenced)), settings.silenced);
   assert.ok(settings.rule === undefined || readRule(settings.rule) === settings.rule);
   const { temperature, topP, topK, seed } = settings.sampling ?? { temperature: 1, topP: 1, topK: 1, seed: 1 };
   assert.ok(temperature > 0 && temperature <= 5 && topP >= 0.01 && topP <= 1 && Number.isInteger(seed) && (topK === undefined || topK > 0));
 }
 
 test('attributes, whatever they say, give settings in range', async () => {
-  const names = ['text', 'pair', 'blanks', 'fill', 'forced', 'edits', 'mask', 'language', 'temperature', 'topk', 'topp', 'seed', 'max'];
+  const names = ['text', 'pair', 'blanks', 'fill', 'forced', 'edits', 'silenced', 'mask', 'language', 'temperature', 'topk', 'topp', 'seed', 'max'];
   await holds('attributes', fc.property(fc.dictionary(fc.constantFrom(...names), fc.oneof(anyText, fc.double().map(String), fc.constantFrom('0.5.2.17', '2.5.2.6', '1.2.3', 'd3.1h4.2s', 'c1.1he0.0s'))), (attributes) => {
     assertInRange(settingsOf(element(attributes)));
   }));
 });
 
 /** All that embed.html sets. No name among them is an address to load from. */
-const EMBEDDED = ['architecture', 'text', 'pair', 'blanks', 'fill', 'edits', 'forced', 'max', 'family', 'temperature', 'topk', 'topp', 'seed', 'mask', 'language', 'sourcelanguage',
+const EMBEDDED = ['architecture', 'text', 'pair', 'blanks', 'fill', 'edits', 'silenced', 'forced', 'max', 'family', 'temperature', 'topk', 'topp', 'seed', 'mask', 'language', 'sourcelanguage',
   'layer', 'head', 'device', 'lang', 'theme', 'view', 'controls', 'start', 'autoplay'];
 
 test('a query of embed.html, whatever it says, gives known attributes with values in range', async () => {

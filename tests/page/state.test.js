@@ -10,7 +10,7 @@ test('the defaults need no address', () => {
 test('a state survives its address', () => {
   const state = {
     ...defaults(), text: 'Où est & le #chat = 50%?', on: ['causal', 'encoder-decoder'], layer: 2, head: 'all', temperature: 0.7,
-    topK: 5, topP: 0.9, seed: 42, fill: 'confidence', blanks: [1, 4], forced: { causal: '2.117.5.33', 'encoder-decoder': '0.9' }, mask: { encoder: 'documents:4', prefix: 'causal+window:3' }, edits: { causal: 'd3.1h4.0s', 'encoder-decoder': 'e0.1hd2.1hc0.3h' }, device: 'cpu', lang: 'zh', theme: 'dark', step: 3, speed: 2,
+    topK: 5, topP: 0.9, seed: 42, fill: 'confidence', blanks: [1, 4], forced: { causal: '2.117.5.33', 'encoder-decoder': '0.9' }, silenced: { causal: 'd6.3d6.4', 'encoder-decoder': 'c1.2' }, mask: { encoder: 'documents:4', prefix: 'causal+window:3' }, edits: { causal: 'd3.1h4.0s', 'encoder-decoder': 'e0.1hd2.1hc0.3h' }, device: 'cpu', lang: 'zh', theme: 'dark', step: 3, speed: 2,
   };
   assert.deepEqual(readHash(writeHash(state)), state);
   assert.deepEqual(readHash(writeHash({ ...defaults(), text: '', on: [], blanks: [] })), { ...defaults(), text: '', on: [], blanks: [] });

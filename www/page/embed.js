@@ -2,6 +2,7 @@
 
 import { readEdits } from '../edits.js';
 import { readBlanks, token } from '../element-settings.js';
+import { readSilenced } from '../gates.js';
 import { readRule } from '../rules.js';
 import { ARCHITECTURES, readChoices, readHash } from '../state.js';
 
@@ -29,6 +30,7 @@ export function attributesOf(search) {
     attributes: {
       architecture: ARCHITECTURES.includes(architecture ?? '') ? architecture : 'causal',
       text: state.text, pair: state.pair, blanks: readBlanks(fields.get('blanks'))?.join(' ') ?? null, fill: state.fill, edits: readEdits(fields.get('edits')).length ? fields.get('edits') : null,
+      silenced: readSilenced(fields.get('silenced')).length ? fields.get('silenced') : null,
       forced: readChoices(fields.get('forced')).length ? fields.get('forced') : null, max: token(fields.get('max')) ?? null, family: state.family || null,
       temperature: state.temperature || null, topk: state.topK || null, topp: state.topP, seed: state.seed,
       mask: readRule(fields.get('mask')) ?? null,

@@ -2,7 +2,8 @@
  * The mask matrix: what each row may see, and how strongly it looks there (chosen layer and head).
  * Hidden cells are hatched, the row that is about to choose is lit. One SVG; with head 'all', one small SVG a head.
  *
- * @typedef {import('../timeline.js').Frame & { view: View, painting: { on: boolean, edits: import('../edits.js').Edit[], rule: string, own: string, reach: number|null },
+ * @typedef {import('../timeline.js').Frame & { view: View, painting: { on: boolean, edits: import('../edits.js').Edit[], rule: string, own: string, reach: number|null,
+ *   silenced: import('../gates.js').Head[] },
  *   ruled: import('../rules.js').Rule|null, ran: import('../edits.js').Edit[] }} Drawn
  * @typedef {{ layer: number, head: number|'all', width: number, height: number, least?: number, hover: Spot|null,
  *   cell: { block: string, row: number, key: number }|null, t: (key: string, values?: object) => string }} View
@@ -11,6 +12,7 @@
 
 import { make, makeSvg, part, reuse, setAttribute, setAttributes, setText, setVariable } from './dom.js';
 import { editAt } from '../edits.js';
+import { isSilent } from '../gates.js';
 import { LEVELS, cellPath, cellPaths, cornerPath, keyPath, layout, rowPath } from './matrix.js';
 import { showPieces } from '../pieces.js';
 
@@ -68,9 +70,13 @@ function drawFigure(figure, frame, plan, head, many) {
   setAttribute(caption, 'hidden', !many);
   setText(caption.firstElementChild, !many ? '' : columnsOf(frame.heads) > 3 ? head + 1 : view.t('head.number', { n: head + 1 }));
   setText(caption.lastElementChild, many && view.cell ? numberOf(frame, view.cell, head) : '');
-  setAttribute(figure, 'data-head', many ? head : null);
+  setAttributes(figure, { 'data-head': many ? head : null, 'data-silent': isSilentIn(frame, head) });
   drawTooltip(figure, frame, plan, many ? null : head);
 }
+
+/** Whether this head is silent wherever it is shown. */
+const isSilentIn = ({ blocks, layers, view, painting: { silenced } }, head) => silenced.length > 0
+  && blocks.every(({ name }) => isSilent(silenced, { site: name, layer: Math.min(view.layer, (layers[name] ?? 1) - 1), head }));
 
 function createSvg() {
   const svg = makeSvg('svg', { 'aria-hidden': 'true', focusable: 'false' });

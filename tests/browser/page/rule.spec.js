@@ -39,7 +39,7 @@ test('a causal decoder that sees everyone answers as the engine does under that 
   expect(after).toEqual(await alone(page, 'en-fr-causal', { decoder: { rule: 'full' } }));
   expect(await visible(element, 'decoder', 1, 4)).toBe(true);
   await expect(element.locator('.about dd').first()).toHaveText('Everyone sees everyone.');
-  await expect(words(element)).toContainText('It was never trained with this mask. Under its own: “');
+  await expect(words(element)).toContainText('It was never trained with this mask. Before: “');
   await expect(element.locator('.candidate .bar s:not([hidden])').first()).toBeVisible();
 
   await expect.poll(() => hash(page)).toContain('mask=causal.full');
