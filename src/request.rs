@@ -29,7 +29,7 @@ pub struct Request {
     pub ids: Option<Vec<u32>>,
     /// The answer so far. An encoder-decoder's decoder start is put before it where it is missing.
     pub target_ids: Vec<u32>,
-    /// Where the source ends in `ids`; all of it where absent.
+    /// Where the source ends in `ids`, of an encoder the first of two texts; all of it where absent.
     pub source_length: Option<usize>,
     /// Stop after so many new tokens.
     pub max_new_tokens: Option<usize>,
@@ -336,6 +336,12 @@ pub fn resolve(spec: &Spec, tokenizer: &Tokenizer, request: &Request) -> Result<
     }
     let is_encoder_decoder = spec.architecture == Architecture::EncoderDecoder;
     if spec.architecture == Architecture::Encoder {
+        // Ids of a pair: the second text begins where the first one, with its separator, ends.
+        if request.ids.is_some() && spec.segments > 1 && source_length < tokens.len() {
+            let [first, second] = spec.template.segments.unwrap_or([0, 1]);
+            let of = |row: usize| if row < source_length { first } else { second };
+            segments = (0..tokens.len()).map(of).collect();
+        }
         source_length = tokens.len();
     } else if !is_encoder_decoder {
         tokens.extend(target.iter().map(|id| tokenizer.token(*id)));

@@ -14,7 +14,7 @@ import { drawCredits, drawExamples, drawToggles, examplesOf, familiesOf, pairsOf
 import { drawHelp, toggleHelp } from './page/help.js';
 import { wireKeyboard } from './page/keyboard.js';
 import { announcer, sayStep } from './page/say.js';
-import { drawSettings, wireSettings } from './page/settings.js';
+import { drawSettings, saySampling, wireSettings } from './page/settings.js';
 import { isOfSentence } from './rules.js';
 import { ARCHITECTURES, SPEEDS, cleanText, defaults, readHash, writeHash } from './state.js';
 import { draw as drawControls } from './views/controls.js';
@@ -41,7 +41,8 @@ let models = [];
 let isListed = false;
 /** @type {Array<[string, string]>|null} null until the list of models is there */
 let families = null;
-let enlarged = null;
+/** The place that has the page to itself; the address holds it where it is the page's own. @type {string|null} */
+let enlarged = state.large || null;
 let writing = 0;
 let said = state.step;
 /** @type {Map<string, import('./element.js').UnmaskedDemo>} machines that are on, by their place */
@@ -52,7 +53,7 @@ const demos = new Map();
  */
 const opened = new Map();
 const PLACE_OF_OPENED = 'opened ';
-/** Painted cells and silenced heads of models from elsewhere, by their place: the address does not tell of those, and their rule is their card's. @type {Map<string, { edits: string, silenced: string }>} */
+/** Painted cells, silenced heads and looks of models from elsewhere, by their place: the address does not tell of those, and their rule is their card's. @type {Map<string, { edits?: string, silenced?: string, look?: string }>} */
 const painted = new Map();
 /** Told when the page speaks another language. @type {Set<() => void>} */
 const readers = new Set();
@@ -143,7 +144,7 @@ function arrange() {
   const all = places();
   for (const { place, architecture, on: wanted } of all) if (wanted && !demos.has(place)) demos.set(place, createDemo(place, architecture));
   for (const place of [...demos.keys()]) if (!all.some((one) => one.place === place && one.on)) { demos.get(place)?.remove(); demos.delete(place); }
-  if (enlarged !== null && !demos.has(enlarged)) enlarged = null;
+  if (enlarged !== null && !demos.has(enlarged)) hold(null);
   const only = demos.size === 1 && wide.matches ? [...demos.keys()][0] : enlarged;
   let before = stage.firstElementChild;
   for (const { place, architecture, model } of all) {
@@ -159,6 +160,7 @@ function arrange() {
       pair: architecture === 'encoder' ? state.pair : null, forced: state.forced?.[place] ?? null,
       mask: state.mask?.[place] ?? null,
       edits: (model ? painted.get(place)?.edits : state.edits?.[place]) || null, silenced: (model ? painted.get(place)?.silenced : state.silenced?.[place]) || null,
+      look: (model ? painted.get(place)?.look : state.look?.[place]) || null,
       fill: state.fill, blanks: architecture === 'encoder' && state.blanks !== null ? state.blanks.join(' ') : null,
       enlarged: only === place, aligned: only === null, enlargeable: demos.size > 1,
       ...model?.attributes(text),
@@ -199,7 +201,7 @@ function used(place, detail) {
   if (detail.kind === 'edits') {
     const model = modelAt(place);
     if (model) {
-      painted.set(place, detail);
+      painted.set(place, { ...painted.get(place), edits: detail.edits, silenced: detail.silenced });
       model.ruled(detail.mask);
     } else {
       Object.assign(state, { edits: withPlace(state.edits, place, detail.edits), mask: withPlace(state.mask, place, detail.mask), silenced: withPlace(state.silenced, place, detail.silenced) });
@@ -208,10 +210,32 @@ function used(place, detail) {
     remember();
   }
   if (detail.kind === 'blanks') blanked(place, detail.blanks);
-  if (detail.kind === 'point') point(place, detail.pointed);
+  if (detail.kind === 'point') point(place, detail);
   if (detail.kind === 'exchange') for (const [name, demo] of demos) if (name !== place) demo.exchange(detail.pointed);
   if (detail.kind === 'head') change({ head: detail.head });
-  if (detail.kind === 'enlarge') { enlarged = enlarged === place ? null : place; arrange(); }
+  if (detail.kind === 'enlarge') enlarge(enlarged === place ? null : place);
+  if (detail.kind === 'look') looked(place, detail.look);
+}
+
+/** @param {string|null} place */
+function hold(place) {
+  enlarged = place;
+  state.large = place && !modelAt(place) ? place : '';
+}
+
+/** @param {string|null} place the one that has the page to itself from now on; null: none has */
+function enlarge(place) {
+  hold(place);
+  arrange();
+  remember();
+}
+
+/** A table, or the leak test, stands where the matrix was. */
+function looked(place, look) {
+  if (modelAt(place)) painted.set(place, { ...painted.get(place), look });
+  else state.look = withPlace(state.look, place, look);
+  arrange();
+  remember();
 }
 
 /** What the address holds of each place, with that of one exchanged; null where nothing is left. */
@@ -221,10 +245,10 @@ function withPlace(held, place, value) {
   return Object.keys(others).length ? others : null;
 }
 
-/** What is pointed at in one machine is in all; where nothing is, what was pinned in one. */
-function point(place, pointed) {
+/** What is pointed at in one machine is in all; where nothing is, what was pinned in one. A sign that only one machine has is pointed at there. */
+function point(place, { pointed, here }) {
   const pinned = [...demos.values()].map((demo) => demo.pinned).find(Boolean) ?? null;
-  for (const [name, demo] of demos) if (name !== place || !pointed) demo.point(pointed ?? pinned);
+  for (const [name, demo] of demos) if (name !== place || !here) demo.point(pointed ?? pinned);
 }
 
 /** Blanks of a model from elsewhere are its own: it may read another sentence. */
@@ -260,6 +284,8 @@ function draw() {
   const device = [...demos.values()].map((demo) => demo.deviceInfo).find(Boolean) ?? null;
   const hasEncoder = [...demos.values()].some((demo) => demo.getAttribute('architecture') === 'encoder');
   drawSettings(settings, { state, layers, heads, chosen, hasEncoder, families, family: familyNow(), device, t });
+  setText(byId('printed'), [`${t('settings.layer')} ${chosen.layer}`, `${t('settings.head')} ${chosen.head === 'all' ? t('settings.head.all') : chosen.head}`,
+    t('clock.at', { n: Math.min(clock.position, available()), of: available() }), saySampling(state, t)].join(' · '));
   drawToggles(toggles, places().map((one) => ({ ...one, name: nameOf(one.place) })), t);
   drawControls(dock, {
     names: DOCK, playing: clock.playing, position: clock.position, available: available(), ended: ended(),
@@ -320,7 +346,7 @@ const actions = {
   play: () => clock.toggle(),
   language: () => change({ lang: lang === 'en' ? 'zh' : 'en' }),
   help: () => toggleHelp(dialog),
-  leave: () => { if (enlarged !== null) { enlarged = null; arrange(); } },
+  leave: () => { if (enlarged !== null) enlarge(null); },
 };
 
 function wirePage() {
@@ -363,6 +389,7 @@ function wirePage() {
   addEventListener('hashchange', () => {
     const asked = readHash(location.hash);
     Object.assign(state, defaults(), asked);
+    enlarged = asked.large || null;
     painted.clear();
     mendFamily();
     clock.speed = asked.speed;
@@ -398,7 +425,7 @@ export const page = {
     // What was painted is of the model before.
     painted.delete(`${PLACE_OF_OPENED}${architecture}`);
     // What was large before would hide it.
-    enlarged = null;
+    hold(null);
     clock.restart();
     arrange();
     return demos.get(`${PLACE_OF_OPENED}${architecture}`) ?? null;

@@ -47,6 +47,7 @@ export function drawMachine(parts, drawn) {
     setAttributes(parts.mask, { 'aria-label': [t('matrix.label', { name }), frame.painting.on && t('paint.key')].filter(Boolean).join(' '), 'data-painting': frame.painting.on });
     drawMask(parts.mask, frame);
     setText(parts.hint, hintOf(frame));
+    setAttribute(parts.hint, 'data-verdict', Boolean(frame.verdict));
     const less = frame.view.hover ? '' : lessOf(frame);
     setAttribute(parts.less, 'hidden', less === '');
     setText(parts.less, less);
@@ -98,13 +99,16 @@ function drawAbout(target, { t, show, model, rule, architecture }) {
 
 /** The brush, and what became of the mask under it: how many cells, what the choice was before, whether a row sees nothing now. */
 function drawPainting(parts, frame) {
-  const { painting: { can, on, canUndo, edits, rule, silenced }, before, untrained, view: { t, table } } = frame;
+  const { painting: { can, on, canUndo, rule, silenced }, before, view: { t, table } } = frame;
+  // Of an address they may lie outside of what is there.
+  const edits = frame.painting.edits.filter((edit) => frame.blocks.some((block) => block.name === edit.site && edit.row < block.wholeRows && edit.key < block.wholeKeys));
+  const untrained = frame.untrained || edits.length > 0;
   const [words, undo, reset] = parts.painting.children;
   setAttributes(parts.paintButton, { hidden: !can || table, 'data-on': on });
   setText(parts.paintButton, t(on ? 'paint.end' : 'paint.start'));
   drawRule(parts.rule, frame);
   drawSilence(parts.rule, frame);
-  const brush = on || edits.length > 0 || silenced.length > 0 || canUndo || untrained;
+  const brush = on || frame.painting.edits.length > 0 || silenced.length > 0 || canUndo || untrained;
   // Who took the last stroke back goes on where strokes begin.
   if (!brush && parts.painting.contains(parts.painting.getRootNode().activeElement)) parts.paintButton.focus();
   setAttribute(parts.painting, 'hidden', !brush);
@@ -115,14 +119,14 @@ function drawPainting(parts, frame) {
     edits.length ? t('paint.count', { n: edits.length }) : on && !rule && !silenced.length && !frame.leak.on ? t('paint.hint') : '',
     edits.length >= MOST_EDITS && t('paint.full'),
     silenced.length && t('silence.count', { n: silenced.length }),
-    (edits.length || untrained) && t('paint.untrained'),
+    untrained && t('paint.untrained'),
     was && t('paint.before', { piece: showPiece(was).text, p: percent(was.probability) }),
     blind && t('paint.blind', blind),
   ].filter(Boolean).join(' '));
   setText(undo, t('paint.undo'));
   setAttribute(undo, 'aria-disabled', canUndo ? null : 'true');
   setText(reset, t('paint.reset'));
-  setAttribute(reset, 'aria-disabled', edits.length || rule || silenced.length ? null : 'true');
+  setAttribute(reset, 'aria-disabled', frame.painting.edits.length || rule || silenced.length ? null : 'true');
 }
 
 /** The piece of the lit row, and the attention of it that sees nothing at all; null where each sees something. */

@@ -26,8 +26,10 @@ export class LeakTest {
     this.waiting = true;
   }
 
-  toggle() {
-    this.on = !this.on;
+  /** @param {boolean} on */
+  show(on) {
+    if (on === this.on) return;
+    this.on = on;
     this.#turn += 1;
     this.#asked = '';
     Object.assign(this, { result: null, error: null, waiting: true });

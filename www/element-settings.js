@@ -54,7 +54,7 @@ export function settingsOf(element) {
 }
 
 /** Attributes that a scene may set; a stored file must not reach for anything else. */
-const SCENE = ['architecture', 'text', 'pair', 'blanks', 'fill', 'temperature', 'topk', 'topp', 'seed', 'layer', 'head', 'view', 'mask', 'edits', 'silenced'];
+const SCENE = ['architecture', 'text', 'pair', 'blanks', 'fill', 'temperature', 'topk', 'topp', 'seed', 'layer', 'head', 'view', 'look', 'mask', 'edits', 'silenced'];
 
 /**
  * The stored run or the scene that the element names; a scene's settings are applied where the page gave none.

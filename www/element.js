@@ -28,7 +28,7 @@ import { headsShown } from './views/silence.js';
 import { ownName, partsOf, readRule } from './rules.js';
 import { checkArchitecture, readScene, settingsOf } from './element-settings.js';
 import { announcer, sayStep } from './page/say.js';
-import { ARCHITECTURES, readChoices } from './state.js';
+import { ARCHITECTURES, LOOKS, readChoices } from './state.js';
 
 const TYPING_MILLISECONDS = 250;
 /** Strokes taken back one after the other make one run when the person rests this long. */
@@ -60,14 +60,15 @@ export class UnmaskedDemo extends HTMLElement {
   #starts = false;
   #look = '';
   #toldStep = '';
+  #lang = '';
   /** The position that was said last, and how it is said. */
   #said = 0;
   /** @type {(text: string) => void} */
   #say = () => {};
   /** @type {Error|null} */
   #toldError = null;
-  /** @type {{ width: number, height: number, hover: Spot|null, pinned: Spot|null, cell: Cell|null, table: boolean }} */
-  #view = { width: 320, height: 320, hover: null, pinned: null, cell: null, table: false };
+  /** @type {{ width: number, height: number, hover: Spot|null, pinned: Spot|null, cell: Cell|null }} */
+  #view = { width: 320, height: 320, hover: null, pinned: null, cell: null };
   #missing = false;
   /** Attributes that are not the author's: a scene or an example set them, which is under way while `giving`. @type {Set<string>} */
   #given = new Set();
@@ -247,7 +248,7 @@ export class UnmaskedDemo extends HTMLElement {
       pointCell: (x, y) => this.#pointCell(x, y),
       pressCell: (isKey) => this.#pressCell(isKey),
       releaseCell: () => { if (this.#painter.end()) this.#runSoon(0); },
-      undo: () => this.#painter.undo(),
+      undo: () => { if (this.#painter.canUndo) this.#listens = true; this.#painter.undo(); },
       leaveCell: () => { if (this.#view.cell) { this.#view.cell = null; this.#later(); } },
       moveCell: (rows, keys) => this.#moveCell(rows, keys),
       chooseHead: (head) => { if (this.#painter.on) return; this.setAttribute('head', String(head + 1)); this.#tell('unmasked-use', { kind: 'head', head: head + 1 }); },
@@ -380,6 +381,8 @@ export class UnmaskedDemo extends HTMLElement {
     const drawn = this.#drawn();
     const { frame } = drawn;
     if (frame) this.#machine.look({ layer: frame.view.layer, head: frame.view.head });
+    // What was said last is of another language.
+    if (this.#lang !== drawn.lang) { this.#lang = drawn.lang; this.#parts.say.textContent = ''; }
     const look = this.#lookOf(drawn);
     if (look !== this.#look) {
       this.#look = look;
@@ -411,7 +414,7 @@ export class UnmaskedDemo extends HTMLElement {
   /** All that a drawing depends on: while it stays the same (steps arriving that are not shown yet), nothing is drawn. */
   #lookOf({ frame, machine, controls: { t, ...controls }, ...drawn }) {
     const { t: words, ...view } = frame?.view ?? {};
-    const shown = frame && [frame.canForce, this.#generation, machine.forks, machine.looks, this.#leak.on, this.#leaks, frame.unseen, frame.position, frame.waiting, frame.settled, roomFor(frame.length, frame.ended), frame.cutText, frame.painting];
+    const shown = frame && [frame.canForce, this.#generation, machine.forks, machine.looks, machine.plain !== null, this.#leak.on, this.#leaks, frame.unseen, frame.position, frame.waiting, frame.settled, roomFor(frame.length, frame.ended), frame.cutText, frame.painting];
     return JSON.stringify([machine.phase, machine.progress, machine.error?.message, machine.device, machine.notice, machine.blanked, machine.verdict, shown, view, controls,
       drawn.lang, drawn.rule, drawn.missing, drawn.wanted, drawn.architecture, [...drawn.show], drawn.enlargeable, drawn.enlarged]);
   }
@@ -428,7 +431,9 @@ export class UnmaskedDemo extends HTMLElement {
     // Answers that become shorter under the brush leave the matrix its size.
     const main = base?.blocks.at(-1);
     this.#least = base && main && this.#painter.on && machine.canRun ? Math.max(this.#least, roomFor(main.wholeRows, base.ended)) : 0;
-    const view = { ...this.#view, layer, head, asked, least: this.#least, t };
+    const place = this.#place;
+    this.#leak.show(place === 'leak');
+    const view = { ...this.#view, table: place === 'table', layer, head, asked, least: this.#least, t };
     const frame = base && ['running', 'done'].includes(machine.phase) ? {
       ...base, heads, view, cutText: machine.cutText, canForce: machine.canRun && !this.renewed,
       canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: this.hasAttribute('enlarged') ? 10 : 5,
@@ -484,7 +489,7 @@ export class UnmaskedDemo extends HTMLElement {
     if (JSON.stringify(spot) === JSON.stringify(this.#view.hover)) return;
     this.#view.hover = spot;
     const frame = this.timeline?.frame(this.position);
-    this.#tell('unmasked-use', { kind: 'point', pointed: frame ? pointedBy(frame, spot) : null });
+    this.#tell('unmasked-use', { kind: 'point', pointed: frame ? pointedBy(frame, spot) : null, here: spot !== null });
     this.#later();
   }
 
@@ -584,9 +589,15 @@ export class UnmaskedDemo extends HTMLElement {
 
   /** A table, or the leak test, in the matrix's place; or the matrix again. */
   #showInstead(action) {
-    if (action === 'leak' || this.#leak.on) this.#leak.toggle();
-    this.#view.table = action === 'table' && !this.#view.table;
-    this.#later();
+    const look = action === this.#place ? '' : action;
+    setAttributes(this, { look: look || null });
+    this.#tell('unmasked-use', { kind: 'look', look });
+  }
+
+  /** What stands in the matrix's place; '' = the matrix. A stored run has no engine to test a leak. */
+  get #place() {
+    const look = LOOKS.find((one) => one === this.getAttribute('look')) ?? '';
+    return look === 'leak' && !this.#machine.canRun ? '' : look;
   }
 
   #chooseRule(action, value) {

@@ -72,6 +72,10 @@ export class Machine {
     this.worded = null;
     this.blanked = [];
     this.cutText = '';
+    /** What every request to fill an encoder's blanks has. @type {any} */
+    this.fillBase = {};
+    /** An encoder's text with its blanks; null where it has none, or is no encoder's. @type {number[]|null} */
+    this.blankedIds = null;
     /**
      * What heads other than the vocabulary's say, as logits: of two sentences, of classes, of each token.
      * @type {{ pair?: number[], classes?: number[], labels?: string[], replaced?: number[] }|null}
@@ -146,7 +150,7 @@ export class Machine {
     this.verdict = null;
     this.#starts = true;
     this.#wishes = settings.forced ?? [];
-    if (settings.text.trim() === '') {
+    if (isEmpty(settings.text)) {
       this.#starts = false;
       this.timeline = null;
       this.#enter('empty');
@@ -175,8 +179,27 @@ export class Machine {
       if (this.isEncoder && !request.ids) await this.#readOnly(turn, request, begin);
       else last = await this.#collect(turn, request, begin);
       if (last === this.#turn) await this.#judge(settings, last);
+      if (last === this.#turn && hasOther(settings) && !this.plain) this.#readPlain(last, request, question);
     } catch (error) {
       if (turn === this.#turn) this.fail(error);
+    }
+  }
+
+  /** The same question under the model's own mask with all heads, to be compared with: an address may bring another at once. */
+  async #readPlain(turn, request, question) {
+    if (this.isEncoder && !request.ids) return;
+    const abort = new AbortController();
+    this.#runAbort = abort;
+    try {
+      const run = this.engine.generate({ ...request, mask: undefined, gates: undefined, watch: { ...request.watch, what: [] }, signal: abort.signal });
+      const plain = Object.assign(new Timeline(await run.header, this.#signs()), { question });
+      for await (const step of run) plain.push(step);
+      if (turn !== this.#turn) return;
+      plain.end();
+      this.plain = plain;
+      this.changed(this);
+    } catch {
+      // Nothing is compared then; what is shown stands by itself.
     }
   }
 
@@ -216,7 +239,7 @@ export class Machine {
     const turn = runs ? this.#newTurn() : this.#turn;
     const { language, mask, gates } = settings;
     for (const { request, take } of readAgain(timeline, settings)) {
-      const { forward } = await engine.forward({ ...request, language, mask, gates, watch });
+      const { forward } = await engine.forward({ ...request, ...this.#first(), language, mask, gates, watch });
       if (turn !== this.#turn) return true;
       take(placed(forward.attention, watch, description) ?? {});
     }
@@ -335,7 +358,7 @@ export class Machine {
     const { mask, gates, language } = settings;
     const moved = stacks.map(({ tokens }) => tokens.map(() => /** @type {number[]} */ ([])));
     for (const layers of groups) {
-      const { variants: [one, two] } = await engine.sweep({ ...request, mask, gates, language, watch: { layers, heads: [0], rows: 'all', what: ['hidden'] } }, variants);
+      const { variants: [one, two] } = await engine.sweep({ ...request, ...this.#first(), mask, gates, language, watch: { layers, heads: [0], rows: 'all', what: ['hidden'] } }, variants);
       stacks.forEach(({ name }, at) => one.hidden[name].forEach((rows, layer) => {
         largest(rows, two.hidden[name][layer]).forEach((change, row) => moved[at][row].push(change));
       }));
@@ -357,7 +380,7 @@ export class Machine {
     this.error = null;
     this.notice = null;
     // Of the run that was: a stored one that follows has none of it.
-    Object.assign(this, { settings: null, blanked: [], cutText: '', verdict: null });
+    Object.assign(this, { settings: null, blanked: [], blankedIds: null, cutText: '', verdict: null });
     this.phase = 'idle';
   }
 
@@ -444,6 +467,9 @@ export class Machine {
     return attention === part.attention ? part : { ...part, attention };
   }
 
+  /** Where an encoder's first sentence ends: ids alone do not tell which they are of. */
+  #first() { return this.isEncoder ? { sourceLength: this.fillBase.sourceLength } : {}; }
+
   #maskId() { return this.engine.describe().special?.mask ?? null; }
 
   #signs() {
@@ -460,21 +486,21 @@ export class Machine {
     this.worded = settings.text;
     this.words = wordsOf(settings.text, settings.pair ? firstSentence(parts.tokens) : parts.tokens);
     const mask = this.#maskId();
-    // A sign for a blank that the person wrote is one: no other is added to it unasked.
+    // A sign for a blank that the person wrote is one: no other is added to it unasked, nor to a pair that is to be judged.
     const written = this.fills && parts.tokens.some(({ id }) => id === mask);
-    const asked = settings.blanks?.filter((word) => word < this.words.length) ?? (written ? [] : defaultBlank(this.words));
+    const asked = settings.blanks?.filter((word) => word < this.words.length) ?? (written || settings.pair ? [] : defaultBlank(this.words));
     const wanted = this.fills ? asked : [];
     this.blanked = wanted;
     const blank = new Set(wanted.flatMap((word) => this.words[word].tokens));
     this.fillBase = {
       fill: settings.fill, candidates: settings.candidates, sampling: settings.sampling,
-      mask: settings.mask, gates: settings.gates, watch: this.#watch(), sourceLength: parts.source_length,
+      mask: settings.mask, gates: settings.gates, watch: this.#watch(), sourceLength: settings.pair ? parts.tokens.findIndex(({ special }, at) => special && at > 0) + 1 : parts.source_length,
       maxNewTokens: settings.maxNewTokens,
     };
     this.parts = parts;
     // Read as it is, it goes through the template: ids alone have lost which sentence they are of.
-    if (blank.size === 0 && !written) return { ...this.fillBase, text: settings.text, pair: settings.pair };
-    return { ...this.fillBase, ids: parts.tokens.map((token, at) => (blank.has(at) ? mask : token.id)) };
+    this.blankedIds = blank.size === 0 && !written ? null : parts.tokens.map((token, at) => (blank.has(at) ? mask : token.id));
+    return { ...this.fillBase, ...this.blankedIds ? { ids: this.blankedIds } : { text: settings.text, pair: settings.pair } };
   }
 
   /**
@@ -486,7 +512,9 @@ export class Machine {
     const { output_heads: heads, tasks } = this.engine.describe();
     const asked = ['classes', 'replaced', ...pair ? ['pair'] : []].filter((head) => heads.includes(head));
     if (!asked.length) return;
-    const trace = await this.engine.forward({ text, pair, mask, gates, watch: asked.includes('replaced') ? VERDICTS : VERDICT });
+    // Of what is shown, with its blanks.
+    const read = this.blankedIds ? { ids: this.blankedIds, sourceLength: this.fillBase.sourceLength } : { text, pair };
+    const trace = await this.engine.forward({ ...read, mask, gates, watch: asked.includes('replaced') ? VERDICTS : VERDICT });
     if (turn !== this.#turn) return;
     const said = Object.entries(trace.forward?.heads ?? {}).filter(([head]) => asked.includes(head));
     this.verdict = { ...Object.fromEntries(said), labels: tasks.find(({ task }) => task === 'classify')?.labels };
@@ -524,6 +552,9 @@ function inSight(signal) {
     signal.addEventListener('abort', look);
   }));
 }
+
+/** Nothing of it can be seen. @param {string} text */
+const isEmpty = (text) => !/[^\s\p{Cc}\p{Cf}]/u.test(text);
 
 /** Whether a run attends otherwise than the model does. @param {{ rule?: string|null, edits?: object[], silenced?: object[] }} run */
 const hasOther = ({ rule, edits, silenced }) => Boolean(rule || edits?.length || silenced?.length);

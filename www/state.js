@@ -8,6 +8,8 @@ import { LONGEST_SILENCED, MOST_SILENCED, readSilenced } from './gates.js';
 import { readRule } from './rules.js';
 
 export const ARCHITECTURES = ['encoder', 'causal', 'prefix', 'encoder-decoder'];
+/** What may stand in a matrix's place. */
+export const LOOKS = ['table', 'leak'];
 export const SPEEDS = [0.5, 1, 2, 4];
 export const LONGEST_TEXT = 2000;
 
@@ -29,6 +31,8 @@ export const LONGEST_TEXT = 2000;
  * @property {Record<string, string>|null} mask  of each architecture the rule in place of its own mask's, as its element reads it; null = none
  * @property {Record<string, string>|null} edits  of each architecture the painted cells of its mask, as its element reads them; null = none
  * @property {Record<string, string>|null} silenced  of each architecture the heads that are silent, as its element reads them; null = none
+ * @property {Record<string, string>|null} look  of each architecture what stands in the matrix's place; null = nothing
+ * @property {string} large  the architecture that has the page to itself; '' = none
  * @property {'auto'|'webgpu'|'cpu'} device
  * @property {string} lang        '' = the browser's
  * @property {'auto'|'light'|'dark'} theme
@@ -40,7 +44,7 @@ export const LONGEST_TEXT = 2000;
 export function defaults() {
   return {
     text: null, pair: null, on: null, family: '', layer: 0, head: 0, temperature: 0, topK: 0, topP: 1, seed: 1,
-    fill: 'parallel', blanks: null, forced: null, mask: null, edits: null, silenced: null, device: 'auto', lang: '', theme: 'auto', step: 0, speed: 1,
+    fill: 'parallel', blanks: null, forced: null, mask: null, edits: null, silenced: null, look: null, large: '', device: 'auto', lang: '', theme: 'auto', step: 0, speed: 1,
   };
 }
 
@@ -53,6 +57,9 @@ const real = (least, most) => (text) => {
   return Math.min(most, Math.max(least, Number(text)));
 };
 const oneOf = (...names) => (text) => (names.includes(text) ? text : undefined);
+
+/** Fields that hold something of each architecture. */
+const OF_EACH = ['forced', 'mask', 'edits', 'silenced', 'look'];
 
 /** Something of each architecture, where it is as it should be: `causal.2.117_prefix.0.9`, `causal.full_prefix.causal+window:3`. @param {(text: string) => boolean} fits */
 const ofEach = (fits) => (/** @type {string} */ text) => {
@@ -87,6 +94,8 @@ const FIELDS = {
   mask: ofEach((rule) => readRule(rule) !== undefined),
   edits: ofEach((edits) => readEdits(edits).length > 0),
   silenced: ofEach((heads) => readSilenced(heads).length > 0),
+  look: ofEach((look) => LOOKS.includes(look)),
+  large: oneOf(...ARCHITECTURES),
   device: oneOf('auto', 'webgpu', 'cpu'),
   lang: oneOf('en', 'zh'),
   theme: oneOf('auto', 'light', 'dark'),
@@ -160,7 +169,7 @@ export function writeHash(state) {
 
 function textOf(name, value) {
   if (name === 'blanks') return value.join('.');
-  if (['forced', 'mask', 'edits', 'silenced'].includes(name)) return Object.entries(value).map((one) => one.join('.')).join('_');
+  if (OF_EACH.includes(name)) return Object.entries(value).map((one) => one.join('.')).join('_');
   if (name === 'on') return value.length ? value.join(',') : 'none';
   return String(value);
 }

@@ -128,8 +128,14 @@ export class Timeline {
       blocks,
       layers: this.#layers(),
       heads: this.#heads(),
-      stats: step?.stats ?? null,
+      stats: step ? this.#statsAt(at) : null,
     };
+  }
+
+  /** What the pass cost of which a step came: blanks that are filled at once share one, and the first one has it. */
+  #statsAt(at) {
+    const pass = this.steps.slice(0, at + 1).findLast(({ stats }) => stats?.rows_computed !== 0);
+    return pass?.stats ?? null;
   }
 
   #special(token) {

@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 use unmasked::device::Device;
 use unmasked::engine::Engine;
+use unmasked::request::Request;
 use unmasked::spec::OutputHead;
 
 use super::machines::{afresh, difference, shared};
@@ -57,6 +58,24 @@ pub fn cases() -> Vec<Case> {
             assert!(difference(&pair, &case.pair_scores.unwrap()) <= 1e-4);
             assert!(difference(&logits, &case.logits.unwrap().concat()) <= 1e-4);
         }
+    });
+    heads("of_a_pair_read_ids_as_its_text_where_the_first_ends", |device| {
+        let name = "bert-pretraining";
+        let engine = load(name, device);
+        let case = golden(name).cases.into_iter().find(|case| case.pair.is_some()).expect(name);
+        let of_text = afresh(&engine, &request(&case)).forward.unwrap();
+        // [CLS] first [SEP] second [SEP]
+        let separator = case.ids[case.ids.len() - 1];
+        let first = case.ids.iter().position(|id| *id == separator).unwrap() + 1;
+        let of_ids = |source_length: Option<usize>| {
+            let (text, pair, ids) = (None, None, Some(case.ids.clone()));
+            afresh(&engine, &Request { text, pair, ids, source_length, ..request(&case) })
+        };
+        let split = of_ids(Some(first)).forward.unwrap();
+        assert_eq!(split.heads.pair, of_text.heads.pair);
+        assert_eq!(split.watched.attention, of_text.watched.attention);
+        let whole = of_ids(None).forward.unwrap();
+        assert_ne!(whole.heads.pair, of_text.heads.pair, "one text has no second segment");
     });
     heads("of_classes_stay_alone", |device| {
         for name in ["bert-classes", "albert-classes", "electra-classes", "roberta-classes"] {

@@ -4,7 +4,7 @@ import { readEdits } from '../edits.js';
 import { readBlanks, token } from '../element-settings.js';
 import { readSilenced } from '../gates.js';
 import { readRule } from '../rules.js';
-import { ARCHITECTURES, readChoices, readHash } from '../state.js';
+import { ARCHITECTURES, LOOKS, readChoices, readHash } from '../state.js';
 
 const VIEWS = ['title', 'about', 'tokens', 'mask', 'candidates', 'stats'];
 const CONTROLS = ['restart', 'step', 'play', 'end', 'scrub', 'speed', 'layer', 'head', 'none'];
@@ -37,6 +37,7 @@ export function attributesOf(search) {
       language: token(fields.get('language')) ?? null, sourcelanguage: token(fields.get('sourceLanguage')) ?? null,
       layer: state.layer || null, head: state.head || null, device: state.device, lang: state.lang || null,
       theme: state.theme === 'auto' ? null : state.theme,
+      look: LOOKS.find((look) => look === fields.get('look')) ?? null,
       view: known(fields.get('view'), VIEWS), controls: known(fields.get('controls'), CONTROLS),
       start: fields.get('step') === 'end' ? 'end' : state.step || null, autoplay: ['', '1', 'true'].includes(fields.get('autoplay') ?? 'no'),
     },

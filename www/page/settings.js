@@ -31,6 +31,12 @@ function createPop() {
   return make('details', { class: 'pop' }, make('summary', {}, make('span'), make('b'), icon('chevron')), make('div', { class: 'panel' }));
 }
 
+/** How the next token is chosen, on one line. */
+export function saySampling({ temperature, topK, topP, seed }, t) {
+  if (temperature === 0) return `${t('settings.sampling')} ${t('settings.sampling.greedy')}`;
+  return [`${t('settings.temperature')} ${temperature}`, topK && `${t('settings.topk')} ${topK}`, topP < 1 && `${t('settings.topp')} ${topP}`, `${t('settings.seed')} ${seed}`].filter(Boolean).join(' · ');
+}
+
 function drawSampling(pop, state, t) {
   const [summary, panel] = pop.children;
   const greedy = state.temperature === 0;

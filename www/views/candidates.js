@@ -29,20 +29,22 @@ export function draw(target, frame) {
   }
   const rows = reuse(list, candidates.length, () => make('button', { type: 'button', class: 'candidate' },
     make('span', { class: 'piece', dir: 'auto' }), make('span', { class: 'bar' }, make('i'), make('s')), make('span', { class: 'percent' }), make('span', { class: 'unseen' })));
-  rows.forEach((row, index) => drawCandidate(row, frame, candidates[index]));
+  const texts = candidates.map((candidate) => showPiece(candidate).text);
+  rows.forEach((row, index) => drawCandidate(row, frame, candidates[index], texts.indexOf(texts[index]) !== texts.lastIndexOf(texts[index])));
   const left = 1 - candidates.reduce((sum, { probability }) => sum + probability, 0);
   setAttribute(rest, 'hidden', candidates.length === 0);
   setText(rest, candidates.length ? view.t('candidates.rest', { p: percent(Math.max(0, left)) }) : '');
 }
 
-function drawCandidate(row, frame, candidate) {
+/** Signs hardly ever stand alone, so it is said of them only where the same one is there twice, once with a space before it. */
+function drawCandidate(row, frame, candidate, isTwice) {
   const { view } = frame;
   const special = frame.specials.has(candidate.id);
   const shown = showPiece({ ...candidate, special });
   const [piece, bar, number, more] = row.children;
   setText(piece, shown.text);
   setAttribute(piece, 'data-kind', shown.kind);
-  setAttribute(piece, 'data-continues', continuesWord(shown) && shown.kind === 'text' && /^[\p{L}\p{N}]/u.test(shown.text));
+  setAttribute(piece, 'data-continues', continuesWord(shown) && shown.kind === 'text' && (isTwice || /^[\p{L}\p{N}]/u.test(shown.text)));
   setVariable(bar, '--p', candidate.probability.toFixed(4));
   // Where the mask was painted: how likely it was before.
   const before = frame.before?.of.get(candidate.id);

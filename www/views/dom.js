@@ -70,6 +70,8 @@ export function part(parent, name, create) {
 /** A probability for people: whole per cent, tenths when small. */
 export function percent(probability) {
   if (probability >= 0.9995) return '100%';
+  // What is near to all is not all.
+  if (probability >= 0.995) return `${(probability * 100).toFixed(1)}%`;
   if (probability >= 0.0995) return `${Math.round(probability * 100)}%`;
   if (probability >= 0.0005) return `${(probability * 100).toFixed(1)}%`;
   return '<0.1%';

@@ -172,7 +172,9 @@ export function describeCell(frame, at) {
   // Painted, or painted back, and not computed yet: its number is of the run before.
   if (painted?.visible !== ran?.visible) return { text, number: '' };
   const heads = view.head === 'all' ? Array.from({ length: Math.max(1, frame.heads) }, (_, head) => head) : [view.head];
-  return { text, number: heads.map((head) => numberOf(frame, at, head)).join(' ').trim() };
+  const numbers = heads.map((head) => ({ head, number: numberOf(frame, at, head) })).filter(({ number }) => number);
+  const named = ({ head, number }) => (heads.length > 1 ? `${view.t('head.number', { n: head + 1 })} ${number}` : number);
+  return { text, number: numbers.map(named).join(', ') };
 }
 
 /** Which sentence says it. An edit that was taken back and is still in the run that is shown gives way to the rule. */

@@ -1,0 +1,152 @@
+/** A moment prepared by a link, or printed: it comes back whole. */
+import { expect, test } from '@playwright/test';
+import { done, drawn, machine, open } from '../machines.js';
+import { address, press, words } from '../masks.js';
+
+const hash = (page) => page.evaluate(() => location.hash);
+
+test('a link to another mask brings what the choice was before, as does one to silenced heads', async ({ page }) => {
+  for (const settings of ['edits=causal.d12.1h12.2h12.3h12.4h12.5h12.6h', 'mask=causal.full', 'silenced=causal.d6.1d6.2d6.3d6.4d6.5']) {
+    await open(page, address(`on=causal&step=0&${settings}`));
+    await page.reload();
+    await done(page);
+    const element = machine(page, 'causal');
+    await expect(words(element)).toContainText('Before: “Le”');
+    await expect(element.locator('.candidate .bar s:not([hidden])').first()).toBeVisible();
+  }
+  await open(page, address('on=encoder&edits=encoder.e6.0h6.1h6.2h'));
+  await page.reload();
+  await done(page);
+  await expect(words(machine(page, 'encoder'))).toContainText('Before: “now” 14%.');
+});
+
+test('the machine that is large, a table and the leak test are in the address', async ({ page }) => {
+  await open(page, address('step=2'));
+  await done(page);
+  await press(machine(page, 'causal'), 'leak');
+  await press(machine(page, 'prefix'), 'table');
+  await machine(page, 'causal').locator('[data-action="enlarge"]').click();
+  await expect.poll(() => hash(page)).toMatch(/look=(causal\.leak_prefix\.table|prefix\.table_causal\.leak)&large=causal/);
+  await page.reload();
+  await expect(machine(page, 'causal')).toHaveAttribute('enlarged', '');
+  await expect(machine(page, 'prefix')).toBeHidden();
+  await expect(machine(page, 'causal').locator('.leak table')).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(machine(page, 'prefix').locator('.tables table')).toBeVisible();
+  await expect.poll(() => hash(page)).not.toContain('large');
+  await page.evaluate(() => { location.hash = '#large=somebody&look=causal.everything'; });
+  await expect(machine(page, 'causal').locator('.mask')).toBeVisible();
+  await expect(machine(page, 'causal')).not.toHaveAttribute('enlarged', '');
+});
+
+test('paper has its settings, all of a table, and the verdict', async ({ page }) => {
+  await open(page, 'lang=en&device=cpu&layer=3&head=2&on=encoder&text=I+have+a+cat.&pair=J%27ai+un+chien.&look=encoder.table');
+  await done(page);
+  const element = machine(page, 'encoder');
+  await expect(page.locator('#printed')).toBeHidden();
+  await page.emulateMedia({ media: 'print' });
+  await expect(page.locator('#printed')).toHaveText('Layer 3 · Head 2 · step 0 of 0 · Sampling greedy');
+  await expect(element.locator('.hint')).toBeVisible();
+  await expect(element.locator('.hint')).toHaveText(/The pair head: .+\(logits: yes -?[\d.]+, no -?[\d.]+\)\.$/);
+  const { box, whole } = await element.locator('.tables').evaluate((tables) => ({ box: tables.clientHeight, whole: tables.scrollHeight }));
+  expect(box).toBe(whole);
+});
+
+test('the verdict of a pair is of what is shown, its blanks with it', async ({ page }) => {
+  const verdict = (element) => element.evaluate((demo) => demo.shadowRoot.querySelector('.hint').textContent);
+  await open(page, 'lang=en&device=cpu&on=encoder&text=I+have+a+cat.&pair=J%27ai+un+chien.');
+  await done(page);
+  const element = machine(page, 'encoder');
+  // A pair that is to be judged is read whole.
+  expect(await element.evaluate((demo) => demo.blanked)).toEqual([]);
+  await expect(element.locator('.hint')).toContainText('The pair head');
+  const whole = await verdict(element);
+  await element.locator('.chip', { hasText: /^cat$/ }).click();
+  await page.mouse.move(0, 0);
+  await expect.poll(() => element.evaluate((demo) => demo.timeline?.length)).toBe(1);
+  await expect.poll(() => verdict(element)).not.toBe(whole);
+  await expect(element.locator('.hint')).toContainText('The pair head');
+  const blanked = await verdict(element);
+  const alone = await page.evaluate(async () => {
+    const { loadEngine } = await import('/engine.js');
+    const engine = await loadEngine('/models/en-fr-encoder-int8/', { device: 'cpu' });
+    const { forward } = await engine.forward({ text: 'I have a [MASK].', pair: "J'ai un chien.", watch: { layers: [0], heads: [0], rows: [0], what: ['attention'] } });
+    engine.free();
+    return forward.heads.pair.map((logit) => logit.toFixed(1));
+  });
+  expect(blanked).toContain(`(logits: yes ${alone[1]}, no ${alone[0]})`);
+});
+
+test('signs are pointed at like words, and what no one can see is no text', async ({ page }) => {
+  await open(page, address('on=causal,prefix&step=2'));
+  await done(page);
+  const element = machine(page, 'causal');
+  await element.locator('.chip').first().hover();
+  await expect(element.locator('.hint')).toHaveText('“[BOS]” sees 1 of 11, seen by 11');
+  await element.locator('.chip').nth(2).hover();
+  await expect(machine(page, 'prefix').locator('.hint')).toContainText('“old” sees');
+  await page.mouse.move(0, 0);
+  await expect(machine(page, 'prefix').locator('.hint')).toBeEmpty();
+  await page.locator('#sentence').fill('\u200B');
+  await expect(element.locator('.status')).toBeVisible();
+  expect(await element.evaluate((demo) => demo.phase)).toBe('empty');
+});
+
+test('edits that lie outside of the text are none, blanks that were filled at once share their cost, and what is near to all is not all', async ({ page }) => {
+  await open(page, address('on=causal&edits=causal.d900.900h'));
+  await done(page);
+  await expect(words(machine(page, 'causal'))).toHaveText('');
+  await expect(machine(page, 'causal').locator('[data-action="reset"]')).toBeVisible();
+  await open(page, address('on=encoder&blanks=0.3&step=2'));
+  await page.reload();
+  await done(page);
+  await expect(machine(page, 'encoder').locator('.stats')).toContainText('rows 9');
+  const { percent } = await page.evaluate(async () => { const dom = await import('/views/dom.js'); return { percent: [0.9989, 0.9996, 0.9949, 0.95].map(dom.percent) }; });
+  expect(percent).toEqual(['99.9%', '100%', '99%', '95%']);
+});
+
+test('undo by key is said, and what was said in another language is not left', async ({ page }) => {
+  await open(page, address('on=prefix&step=3'));
+  await done(page);
+  const element = machine(page, 'prefix');
+  const said = element.locator('.unseen[role="status"]').last();
+  await press(element, 'paint');
+  await element.locator('.mask').focus();
+  for (const key of ['ArrowUp', 'ArrowRight', 'Enter']) await page.keyboard.press(key);
+  await expect(said).toContainText('Cells painted: 1.');
+  await page.keyboard.press('Control+z');
+  await expect(said).not.toContainText('Cells painted');
+  await page.keyboard.press('ArrowUp');
+  await expect(said).not.toBeEmpty();
+  await page.locator('#lang').click();
+  await drawn(page);
+  await expect(said).toBeEmpty();
+});
+
+test('a strip of tokens that has nothing to scroll does not stop the page', async ({ page }) => {
+  await page.setViewportSize({ width: 1366, height: 500 });
+  await open(page, address('step=1'));
+  await done(page);
+  await machine(page, 'causal').locator('.chip').nth(2).hover();
+  await page.mouse.wheel(0, 120);
+  await expect.poll(() => page.evaluate(() => scrollY)).toBeGreaterThan(60);
+});
+
+test('what has the focus is not under the dock', async ({ page }) => {
+  await page.setViewportSize({ width: 740, height: 360 });
+  await open(page, address('on=causal&step=1'));
+  await done(page);
+  for (let stop = 0; stop < 24; stop += 1) {
+    await page.keyboard.press('Tab');
+    const hidden = await page.evaluate(() => {
+      let node = document.activeElement;
+      while (node?.shadowRoot?.activeElement) node = node.shadowRoot.activeElement;
+      const dock = document.querySelector('#dock');
+      if (!node || dock.contains(node)) return null;
+      const { top, height } = node.getBoundingClientRect();
+      // Of what is higher than the window the beginning counts.
+      return top + Math.min(height, 24) > dock.getBoundingClientRect().top ? node.outerHTML.slice(0, 80) : null;
+    });
+    expect(hidden).toBe(null);
+  }
+});
