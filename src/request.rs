@@ -9,17 +9,20 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::graph::{Site, What};
 use crate::mask::{Mask, MaskFile, MaskSource};
+use crate::object::objects;
 use crate::sample::Sampling;
 use crate::spec::{Architecture, LanguagePlace, Slot, Spec, Stack, Template};
 use crate::tokenizer::Tokenizer;
 use crate::trace::Token;
+
+objects!(Gates, Request, Watch);
 
 /// New tokens where a request does not say.
 pub const NEW_TOKENS: usize = 32;
 
 /// A request as it arrives.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[serde(remote = "Self", rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Request {
     /// The text; goes through the model's template.
     pub text: Option<String>,
@@ -65,7 +68,7 @@ pub enum Fill {
 
 /// Factors of the heads' outputs, `[layer][head]`; an absent site has 1 everywhere.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(remote = "Self", default, deny_unknown_fields)]
 pub struct Gates {
     /// Encoder self-attention.
     pub encoder: Option<Vec<Vec<f32>>>,
@@ -171,7 +174,7 @@ impl Watchable {
 
 /// A watch set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(remote = "Self", default, deny_unknown_fields)]
 pub struct Watch {
     /// Layers; for hidden states the number of blocks passed.
     pub layers: Select,

@@ -17,6 +17,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::graph::{CacheInfo, Capacity, Draw, Graph, Site, What};
 use crate::mask::Mask;
+use crate::object::objects;
 use crate::request::{Fill, NEW_TOKENS, Request, Resolved, StackInput, Watch, Watchable, resolve};
 use crate::stream::{Advance, Ahead, Ask, Stage, Stream, drawn, keys_of, mask_of};
 use crate::trace::{Forward, MaskPicture, Stats, Step, Trace, Watched};
@@ -26,6 +27,8 @@ use record::{Picked, add, fill_heads, header, merge, new_step, text, timed};
 use sweep::sweep_together;
 
 pub use sweep::Variant;
+
+objects!(Taken);
 
 /// Candidates that come with a step where the request does not say.
 const CANDIDATES: usize = 10;
@@ -79,7 +82,7 @@ impl Run {
 
 /// A step that a run took before its engine was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Taken {
     /// Its row.
     pub row: usize,

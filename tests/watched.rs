@@ -326,6 +326,29 @@ fn flat(watched: &Watched) -> Vec<f32> {
         }
         all.push(72.0);
     }
+fn arrays_where_objects_belong() -> Case {
+    cpu_case("an_array_where_an_object_belongs_is_refused", |_| {
+        fn refuses<T: serde::de::DeserializeOwned>(json: serde_json::Value) {
+            let text = json.to_string();
+            let Err(error) = serde_json::from_value::<T>(json) else { panic!("{text} was read") };
+            let error = error.to_string();
+            assert!(error.contains("invalid type: sequence, expected struct"), "{text}: {error}");
+            assert!(serde_json::from_str::<T>(&text).is_err(), "{text} was read from a file");
+        }
+        use serde_json::json;
+        refuses::<Request>(json!([]));
+        refuses::<Request>(json!(["a text"]));
+        for field in ["sampling", "mask", "gates", "watch"] {
+            refuses::<Request>(json!({ "text": "a", (field): [] }));
+        }
+        refuses::<Gates>(json!([[[1, 0.5]]]));
+        refuses::<Variant>(json!({ "gates": [] }));
+        refuses::<Variant>(json!({ "mask": ["full"] }));
+        refuses::<Vec<Variant>>(json!([["a text"]]));
+        refuses::<Vec<Taken>>(json!([[1, 2]]));
+    })
+}
+
     for layers in watched.scores.values() {
         for rows in layers.iter().flatten() {
             rows.iter().for_each(|row| all.extend(row.iter().map(|score| score.unwrap_or(-5.0))));
@@ -559,3 +582,4 @@ fn main() {
     cases.extend(whatever_was_held());
     support::main(cases);
 }
+    cases.push(arrays_where_objects_belong());

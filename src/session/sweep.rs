@@ -11,13 +11,16 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::graph::{Label, Site, Tap, What};
 use crate::mask::MaskFile;
+use crate::object::objects;
 use crate::request::{Gates, Request, Resolved, StackInput};
 use crate::stream::{Playing, Stream, is_per_head, play, watched_labels};
 use crate::trace::{Forward, Stats};
 
+objects!(Variant);
+
 /// A what-if: what it changes of the request.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[serde(remote = "Self", rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Variant {
     /// Another text.
     pub text: Option<String>,
