@@ -24,7 +24,7 @@ use crate::trace::{Forward, MaskPicture, Stats, Step, Trace, Watched};
 
 use generate::why_ended;
 use record::{Picked, add, fill_heads, header, merge, new_step, text, timed};
-use sweep::sweep_together;
+use sweep::{check_told, sweep_together};
 
 pub use sweep::Variant;
 
@@ -250,6 +250,7 @@ impl Session {
             trace.variants = sweep_together(engine, request, &all).await?;
         } else {
             for (request, resolved) in requests.iter().zip(&all) {
+            check_told(engine, &request.watch, &all)?;
                 trace.variants.push(self.pass(engine, request, resolved).await?);
             }
         }

@@ -289,6 +289,18 @@ fn what_a_cpu_has_no_room_for() -> Case {
         let text = refused(&of_ids(&[3; 2048], &[]), 70);
         let expected = "at most 2048 MB (fewer at a time)";
         assert_eq!(text, format!("caches of 70 variants: expected {expected}, got 2240 MB"));
+        // Of unlike shapes they are passes one after the other, each of which there is room for.
+        let unlike: Vec<Variant> = (0..5)
+            .map(|at| Variant { ids: Some(vec![3; 2048 - at]), ..Variant::default() })
+            .collect();
+        let request = of_ids(&[3; 2048], &[Watchable::Attention]);
+        let mut session = Session::new();
+        let sweep = session.sweep(&engine, &request, &unlike);
+        let error = pollster::block_on(sweep).unwrap_err();
+        assert_eq!(error.kind, Kind::Limit);
+        let expected = "at most 2048 MB (fewer variants, layers, heads or rows)";
+        let text = format!("what is watched in 5 variants: expected {expected}, got 2574 MB");
+        assert_eq!(error.to_string(), text);
     })
 }
 
@@ -314,18 +326,6 @@ fn fields_that_no_request_has() -> Case {
     })
 }
 
-// ---- random runs -----------------------------------------------------------------------------
-
-/// All numbers of a record, with marks between its parts, so that shapes are compared too.
-fn flat(watched: &Watched) -> Vec<f32> {
-    let mut all = Vec::new();
-    for layers in watched.attention.values() {
-        for rows in layers.iter().flatten() {
-            rows.iter().for_each(|row| all.extend(row));
-            all.push(71.0);
-        }
-        all.push(72.0);
-    }
 fn arrays_where_objects_belong() -> Case {
     cpu_case("an_array_where_an_object_belongs_is_refused", |_| {
         fn refuses<T: serde::de::DeserializeOwned>(json: serde_json::Value) {
@@ -349,6 +349,18 @@ fn arrays_where_objects_belong() -> Case {
     })
 }
 
+// ---- random runs -----------------------------------------------------------------------------
+
+/// All numbers of a record, with marks between its parts, so that shapes are compared too.
+fn flat(watched: &Watched) -> Vec<f32> {
+    let mut all = Vec::new();
+    for layers in watched.attention.values() {
+        for rows in layers.iter().flatten() {
+            rows.iter().for_each(|row| all.extend(row));
+            all.push(71.0);
+        }
+        all.push(72.0);
+    }
     for layers in watched.scores.values() {
         for rows in layers.iter().flatten() {
             rows.iter().for_each(|row| all.extend(row.iter().map(|score| score.unwrap_or(-5.0))));
@@ -579,7 +591,7 @@ fn main() {
     cases.push(no_rows());
     cases.push(what_a_cpu_has_no_room_for());
     cases.push(fields_that_no_request_has());
+    cases.push(arrays_where_objects_belong());
     cases.extend(whatever_was_held());
     support::main(cases);
 }
-    cases.push(arrays_where_objects_belong());
