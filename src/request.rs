@@ -36,6 +36,9 @@ pub struct Request {
     pub source_length: Option<usize>,
     /// Stop after so many new tokens.
     pub max_new_tokens: Option<usize>,
+    /// The rows of an encoder that are to be filled; every one that holds [MASK] where absent. One that a person chose
+    /// [MASK] for is a blank no more.
+    pub blanks: Option<Vec<usize>>,
     /// How an encoder fills several blanks.
     pub fill: Fill,
     /// How the next token is drawn.
@@ -393,6 +396,7 @@ pub fn resolve(spec: &Spec, tokenizer: &Tokenizer, request: &Request) -> Result<
         Ok(given.concat())
     };
     let ids: Vec<u32> = tokens.iter().map(|token| token.id).collect();
+    check_blanks(spec, request, &ids)?;
     let (mut encoder, mut decoder) = (None, None);
     let memory = ids.len();
     let self_input = |site: Site, ids: Vec<u32>, segments: Vec<u32>, given| -> Result<StackInput> {
@@ -505,6 +509,18 @@ fn target_ids(spec: &Spec, request: &Request, start: &[u32]) -> Result<Vec<u32>>
             Ok([start, &request.target_ids].concat())
         }
         _ => Ok(request.target_ids.clone()),
+    }
+}
+
+fn check_blanks(spec: &Spec, request: &Request, ids: &[u32]) -> Result<()> {
+    let mask = spec.special.mask.filter(|_| !spec.generates());
+    let is_blank = |row: &usize| mask.is_some() && ids.get(*row).copied() == mask;
+    match request.blanks.iter().flatten().find(|row| !is_blank(row)) {
+        None => Ok(()),
+        Some(row) => {
+            let expected = "rows of an encoder's input that hold [MASK]";
+            Err(Error::input("blanks", expected, format!("row {row}")))
+        }
     }
 }
 

@@ -148,9 +148,10 @@ impl Session {
         trace.text = Some(text(engine, &resolved)?);
         let room = engine.spec.max_positions;
         let steps_left = request.max_new_tokens.unwrap_or(NEW_TOKENS).min(room);
-        let ids = resolved.output().ids.iter().enumerate();
-        let is_blank = |id: u32| !engine.spec.generates() && Some(id) == engine.spec.special.mask;
-        let blanks = ids.filter(|(_, id)| is_blank(**id)).map(|(row, _)| row).collect();
+        let (ids, mask) = (&resolved.output().ids, engine.spec.special.mask);
+        let is_blank = |row: &usize| !engine.spec.generates() && Some(ids[*row]) == mask;
+        let is_wanted = |row: &usize| request.blanks.as_ref().is_none_or(|all| all.contains(row));
+        let blanks = (0..ids.len()).filter(is_blank).filter(is_wanted).collect();
         self.run = Some(Run {
             request: request.clone(),
             resolved,
@@ -249,8 +250,8 @@ impl Session {
         if together && !all.is_empty() {
             trace.variants = sweep_together(engine, request, &all).await?;
         } else {
-            for (request, resolved) in requests.iter().zip(&all) {
             check_told(engine, &request.watch, &all)?;
+            for (request, resolved) in requests.iter().zip(&all) {
                 trace.variants.push(self.pass(engine, request, resolved).await?);
             }
         }
