@@ -72,6 +72,19 @@ test('embed.html stands in a frame of another origin, with its settings from the
   await course.close();
 });
 
+test('embed.html asks for its style once, with its scripts', async ({ page }) => {
+  const sheets = [];
+  page.on('request', (request) => { if (request.url().endsWith('/element.css')) sheets.push(request.url()); });
+  let give = () => {};
+  const held = new Promise((resolve) => { give = () => resolve(undefined); });
+  await page.route('**/element.js', async (route) => { await held; await route.continue(); });
+  await page.goto(`/embed.html?device=${device()}&text=Thank+you!`, { waitUntil: 'commit' });
+  await expect.poll(() => sheets.length, 'before the element is there').toBe(1);
+  give();
+  await done(page);
+  expect(sheets).toHaveLength(1);
+});
+
 test('no address makes embed.html load from elsewhere', async ({ page, baseURL }) => {
   const seen = await watch(page);
   await page.goto('/embed.html?model=https://elsewhere.example/m/&trace=https://elsewhere.example/t.json&scene=//elsewhere.example/s.json&architecture=encoder&device=cpu&text=%3Cimg%20src%3Dx%3E');
