@@ -4,14 +4,23 @@ import { icon } from './views/icons.js';
 import { make } from './views/dom.js';
 import { readSheets } from './place.js';
 
+/** How long an element waits for its style: a server that never answers would else hide it for ever. */
+const PATIENCE_MILLISECONDS = 5_000;
+
 /** @type {Promise<CSSStyleSheet[]>|null} */
 let sheets = null;
 
 /** Constructed sheets, made once and shared by every element of the page. */
-export function styleSheets() {
+function styleSheets() {
   sheets ??= readSheets().then((texts) => Promise.all(texts.map((text) => new CSSStyleSheet().replace(text))));
   sheets.catch(() => { sheets = null; });
   return sheets;
+}
+
+/** Resolves when a root has its style, or it is time to show the element without: what comes later still dresses it. @param {ShadowRoot} root */
+export function dress(root) {
+  const dressed = styleSheets().then((made) => { root.adoptedStyleSheets = made; }).catch(() => {});
+  return Promise.race([dressed, new Promise((resolve) => { setTimeout(resolve, PATIENCE_MILLISECONDS); })]);
 }
 
 /** @param {ShadowRoot} root */

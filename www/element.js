@@ -12,7 +12,7 @@ import { Clock } from './clock.js';
 import { questionOf } from './compare.js';
 import { Machine } from './machine.js';
 import { WORK, defineProperties, upgrade } from './element-attributes.js';
-import { buildSkeleton, styleSheets, wire } from './element-parts.js';
+import { buildSkeleton, dress, wire } from './element-parts.js';
 import { drawLater, drawNever } from './frames.js';
 import { chooseLanguage, translator } from './i18n/index.js';
 import { drawMachine, nameOf } from './element-draw.js';
@@ -231,7 +231,7 @@ export class UnmaskedDemo extends HTMLElement {
     this.#say = announcer(this.#parts.say);
     // Nothing is shown before it has its style; without one it is still of use.
     machine.hidden = true;
-    this.#dressed = styleSheets().then((sheets) => { root.adoptedStyleSheets = sheets; }).catch(() => {}).then(() => { machine.hidden = false; this.#measure(); });
+    this.#dressed = dress(root).then(() => { machine.hidden = false; this.#measure(); });
     wire(this.#parts, {
       pressToken: (position, stack) => this.#pressToken(position, stack),
       pointToken: (spot) => this.#pointToken(spot ?? this.#view.pinned),
