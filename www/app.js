@@ -306,7 +306,10 @@ const actions = {
   play: () => clock.toggle(),
   language: () => change({ lang: lang === 'en' ? 'zh' : 'en' }),
   help: () => toggleHelp(dialog),
-  leave: () => { if (enlarged !== null) { enlarged = null; arrange(); } },
+  leave: () => {
+    const unpinned = [...demos.values()].filter((demo) => demo.unpin());
+    if (!unpinned.length && enlarged !== null) { enlarged = null; arrange(); }
+  },
 };
 
 function wirePage() {

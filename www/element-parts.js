@@ -68,6 +68,7 @@ export function buildSkeleton(root) {
  * @param {(isKey: boolean) => boolean} act.pressCell whether the pointer, or the key, paints
  * @param {() => void} act.releaseCell
  * @param {() => void} act.undo
+ * @param {() => boolean} act.unpin whether a token was pinned
  * @param {() => void} act.leaveCell
  * @param {(rows: number, keys: number) => void} act.moveCell
  * @param {(head: number) => void} act.chooseHead
@@ -126,6 +127,7 @@ export function wire(parts, act) {
     const row = event.target.closest?.('.candidate');
     if (row && row.getAttribute('aria-disabled') !== 'true') act.pressCandidate(Number(row.dataset.id));
   });
+  parts.machine.addEventListener('keydown', (event) => { if (event.key === 'Escape' && act.unpin()) event.preventDefault(); });
   parts.machine.addEventListener('click', (event) => {
     const button = event.target.closest?.('button[data-action]');
     if (button && button.getAttribute('aria-disabled') !== 'true') act.control(button.dataset.action, '');

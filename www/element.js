@@ -239,6 +239,7 @@ export class UnmaskedDemo extends HTMLElement {
       pressCell: (isKey) => this.#pressCell(isKey),
       releaseCell: () => { if (this.#painter.end()) this.#runSoon(0); },
       undo: () => this.#painter.undo(),
+      unpin: () => this.unpin(),
       leaveCell: () => { if (this.#view.cell) { this.#view.cell = null; this.#later(); } },
       moveCell: (rows, keys) => this.#moveCell(rows, keys),
       chooseHead: (head) => { if (this.#painter.on) return; this.setAttribute('head', String(head + 1)); this.#tell('unmasked-use', { kind: 'head', head: head + 1 }); },
@@ -477,6 +478,14 @@ export class UnmaskedDemo extends HTMLElement {
   get pinned() {
     const frame = this.timeline?.frame(this.position);
     return frame ? pointedBy(frame, this.#view.pinned) : null;
+  }
+
+  /** Takes a person's pin away. @returns {boolean} whether there was one */
+  unpin() {
+    if (!this.#view.pinned) return false;
+    this.#view.pinned = null;
+    this.#pointToken(null);
+    return true;
   }
 
   /** Points at this machine's own token for what was pointed at in another. */
