@@ -221,6 +221,7 @@ fn request(args: &TraceArgs, engine: &Engine) -> Result<Request> {
         target_ids: args.target_ids.clone(),
         source_length: args.source_length,
         max_new_tokens: Some(args.steps),
+        blanks: None,
         fill: match args.fill {
             FillArg::Parallel => Fill::Parallel,
             FillArg::Confidence => Fill::Confidence,

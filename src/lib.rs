@@ -35,7 +35,7 @@
 //! | requests and records | [`request`], [`trace`], [`tokenizer`], [`sample`], [`task`] (what a model can do) |
 //! | the model | [`model`], [`family`], [`weights`], [`spec`] |
 //! | devices | [`device`]: CPU and GPU play the same graph |
-//! | ground | [`graph`], [`mask`], [`error`] |
+//! | ground | [`graph`], [`mask`], [`error`], `object` (what is read from objects alone) |
 
 pub mod device;
 pub mod engine;
@@ -44,6 +44,7 @@ pub mod family;
 pub mod graph;
 pub mod mask;
 pub mod model;
+mod object;
 pub mod request;
 pub mod sample;
 pub mod session;

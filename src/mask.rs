@@ -10,6 +10,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, Result};
+use crate::object::objects;
+
+objects!(Edit, Edits, Mask, MaskFile);
 
 /// Who may see whom, for a row `q` and a key `k`, both counted from 0.
 ///
@@ -131,8 +134,8 @@ impl<'de> Deserialize<'de> for Rule {
 }
 
 /// One cell that a person painted, for all layers and heads or for named ones.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Edit {
     /// Row (query) position.
     pub row: usize,
@@ -141,17 +144,17 @@ pub struct Edit {
     /// Whether the row may see the key.
     pub visible: bool,
     /// Only this layer; all layers where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub layer: Option<usize>,
     /// Only this head; all heads where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub head: Option<usize>,
 }
 
 /// A rule and the cells that depart from it. A cell without an edit follows the rule, so a painted
 /// mask goes on by its rule when generation adds rows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Mask {
     /// What holds where nothing was painted.
     pub rule: Rule,
@@ -351,8 +354,8 @@ impl Cells<'_> {
 }
 
 /// Painted cells of whatever rule the model was trained with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Edits {
     /// As in [`Mask`].
     pub edits: Vec<Edit>,
@@ -360,7 +363,7 @@ pub struct Edits {
 
 /// A mask as it is written in a mask file or a request: a rule, a rule with edits, edits of the model's own
 /// rule, or a picture.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum MaskSource {
     /// `"causal"`.
@@ -388,16 +391,16 @@ impl MaskSource {
 }
 
 /// The masks of a request or a mask file, a site each; an absent site keeps the model's own rule.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct MaskFile {
     /// The encoder's self-attention.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub encoder: Option<MaskSource>,
     /// The decoder's self-attention.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub decoder: Option<MaskSource>,
     /// The decoder's attention over the memory: a row is a target position, a key a source position.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub cross: Option<MaskSource>,
 }

@@ -9,17 +9,20 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::graph::{Site, What};
 use crate::mask::{Mask, MaskFile, MaskSource};
+use crate::object::objects;
 use crate::sample::Sampling;
 use crate::spec::{Architecture, LanguagePlace, Slot, Spec, Stack, Template};
 use crate::tokenizer::Tokenizer;
 use crate::trace::Token;
+
+objects!(Gates, Request, Watch);
 
 /// New tokens where a request does not say.
 pub const NEW_TOKENS: usize = 32;
 
 /// A request as it arrives.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[serde(remote = "Self", rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Request {
     /// The text; goes through the model's template.
     pub text: Option<String>,
@@ -33,6 +36,9 @@ pub struct Request {
     pub source_length: Option<usize>,
     /// Stop after so many new tokens.
     pub max_new_tokens: Option<usize>,
+    /// The rows of an encoder that are to be filled; every one that holds [MASK] where absent. One that a person chose
+    /// [MASK] for is a blank no more.
+    pub blanks: Option<Vec<usize>>,
     /// How an encoder fills several blanks.
     pub fill: Fill,
     /// How the next token is drawn.
@@ -65,7 +71,7 @@ pub enum Fill {
 
 /// Factors of the heads' outputs, `[layer][head]`; an absent site has 1 everywhere.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(remote = "Self", default, deny_unknown_fields)]
 pub struct Gates {
     /// Encoder self-attention.
     pub encoder: Option<Vec<Vec<f32>>>,
@@ -171,7 +177,7 @@ impl Watchable {
 
 /// A watch set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(remote = "Self", default, deny_unknown_fields)]
 pub struct Watch {
     /// Layers; for hidden states the number of blocks passed.
     pub layers: Select,
@@ -396,6 +402,7 @@ pub fn resolve(spec: &Spec, tokenizer: &Tokenizer, request: &Request) -> Result<
         Ok(given.concat())
     };
     let ids: Vec<u32> = tokens.iter().map(|token| token.id).collect();
+    check_blanks(spec, request, &ids)?;
     let (mut encoder, mut decoder) = (None, None);
     let memory = ids.len();
     let self_input = |site: Site, ids: Vec<u32>, segments: Vec<u32>, given| -> Result<StackInput> {
@@ -508,6 +515,18 @@ fn target_ids(spec: &Spec, request: &Request, start: &[u32]) -> Result<Vec<u32>>
             Ok([start, &request.target_ids].concat())
         }
         _ => Ok(request.target_ids.clone()),
+    }
+}
+
+fn check_blanks(spec: &Spec, request: &Request, ids: &[u32]) -> Result<()> {
+    let mask = spec.special.mask.filter(|_| !spec.generates());
+    let is_blank = |row: &usize| mask.is_some() && ids.get(*row).copied() == mask;
+    match request.blanks.iter().flatten().find(|row| !is_blank(row)) {
+        None => Ok(()),
+        Some(row) => {
+            let expected = "rows of an encoder's input that hold [MASK]";
+            Err(Error::input("blanks", expected, format!("row {row}")))
+        }
     }
 }
 

@@ -5,10 +5,13 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::graph::Draw;
+use crate::object::objects;
+
+objects!(Sampling);
 
 /// Greedy unless a temperature is given.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[serde(remote = "Self", rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Sampling {
     /// Logits are divided by it; 0 is greedy.
     pub temperature: f32,

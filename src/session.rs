@@ -17,15 +17,18 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::graph::{CacheInfo, Capacity, Draw, Graph, Site, What};
 use crate::mask::Mask;
+use crate::object::objects;
 use crate::request::{Fill, NEW_TOKENS, Request, Resolved, StackInput, Watch, Watchable, resolve};
 use crate::stream::{Advance, Ahead, Ask, Stage, Stream, drawn, keys_of, mask_of};
 use crate::trace::{Forward, MaskPicture, Stats, Step, Trace, Watched};
 
 use generate::why_ended;
 use record::{Picked, add, fill_heads, header, merge, new_step, text, timed};
-use sweep::sweep_together;
+use sweep::{check_told, sweep_together};
 
 pub use sweep::Variant;
+
+objects!(Taken);
 
 /// Candidates that come with a step where the request does not say.
 const CANDIDATES: usize = 10;
@@ -79,7 +82,7 @@ impl Run {
 
 /// A step that a run took before its engine was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Taken {
     /// Its row.
     pub row: usize,
@@ -145,9 +148,10 @@ impl Session {
         trace.text = Some(text(engine, &resolved)?);
         let room = engine.spec.max_positions;
         let steps_left = request.max_new_tokens.unwrap_or(NEW_TOKENS).min(room);
-        let ids = resolved.output().ids.iter().enumerate();
-        let is_blank = |id: u32| !engine.spec.generates() && Some(id) == engine.spec.special.mask;
-        let blanks = ids.filter(|(_, id)| is_blank(**id)).map(|(row, _)| row).collect();
+        let (ids, mask) = (&resolved.output().ids, engine.spec.special.mask);
+        let is_blank = |row: &usize| !engine.spec.generates() && Some(ids[*row]) == mask;
+        let is_wanted = |row: &usize| request.blanks.as_ref().is_none_or(|all| all.contains(row));
+        let blanks = (0..ids.len()).filter(is_blank).filter(is_wanted).collect();
         self.run = Some(Run {
             request: request.clone(),
             resolved,
@@ -246,6 +250,7 @@ impl Session {
         if together && !all.is_empty() {
             trace.variants = sweep_together(engine, request, &all).await?;
         } else {
+            check_told(engine, &request.watch, &all)?;
             for (request, resolved) in requests.iter().zip(&all) {
                 trace.variants.push(self.pass(engine, request, resolved).await?);
             }

@@ -17,10 +17,13 @@ use wasm_bindgen_futures::JsFuture;
 use crate::device::{Cause, Choice, Device, Usage};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result, one_line};
+use crate::object::objects;
 use crate::request::Request;
 use crate::session::{Session, Taken, Variant, default_watch};
 use crate::speed::Matmul;
 use crate::weights::{ReadAt, Reading};
+
+objects!(Options);
 
 /// Counts what is allocated: the memory around it never shrinks, so its size alone cannot tell a leak from a reserve.
 #[global_allocator]
@@ -39,7 +42,7 @@ pub fn start() {
 
 /// How a model is to be loaded.
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[serde(remote = "Self", rename_all = "camelCase", default, deny_unknown_fields)]
 struct Options {
     device: Wish,
     /// Whether the page's window has WebGPU: then it is only this worker that has none.

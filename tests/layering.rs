@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 /// Module -> the modules of this crate that it may name.
 const LAYERS: &[(&str, &[&str])] = &[
     ("error", &[]),
-    ("mask", &["error"]),
+    ("object", &[]),
+    ("mask", &["error", "object"]),
     ("graph", &["error", "mask"]),
     ("device", &["error", "mask", "graph"]),
     ("speed", &["error", "graph", "device"]),
@@ -14,11 +15,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("weights", &["error", "graph", "device"]),
     ("family", &["error", "graph", "spec", "weights"]),
     ("model", &["error", "graph", "spec"]),
-    ("sample", &["error", "graph"]),
+    ("sample", &["error", "graph", "object"]),
     ("trace", &["device"]),
     ("tokenizer", &["error", "spec", "trace"]),
     ("task", &["spec", "tokenizer"]),
-    ("request", &["error", "mask", "graph", "spec", "sample", "tokenizer", "trace"]),
+    ("request", &["error", "object", "mask", "graph", "spec", "sample", "tokenizer", "trace"]),
     ("stream", &["error", "mask", "graph", "device", "spec", "request", "trace"]),
     (
         "engine",
@@ -36,8 +37,14 @@ const LAYERS: &[(&str, &[&str])] = &[
             "trace",
         ],
     ),
-    ("session", &["error", "mask", "graph", "device", "engine", "request", "stream", "trace"]),
-    ("web", &["error", "device", "engine", "request", "session", "speed", "trace", "weights"]),
+    (
+        "session",
+        &["error", "object", "mask", "graph", "device", "engine", "request", "stream", "trace"],
+    ),
+    (
+        "web",
+        &["error", "object", "device", "engine", "request", "session", "speed", "trace", "weights"],
+    ),
 ];
 
 /// Words that only these files may say.

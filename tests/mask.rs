@@ -149,10 +149,6 @@ fn edits_alone_depart_from_the_models_own_rule() {
     let of = |rule| file.decoder.clone().unwrap().mask(&rule).unwrap().picture(0, 0, 0..4, 4);
     assert_eq!(of(Rule::Causal), ["1010", "1100", "1110", "1111"]);
     assert_eq!(of(Rule::Prefix(2)), ["1110", "1100", "1110", "1111"]);
-    assert_eq!(
-        serde_json::from_str::<MaskFile>(&serde_json::to_string(&file).unwrap()).unwrap(),
-        file
-    );
 }
 
 #[test]
@@ -166,6 +162,10 @@ fn wrong_mask_files_are_refused() {
         r#"{ "encoder": { "rule": "full", "edit": [] } }"#,
         r#"{ "encoder": { "rule": "full", "edits": [ { "row": -1, "key": 0, "visible": true } ] } }"#,
         r#"{ "encoder": { "rule": "full", "edits": [ { "row": 1, "key": 0 } ] } }"#,
+        r#"{ "encoder": { "rule": "full", "edits": [ [ 1, 0, true, null, null ] ] } }"#,
+        r#"{ "encoder": [ "full", [] ] }"#,
+        r#"{ "encoder": [ [] ] }"#,
+        r#"[ "full" ]"#,
     ] {
         assert!(serde_json::from_str::<MaskFile>(text).is_err(), "{text}");
     }
@@ -232,12 +232,6 @@ proptest! {
         prop_assert_eq!(text.parse::<Rule>().unwrap(), rule.clone());
         let json = serde_json::to_string(&rule).unwrap();
         prop_assert_eq!(serde_json::from_str::<Rule>(&json).unwrap(), rule);
-    }
-
-    #[test]
-    fn masks_survive_their_json(mask in any_mask()) {
-        let json = serde_json::to_string(&mask).unwrap();
-        prop_assert_eq!(serde_json::from_str::<Mask>(&json).unwrap(), mask);
     }
 
     #[test]

@@ -420,7 +420,31 @@ fn sampling_and_blanks() -> Vec<Case> {
         }
         assert!(again > 0, "no seed drew a blank");
     });
-    vec![seeds, blanks, blank_again, full]
+    let named = case("encoder::only_the_blanks_that_are_named_are_filled", |device| {
+        let engine = quartet("encoder", device);
+        let mask = engine.spec.special.mask.unwrap();
+        let ids = [1, mask, 300, mask, 301, 2];
+        for fill in [Fill::Parallel, Fill::Confidence] {
+            let rows = |blanks: Option<Vec<usize>>| -> Vec<usize> {
+                let request = Request { blanks, fill, ..of_ids(&ids, &[]) };
+                let steps = run(&mut Session::new(), &engine, &request);
+                steps.iter().map(|step| step.row).collect()
+            };
+            assert_eq!(rows(None).len(), 2);
+            assert_eq!(rows(Some(vec![3])), [3], "the other [MASK] is a person's choice");
+            assert!(rows(Some(Vec::new())).is_empty());
+        }
+        let refused = |name: &str, blanks: Vec<usize>| {
+            let engine = quartet(name, device);
+            let request = Request { blanks: Some(blanks), ..of_ids(&ids, &[]) };
+            pollster::block_on(Session::new().begin(&engine, &request)).unwrap_err().to_string()
+        };
+        let expected = "blanks: expected rows of an encoder's input that hold [MASK], got row";
+        assert_eq!(refused("encoder", vec![1, 2]), format!("{expected} 2"));
+        assert_eq!(refused("encoder", vec![9]), format!("{expected} 9"));
+        assert_eq!(refused("causal", vec![1]), format!("{expected} 1"));
+    });
+    vec![seeds, blanks, blank_again, named, full]
 }
 
 fn what_a_step_tells() -> Vec<Case> {

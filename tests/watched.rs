@@ -289,6 +289,18 @@ fn what_a_cpu_has_no_room_for() -> Case {
         let text = refused(&of_ids(&[3; 2048], &[]), 70);
         let expected = "at most 2048 MB (fewer at a time)";
         assert_eq!(text, format!("caches of 70 variants: expected {expected}, got 2240 MB"));
+        // Of unlike shapes they are passes one after the other, each of which there is room for.
+        let unlike: Vec<Variant> = (0..5)
+            .map(|at| Variant { ids: Some(vec![3; 2048 - at]), ..Variant::default() })
+            .collect();
+        let request = of_ids(&[3; 2048], &[Watchable::Attention]);
+        let mut session = Session::new();
+        let sweep = session.sweep(&engine, &request, &unlike);
+        let error = pollster::block_on(sweep).unwrap_err();
+        assert_eq!(error.kind, Kind::Limit);
+        let expected = "at most 2048 MB (fewer variants, layers, heads or rows)";
+        let text = format!("what is watched in 5 variants: expected {expected}, got 2574 MB");
+        assert_eq!(error.to_string(), text);
     })
 }
 
@@ -311,6 +323,29 @@ fn fields_that_no_request_has() -> Case {
         let request: Request = serde_json::from_value(json).unwrap();
         assert_eq!((request.sampling.seed, request.sampling.temperature), ((1 << 53) - 1, 1.0));
         assert_eq!(request.gates.decoder, Some(vec![vec![1.0, 0.5]]));
+    })
+}
+
+fn arrays_where_objects_belong() -> Case {
+    cpu_case("an_array_where_an_object_belongs_is_refused", |_| {
+        fn refuses<T: serde::de::DeserializeOwned>(json: serde_json::Value) {
+            let text = json.to_string();
+            let Err(error) = serde_json::from_value::<T>(json) else { panic!("{text} was read") };
+            let error = error.to_string();
+            assert!(error.contains("invalid type: sequence, expected struct"), "{text}: {error}");
+            assert!(serde_json::from_str::<T>(&text).is_err(), "{text} was read from a file");
+        }
+        use serde_json::json;
+        refuses::<Request>(json!([]));
+        refuses::<Request>(json!(["a text"]));
+        for field in ["sampling", "mask", "gates", "watch"] {
+            refuses::<Request>(json!({ "text": "a", (field): [] }));
+        }
+        refuses::<Gates>(json!([[[1, 0.5]]]));
+        refuses::<Variant>(json!({ "gates": [] }));
+        refuses::<Variant>(json!({ "mask": ["full"] }));
+        refuses::<Vec<Variant>>(json!([["a text"]]));
+        refuses::<Vec<Taken>>(json!([[1, 2]]));
     })
 }
 
@@ -556,6 +591,7 @@ fn main() {
     cases.push(no_rows());
     cases.push(what_a_cpu_has_no_room_for());
     cases.push(fields_that_no_request_has());
+    cases.push(arrays_where_objects_belong());
     cases.extend(whatever_was_held());
     support::main(cases);
 }

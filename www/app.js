@@ -268,10 +268,7 @@ function draw() {
   clock.follow();
   // One that gave up has no run and none to come: those that have one tell where the end is.
   const all = [...demos.values()];
-  if (ended() && clock.position > available() && all.some((demo) => demo.timeline) && all.every((demo) => demo.timeline || demo.phase === 'error')) {
-    clock.position = available();
-    clockChanged();
-  }
+  if (ended() && all.some((demo) => demo.timeline) && all.every((demo) => demo.timeline || demo.phase === 'error')) clock.settle();
   const descriptions = [...demos.values()].map((demo) => demo.description).filter(Boolean);
   // What is asked for is all that is known of them until a model is there.
   const layers = Math.max(1, ...descriptions.length ? descriptions.map(({ layers: own }) => Math.max(own.encoder, own.decoder)) : [state.layer]);
@@ -346,7 +343,10 @@ const actions = {
   play: () => clock.toggle(),
   language: () => change({ lang: lang === 'en' ? 'zh' : 'en' }),
   help: () => toggleHelp(dialog),
-  leave: () => { if (enlarged !== null) enlarge(null); },
+  leave: () => {
+    const unpinned = [...demos.values()].filter((demo) => demo.unpin());
+    if (!unpinned.length && enlarged !== null) enlarge(null);
+  },
 };
 
 function wirePage() {

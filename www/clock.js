@@ -9,6 +9,8 @@ export class Clock {
   #timer = 0;
   /** The end was asked for while it was still being computed: whatever else is asked for takes that back. */
   #toEnd = false;
+  /** Where it was left when what there is became shorter, until it is moved again. @type {number|null} */
+  #left = null;
 
   /**
    * @param {object} owner
@@ -34,6 +36,7 @@ export class Clock {
   play() {
     if (this.playing) return;
     this.#toEnd = false;
+    this.#left = null;
     if ((this.ended() || this.renewed()) && this.position >= this.available()) this.position = 0;
     this.playing = true;
     this.#arm();
@@ -59,6 +62,7 @@ export class Clock {
    */
   seek(position) {
     this.#toEnd = false;
+    this.#left = null;
     const most = Math.max(this.available(), this.position);
     const next = Math.max(0, Math.min(Math.trunc(position) || 0, most));
     if (this.playing) this.#arm();
@@ -75,6 +79,7 @@ export class Clock {
   /** Puts it anywhere, past what is computed too: a forced choice, an address. */
   put(position) {
     this.#toEnd = false;
+    this.#left = null;
     this.position = position;
     this.changed();
   }
@@ -92,6 +97,19 @@ export class Clock {
     // What another machine still computes may be behind: the clock is not thrown back.
     if (this.available() <= this.position) return;
     this.position = this.available();
+    this.changed();
+  }
+
+  /**
+   * Nothing more will come: one that is past the end goes to it. Where it was left is there again once more can be shown,
+   * as when a machine with a longer run is put back.
+   */
+  settle() {
+    const wanted = this.#left ?? this.position;
+    const next = Math.min(wanted, this.available());
+    this.#left = next < wanted ? wanted : null;
+    if (next === this.position) return;
+    this.position = next;
     this.changed();
   }
 

@@ -4,14 +4,23 @@ import { icon } from './views/icons.js';
 import { make } from './views/dom.js';
 import { readSheets } from './place.js';
 
+/** How long an element waits for its style: a server that never answers would else hide it for ever. */
+const PATIENCE_MILLISECONDS = 5_000;
+
 /** @type {Promise<CSSStyleSheet[]>|null} */
 let sheets = null;
 
 /** Constructed sheets, made once and shared by every element of the page. */
-export function styleSheets() {
+function styleSheets() {
   sheets ??= readSheets().then((texts) => Promise.all(texts.map((text) => new CSSStyleSheet().replace(text))));
   sheets.catch(() => { sheets = null; });
   return sheets;
+}
+
+/** Resolves when a root has its style, or it is time to show the element without: what comes later still dresses it. @param {ShadowRoot} root */
+export function dress(root) {
+  const dressed = styleSheets().then((made) => { root.adoptedStyleSheets = made; }).catch(() => {});
+  return Promise.race([dressed, new Promise((resolve) => { setTimeout(resolve, PATIENCE_MILLISECONDS); })]);
 }
 
 /** @param {ShadowRoot} root */
@@ -62,6 +71,7 @@ export function buildSkeleton(root) {
  * @param {(isKey: boolean) => boolean} act.pressCell whether the pointer, or the key, paints
  * @param {() => void} act.releaseCell
  * @param {() => void} act.undo
+ * @param {() => boolean} act.unpin whether a token was pinned
  * @param {() => void} act.leaveCell
  * @param {(rows: number, keys: number) => void} act.moveCell
  * @param {(head: number) => void} act.chooseHead
@@ -120,6 +130,7 @@ export function wire(parts, act) {
     const row = event.target.closest?.('.candidate');
     if (row && row.getAttribute('aria-disabled') !== 'true') act.pressCandidate(Number(row.dataset.id));
   });
+  parts.machine.addEventListener('keydown', (event) => { if (event.key === 'Escape' && act.unpin()) event.preventDefault(); });
   parts.machine.addEventListener('click', (event) => {
     const button = event.target.closest?.('button[data-action]');
     if (button && button.getAttribute('aria-disabled') !== 'true') act.control(button.dataset.action, button.dataset.value ?? '');

@@ -12,7 +12,7 @@ import { Clock } from './clock.js';
 import { questionOf } from './compare.js';
 import { Machine } from './machine.js';
 import { WORK, defineProperties, upgrade } from './element-attributes.js';
-import { buildSkeleton, styleSheets, wire } from './element-parts.js';
+import { buildSkeleton, dress, wire } from './element-parts.js';
 import { drawLater, drawNever } from './frames.js';
 import { chooseLanguage, translator } from './i18n/index.js';
 import { drawMachine, nameOf } from './element-draw.js';
@@ -241,7 +241,7 @@ export class UnmaskedDemo extends HTMLElement {
     this.#say = announcer(this.#parts.say);
     // Nothing is shown before it has its style; without one it is still of use.
     machine.hidden = true;
-    this.#dressed = styleSheets().then((sheets) => { root.adoptedStyleSheets = sheets; }).catch(() => {}).then(() => { machine.hidden = false; this.#measure(); });
+    this.#dressed = dress(root).then(() => { machine.hidden = false; this.#measure(); });
     wire(this.#parts, {
       pressToken: (position, stack) => this.#pressToken(position, stack),
       pointToken: (spot) => this.#pointToken(spot ?? this.#view.pinned),
@@ -249,6 +249,7 @@ export class UnmaskedDemo extends HTMLElement {
       pressCell: (isKey) => this.#pressCell(isKey),
       releaseCell: () => { if (this.#painter.end()) this.#runSoon(0); },
       undo: () => { if (this.#painter.canUndo) this.#listens = true; this.#painter.undo(); },
+      unpin: () => this.unpin(),
       leaveCell: () => { if (this.#view.cell) { this.#view.cell = null; this.#later(); } },
       moveCell: (rows, keys) => this.#moveCell(rows, keys),
       chooseHead: (head) => { if (this.#painter.on) return; this.setAttribute('head', String(head + 1)); this.#tell('unmasked-use', { kind: 'head', head: head + 1 }); },
@@ -497,6 +498,14 @@ export class UnmaskedDemo extends HTMLElement {
   get pinned() {
     const frame = this.timeline?.frame(this.position);
     return frame ? pointedBy(frame, this.#view.pinned) : null;
+  }
+
+  /** Takes a person's pin away. @returns {boolean} whether there was one */
+  unpin() {
+    if (!this.#view.pinned) return false;
+    this.#view.pinned = null;
+    this.#pointToken(null);
+    return true;
   }
 
   /** Points at this machine's own token for what was pointed at in another. */

@@ -29,6 +29,7 @@ export { EngineError };
  * @property {number[]} [targetIds] the answer so far
  * @property {number} [sourceLength]
  * @property {number} [maxNewTokens]
+ * @property {number[]} [blanks] rows of an encoder that are to be filled; every one that holds [MASK] where absent
  * @property {'parallel'|'confidence'} [fill]
  * @property {{ temperature?: number, topK?: number, topP?: number, seed?: number }} [sampling]
  * @property {number} [candidates]

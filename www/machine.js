@@ -300,8 +300,8 @@ export class Machine {
     const fork = timeline.fork(at, candidate);
     /** @type {any} */
     const request = this.isEncoder
-      ? { ...this.fillBase, ids: fork.filledIds(at + 1), watch: this.#watch() } : this.#restOf(fork, at + 1);
-    const over = this.isEncoder ? !request.ids.includes(this.#maskId()) : this.#endsAnswer(candidate.id) || request.maxNewTokens === 0;
+      ? { ...this.fillBase, ids: fork.filledIds(at + 1), blanks: fork.blanksAfter(at + 1), watch: this.#watch() } : this.#restOf(fork, at + 1);
+    const over = this.isEncoder ? !request.blanks.length : this.#endsAnswer(candidate.id) || request.maxNewTokens === 0;
     this.timeline = fork;
     this.forks += 1;
     if (over) {

@@ -101,6 +101,12 @@ export class Timeline {
     return ids;
   }
 
+  /** Rows of an encoder that are still blank after t were filled: what a person put there may be [MASK] again. */
+  blanksAfter(t) {
+    const filled = new Set(this.steps.slice(0, t).map((step) => step.row));
+    return this.#blankRows().filter((row) => !filled.has(row));
+  }
+
   /**
    * @param {number} t choices made so far
    * @returns {Frame}

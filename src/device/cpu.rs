@@ -31,9 +31,9 @@ use crate::graph::{
     Value, Weight, What,
 };
 
-/// Bytes that a play may bring back, and that the caches of several variants may take: a browser's program ends where
-/// its memory does.
-const MOST: u64 = if cfg!(target_arch = "wasm32") { 256 << 20 } else { 2 << 30 };
+/// Bytes that a play may bring back, that all passes of a sweep may tell, and that the caches of several variants may
+/// take: a browser's program ends where its memory does.
+pub const MOST: u64 = if cfg!(target_arch = "wasm32") { 256 << 20 } else { 2 << 30 };
 
 /// The CPU.
 #[derive(Debug)]
@@ -207,7 +207,8 @@ fn room_for_taps(graph: &Graph, play: &Play<'_>) -> Result<Vec<Vec<f32>>> {
     Ok(play.taps.iter().map(|tap| vec![0.0; cells(tap) as usize]).collect())
 }
 
-fn megabytes(bytes: u64) -> String {
+/// A number of bytes as a person reads it.
+pub fn megabytes(bytes: u64) -> String {
     format!("{} MB", bytes >> 20)
 }
 

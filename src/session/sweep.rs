@@ -7,17 +7,21 @@ use web_time::Instant;
 
 use super::record::{Picked, fill_heads, timed};
 use super::{Ready, stage};
+use crate::device::cpu::{MOST, megabytes};
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Label, Site, Tap, What};
 use crate::mask::MaskFile;
-use crate::request::{Gates, Request, Resolved, StackInput};
-use crate::stream::{Playing, Stream, is_per_head, play, watched_labels};
+use crate::object::objects;
+use crate::request::{Gates, Request, Resolved, StackInput, Watch};
+use crate::stream::{Playing, Stream, is_per_head, keys_of, play, watched_labels};
 use crate::trace::{Forward, Stats};
+
+objects!(Variant);
 
 /// A what-if: what it changes of the request.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+#[serde(remote = "Self", rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Variant {
     /// Another text.
     pub text: Option<String>,
@@ -52,6 +56,45 @@ impl Variant {
         }
         request
     }
+}
+
+/// Refuses what passes one after the other would tell, were all of it more than this program can hold: a play's own bound
+/// knows of one pass.
+pub(super) fn check_told(engine: &Engine, watch: &Watch, all: &[Resolved]) -> Result<()> {
+    let bytes = all.iter().map(|resolved| bytes_told(engine, watch, resolved)).sum();
+    if bytes <= MOST {
+        return Ok(());
+    }
+    let what = format!("what is watched in {} variants", all.len());
+    let expected = format!("at most {} (fewer variants, layers, heads or rows)", megabytes(MOST));
+    Err(Error::limit(what, expected, megabytes(bytes)))
+}
+
+/// Bytes of what a pass tells: the watched numbers, and the masks that are told unasked.
+fn bytes_told(engine: &Engine, watch: &Watch, resolved: &Resolved) -> u64 {
+    const NUMBER: usize = size_of::<f32>();
+    let (spec, transformer) = (&engine.spec, &engine.transformer);
+    let rows_of = |input: &StackInput| watch.rows.among(input.ids.len()).len();
+    let mut bytes = 0;
+    for (graph, input) in
+        [(&transformer.encoder, &resolved.encoder), (&transformer.decoder, &resolved.decoder)]
+    {
+        let (Some(graph), Some(input)) = (graph, input) else { continue };
+        let mut row = input.ids.len() + input.memory;
+        for label in watched_labels(graph, watch) {
+            let heads = watch.heads.among(spec.stack(label.site).heads).len();
+            row += NUMBER
+                * match is_per_head(label.what) {
+                    true => heads * keys_of(label.site, input),
+                    false => graph.labelled(label).map_or(0, |value| graph.info(value).width),
+                };
+        }
+        bytes += (rows_of(input) as u64) * (row as u64);
+    }
+    if watch.has(What::Logits) {
+        bytes += (rows_of(resolved.output()) as u64) * ((NUMBER * spec.vocabulary) as u64);
+    }
+    bytes
 }
 
 /// All variants in one play a stack, with caches of their own.

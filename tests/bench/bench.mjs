@@ -79,8 +79,9 @@ async function settle() {
   note('the browser did not come to rest within 15 s');
 }
 
-/** Samples of several competitors, in turn. */
-async function inTurn(places, repeats, measure) {
+/** Samples of several competitors, in turn. Of one that has none it is told why. */
+async function inTurn(what, places, repeats, measure) {
+  const reasons = new Map(places.map(([place]) => [place, '']));
   for (let repeat = 0; repeat <= repeats; repeat += 1) {
     for (const [place, page, device, most] of places) {
       if (most !== undefined && repeat > most) continue;
@@ -90,21 +91,24 @@ async function inTurn(places, repeats, measure) {
         const after = processorTime();
         if (after !== null && record.case === 'model') record.cpu_ms = after - before;
         // The first run compiles, allocates and warms.
-        if (repeat > 0) tell({ place, ...record });
+        if (repeat > 0) { tell({ place, ...record }); reasons.delete(place); }
       } catch (error) {
-        note(`${place}: ${String(error.message).split('\n')[0]}`);
-        if (repeat === 0) tell({ place, case: 'failed', message: String(error.message).split('\n')[0] });
+        const [message] = String(error.message).split('\n');
+        note(`${place}: ${message}`);
+        if (reasons.has(place)) reasons.set(place, message);
       }
     }
   }
+  for (const [place, message] of reasons) if (message) tell({ place, case: 'failed', of: what, message });
 }
 
 async function models() {
   for (const model of plan.shipped) {
     for (const watch of [false, true]) {
-      note(`${model}${watch ? ', watched' : ''}`);
-      await inTurn(OURS, plan.repeats, async (page, device) => ({
-        case: 'model', model: watch ? `${model}, watched` : model,
+      const name = watch ? `${model}, watched` : model;
+      note(name);
+      await inTurn(name, OURS, plan.repeats, async (page, device) => ({
+        case: 'model', model: name,
         ...await call(page, 'sample', { model: `/models/${model}/`, device, text: plan.text, tokens: plan.tokens, watch }),
       }));
     }
@@ -114,10 +118,11 @@ async function models() {
   // The WebGPU peer takes seconds a token on a software adapter: fewer samples, fewer tokens.
   const places = [...OURS, ...PEERS].map((place) => (place[0] === 'transformers.js WebGPU' ? [...place, Math.min(2, plan.repeats)] : place));
   for (const [model, length] of [['gpt2', 32], ['gpt2', 128], ['bert', 64], ['t5', 32]]) {
-    note(`${model}, ${length} ids`);
+    const name = `${model}, ${length} ids`;
+    note(name);
     const ids = model === 'bert' ? Array(length).fill(4) : prompt(length, 4096);
-    await inTurn(model === 'gpt2' ? [...places, ...GPT2_PEERS] : places, plan.repeats, async (page, device) => ({
-      case: 'model', model: `${model}, ${length} ids`,
+    await inTurn(name, model === 'gpt2' ? [...places, ...GPT2_PEERS] : places, plan.repeats, async (page, device) => ({
+      case: 'model', model: name,
       ...await call(page, 'sample', {
         model: page === ours ? `/__bench_models__/${model}/` : model, device, ids,
         tokens: page === peers && device === 'webgpu' ? Math.min(plan.tokens, 6) : plan.tokens,
@@ -130,7 +135,7 @@ async function models() {
 async function checkpoint(model) {
   note(model);
   const ids = prompt(plan.prompt, 30_000);
-  await inTurn(OURS, plan.repeats, async (_, device) => {
+  await inTurn(model, OURS, plan.repeats, async (_, device) => {
     const page = await open('/__bench__/ours.html');
     try {
       const source = `/__bench_models__/${model}/`;
@@ -144,10 +149,11 @@ async function checkpoint(model) {
 
 async function matmuls() {
   for (const { shape, count } of plan.shapes) {
-    note(`matmul ${shape.join('x')}`);
+    const name = `matmul ${shape.join('x')}`;
+    note(name);
     for (const format of plan.formats) {
       const places = format === 'f32' ? [...OURS, ...PEERS] : OURS;
-      await inTurn(places, plan.repeats, async (page, device) => ({
+      await inTurn(`${name}, ${format}`, places, plan.repeats, async (page, device) => ({
         case: 'matmul', shape: shape.join('x'), format, ...await call(page, 'matmul', { shape, format, device, count }),
       }));
     }

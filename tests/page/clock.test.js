@@ -113,3 +113,37 @@ test('whatever else is asked for takes the end back', () => {
     assert.equal(clock.position, position, name);
   }
 });
+
+test('thrown back where a run became shorter, it is where it was left once there is more again', () => {
+  const { clock, run } = setUp({ available: 9 });
+  clock.seek(8);
+  run.available = 5;
+  clock.settle();
+  clock.settle();
+  assert.equal(clock.position, 5);
+  run.available = 7;
+  clock.settle();
+  assert.equal(clock.position, 7, 'as far as that exists');
+  run.available = 9;
+  clock.settle();
+  assert.equal(clock.position, 8);
+  const { changes } = run;
+  clock.settle();
+  assert.equal(run.changes, changes);
+});
+
+for (const [name, move, at] of /** @type {Array<[string, (clock: Clock) => void, number]>} */ ([
+  ['a step back', (clock) => clock.back(), 4], ['a seek to where it is', (clock) => clock.seek(5), 5],
+  ['an address', (clock) => clock.put(5), 5], ['play', (clock) => clock.play(), 0],
+])) {
+  test(`after ${name} it is not moved to where it was left`, () => {
+    const { clock, run } = setUp({ available: 9 });
+    clock.seek(8);
+    run.available = 5;
+    clock.settle();
+    move(clock);
+    run.available = 9;
+    clock.settle();
+    assert.equal(clock.position, at);
+  });
+}

@@ -59,6 +59,21 @@ test('a candidate that is chosen before the verdict has come does not lose it', 
   assert.equal(engine.held.length, 2, 'it is there: nothing is asked again');
 });
 
+test('a blank for which [MASK] was chosen is filled', async () => {
+  const machine = new Machine(() => {});
+  const engine = machine.engine = encoder();
+  const { generate } = engine;
+  const requests = /** @type {any[]} */ ([]);
+  engine.generate = (request) => { requests.push(request); return generate(request); };
+  const sign = { id: MASK, piece: '[MASK]' };
+  await machine.run({ ...settings, pair: undefined, blanks: [0, 1] });
+  await machine.force(0, sign);
+  assert.deepEqual([requests[1].ids, requests[1].blanks], [[MASK, MASK, 12, 1], [1]]);
+  await machine.run({ ...settings, pair: undefined });
+  await machine.force(0, sign);
+  assert.deepEqual([requests.length, machine.phase, machine.timeline?.steps[0].chosen], [3, 'done', MASK], 'nothing is left to be asked for');
+});
+
 test('a stored run has nothing of the run before it', async () => {
   const machine = new Machine(() => {});
   const engine = machine.engine = encoder();

@@ -155,7 +155,7 @@ export class WasmEngine {
       request, header, at: 0,
       answer: [...answer, SPECIAL.eos].slice(request.targetIds?.length ?? 0).slice(0, request.maxNewTokens),
       sequence: header.tokens.map(({ id }) => id), target: header.target?.map(({ id }) => id),
-      blanks: header.tokens.flatMap(({ id }, at) => (id === SPECIAL.mask ? [at] : [])),
+      blanks: request.blanks ?? header.tokens.flatMap(({ id }, at) => (id === SPECIAL.mask ? [at] : [])),
     };
     return header;
   }

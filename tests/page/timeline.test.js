@@ -95,6 +95,8 @@ test('an encoder fills its blanks, one step each', () => {
   assert.deepEqual(states(1), ['special', 'filled', 'source', 'blank']);
   assert.deepEqual(states(2), ['special', 'filled', 'source', 'filled']);
   assert.deepEqual(timeline.filledIds(1), [5, 30, 9, 4]);
+  assert.deepEqual([0, 1, 2].map((t) => timeline.blanksAfter(t)), [[1, 3], [3], []]);
+  assert.deepEqual(timeline.fork(0, { id: 4, piece: '[MASK]' }).blanksAfter(1), [3], 'a choice may be [MASK] again');
   assert.deepEqual([...timeline.frame(2).blocks[0].attention(0, 0, 2)], [0, 0, 1, 0]);
 });
 

@@ -23,7 +23,7 @@ export class Card {
 
   /**
    * @param {object} model
-   * @param {string} model.name as it was asked for
+   * @param {(t: (key: string) => string) => string} model.name as it was asked for, in the language of the moment
    * @param {import('../facts.js').Description} model.description
    * @param {string} model.licence
    * @param {() => void} model.changed told when something else is asked of the model
@@ -78,7 +78,7 @@ export class Card {
     const { node, title, source, short, back, moreSummary, facts, notes } = this.#parts;
     const description = this.#described;
     setText(title, description.name);
-    setText(source, this.name);
+    setText(source, this.name(t));
     setText(short, `${t(`machine.${description.architecture}`)} · ${shortOf(description, t)}`);
     setText(back, t('open.back'));
     setAttributes(back, { 'data-architecture': description.architecture, 'aria-label': t('open.back.label', { name: description.name }) });

@@ -36,6 +36,9 @@ const CANCELLED = new DOMException('cancelled', 'AbortError');
 /** After these nothing of a download is worth its room. */
 const IN_VAIN = ['missing', 'length', 'index'];
 
+/** @type {{ phase: 'idle', name: Say, loaded: number, total: number }} */
+const IDLE = { phase: 'idle', name: () => '', loaded: 0, total: 0 };
+
 const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
 
 export class Opener {
@@ -46,8 +49,8 @@ export class Opener {
   #abort = null;
   /** When all that was under way before has ended. @type {Promise<void>} */
   #ended = Promise.resolve();
-  /** @type {{ phase: 'idle'|'loading'|'preparing', name: string, loaded: number, total: number }} */
-  #work = { phase: 'idle', name: '', loaded: 0, total: 0 };
+  /** @type {{ phase: 'idle'|'loading'|'preparing', name: Say, loaded: number, total: number }} */
+  #work = IDLE;
   /** What is said below the field, in the language of the moment. @type {{ say?: Say, wrong?: Say }|null} */
   #told = null;
   /** What stands beside the page's own machines. @type {Map<string, { card: Card, engine: import('../engine.js').Engine }>} by architecture */
@@ -115,19 +118,19 @@ export class Opener {
       const place = placeOf(text);
       const { source } = place;
       this.#parts.address.value = source;
-      this.#prepare(source);
+      const named = () => source;
+      this.#prepare(named);
       await before;
       signal.throwIfAborted();
       const kept = await readKept(source, signal);
       signal.throwIfAborted();
-      this.#work = { phase: 'loading', name: source, loaded: 0, total: 0 };
+      this.#work = { phase: 'loading', name: named, loaded: 0, total: 0 };
       this.#draw();
-      const from = () => source;
-      if (kept) return this.#enter(source, kept, signal, from);
+      if (kept) return this.#enter(named, kept, signal);
       const keeper = await Keeper.open(source).catch(() => null);
       try {
         const files = await this.#download(place, keeper, signal);
-        await this.#enter(source, files, signal, from);
+        await this.#enter(named, files, signal);
         if (keeper === null || !await keeper.finish(files)) this.#told = { say: (t) => t('open.room', { name: source }) };
       } catch (error) {
         // What broke off goes on another time. What the engine refused is not worth its room.
@@ -155,11 +158,11 @@ export class Opener {
     return this.#do(async (signal, before) => {
       const { name, files } = modelOf(found);
       if (!files.length) return this.#tell({ wrong: (t) => t('open.error.folder') });
-      const shown = name || this.#page.t('open.files.name');
-      this.#prepare(shown);
+      const named = (t) => name || t('open.files.name');
+      this.#prepare(named);
       await before;
       signal.throwIfAborted();
-      return this.#enter(shown, files, signal, (t) => (name ? t('open.folder.name', { name }) : t('open.files.name')));
+      return this.#enter(named, files, signal, (t) => (name ? t('open.folder.name', { name }) : named(t)));
     });
   }
 
@@ -183,10 +186,11 @@ export class Opener {
     }
     if (this.#abort !== abort) return;
     this.#abort = null;
-    this.#work = { phase: 'idle', name: '', loaded: 0, total: 0 };
+    this.#work = IDLE;
     this.#draw();
   }
 
+  /** @param {Say} name */
   #prepare(name) {
     this.#work = { ...this.#work, phase: 'preparing', name };
     this.#draw();
@@ -194,9 +198,9 @@ export class Opener {
 
   /**
    * The engine says what the files are; the machine of that architecture shows them.
-   * @param {string} name @param {File[]} all @param {AbortSignal} signal @param {Say} from   where they come from, within a sentence
+   * @param {Say} name @param {File[]} all @param {AbortSignal} signal @param {Say} [from]   where they come from, within a sentence
    */
-  async #enter(name, all, signal, from) {
+  async #enter(name, all, signal, from = name) {
     this.#prepare(name);
     const licence = await licenceOf(all);
     const files = all.filter((file) => file.name !== CARD);
@@ -274,7 +278,8 @@ export class Opener {
   #drawWork() {
     const { t } = this.#page;
     const { address, work, bar, amount, cancel } = this.#parts;
-    const { phase, name, loaded, total } = this.#work;
+    const { phase, loaded, total } = this.#work;
+    const name = this.#work.name(t);
     // Who cancelled goes on where another model is asked for.
     if (phase === 'idle' && cancel.matches(':focus')) address.focus();
     setAttribute(work, 'hidden', phase === 'idle');

@@ -106,7 +106,7 @@ const SHAPES: [([usize; 3], usize); 5] = [
     ([1024, 1024, 1024], 1),
 ];
 
-/// Measures, prints and writes.
+/// Measures, prints and writes: also what there is of something that failed, which is an error all the same.
 pub fn bench(options: &Options) -> Result<()> {
     fs::create_dir_all(project::path(FOLDER)).context("could not make target/bench")?;
     let mut records = Vec::new();
@@ -116,6 +116,23 @@ pub fn bench(options: &Options) -> Result<()> {
         println!("{}", table::kernels(&records));
         return write(&records);
     }
+    let measured = measure(options, repeats, &mut records);
+    println!("{}", table::all(&records));
+    write(&records)?;
+    measured?;
+    all_measured(&records)
+}
+
+/// An error where something has no sample at all.
+fn all_measured(records: &[Record]) -> Result<()> {
+    match records.iter().filter(|record| record.case == "failed").count() {
+        0 => Ok(()),
+        count => bail!("{count} of what was to be measured failed: see the table \"Failed\""),
+    }
+}
+
+/// All parts that are wanted, one after the other.
+fn measure(options: &Options, repeats: usize, records: &mut Vec<Record>) -> Result<()> {
     let wanted = |part: Part| options.only.is_empty() || options.only.contains(&part);
     let random = options.peers || options.random;
     if random {
@@ -130,7 +147,7 @@ pub fn bench(options: &Options) -> Result<()> {
     }
     if wanted(Part::Native) {
         for device in ["cpu", "gpu"] {
-            native(device, repeats, options, random, &mut records)?;
+            native(device, repeats, options, random, records)?;
         }
     }
     let parts: Vec<&str> =
@@ -143,13 +160,12 @@ pub fn bench(options: &Options) -> Result<()> {
         build::build(Profile::Shipped)?;
     }
     if wanted(Part::Sizes) {
-        sizes(options.peers, &mut records)?;
+        sizes(options.peers, records)?;
     }
     if !parts.is_empty() {
-        browser(&parts, repeats, options, random, &mut records)?;
+        browser(&parts, repeats, options, random, records)?;
     }
-    println!("{}", table::all(&records));
-    write(&records)
+    Ok(())
 }
 
 /// One kernel, dispatch by dispatch, in the causal machine.
@@ -398,4 +414,19 @@ fn machine() -> Value {
         "cores": std::thread::available_parallelism().map(usize::from).unwrap_or(1),
         "load": read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" "),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_sample_is_an_error() {
+        let record = |json: Value| serde_json::from_value::<Record>(json).unwrap();
+        let sample = record(json!({ "case": "model", "place": "a", "model": "m" }));
+        let failed = record(json!({ "case": "failed", "place": "b", "of": "m", "message": "no" }));
+        assert!(all_measured(std::slice::from_ref(&sample)).is_ok());
+        let error = all_measured(&[sample, failed]).unwrap_err().to_string();
+        assert!(error.starts_with("1 of what was to be measured failed"), "{error}");
+    }
 }

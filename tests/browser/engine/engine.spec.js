@@ -262,6 +262,13 @@ test('a field that no request has is refused by its name, wherever it stands', a
       expect(error?.message, field).toContain(`unknown field \`${field}\``);
     }
   }
+  // Nor is an array read in an object's place, as if what stands first in it were its first field.
+  for (const field of ['gates', 'mask', 'sampling', 'watch']) {
+    const error = await failure(page, 'forward', { text: 'Hello.', [field]: [] });
+    expect(error?.message, field).toContain('invalid type: sequence, expected struct');
+  }
+  const variant = await page.evaluate(() => window.engine.sweep({ text: 'Hello.' }, [{ gates: [] }]).catch(({ message }) => message));
+  expect(variant).toContain('invalid type: sequence, expected struct Gates');
   // What is known may come in typed arrays, and what is undefined is as good as absent.
   const [plain, typed] = await page.evaluate(async ([layers, heads]) => {
     const ids = [1, 300, 301, 302, 2];

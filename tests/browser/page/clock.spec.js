@@ -53,6 +53,29 @@ test('to the end, asked for while the runs are being computed, is their end', as
   expect((await positions(page))[0]).toBeGreaterThan(1);
 });
 
+test('a machine that is turned off and on again leaves the clock where it was', async ({ page }) => {
+  await open(page, 'lang=en&device=cpu&on=encoder,causal');
+  await done(page);
+  const shown = async () => (await positions(page))[0];
+  await control(page, 'end').click();
+  await control(page, 'back').click();
+  await expect.poll(shown).toBeGreaterThan(2);
+  const left = await shown();
+  const toggle = page.locator('.toggle[data-place="causal"]');
+  await toggle.click();
+  await expect.poll(shown, 'the end of the only run').toBe(1);
+  await toggle.click();
+  await done(page);
+  await expect.poll(() => positions(page)).toEqual([left, left]);
+  // Where it was moved in between it stays.
+  await toggle.click();
+  await expect.poll(shown).toBe(1);
+  await control(page, 'restart').click();
+  await toggle.click();
+  await done(page);
+  expect(await positions(page)).toEqual([0, 0]);
+});
+
 test('the model\'s own choice, pressed again, takes back what was forced, in the address too', async ({ page }) => {
   await open(page, 'lang=en&device=cpu&on=causal&step=2');
   await done(page);

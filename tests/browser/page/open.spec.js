@@ -267,6 +267,11 @@ test('files, a folder, and what is dropped open as well; other files are not rea
   await show(page);
   await panel(page).locator('[data-choose="files"]').setInputFiles(['config.json', 'tokenizer.json', 'model.safetensors', 'golden.json'].map((name) => `${FAMILIES}gpt2/${name}`));
   await expect(told(page)).toContainText('Open: Causal decoder, from your files.');
+  const source = panel(page).locator('.card .source').first();
+  await page.locator('#lang').click();
+  await expect(source).toHaveText('你的文件');
+  await page.locator('#lang').click();
+  await expect(source).toHaveText('your files');
   await panel(page).locator('[data-choose="folder"]').setInputFiles(`${FAMILIES}bert`);
   await expect(told(page)).toContainText('Open: Encoder-only, from the folder “bert”.');
   await expect(panel(page).locator('.card')).toHaveCount(2);

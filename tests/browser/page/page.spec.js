@@ -349,3 +349,23 @@ test('a token that was pinned in one machine is pointed at in all, once nothing 
   await page.mouse.move(5, 5);
   for (const element of [causal, prefix]) await expect(element.locator('.chip[data-sight="self"]')).toHaveCount(0);
 });
+
+test('Escape takes a pin away, then the large view', async ({ page }) => {
+  await page.setViewportSize({ width: 1400, height: 900 });
+  await open(page, 'lang=en&device=cpu&on=causal,prefix&text=My+sister+wants+to+learn+English.');
+  await done(page);
+  const prefix = machine(page, 'prefix');
+  const pinned = prefix.locator('.chip[data-sight="self"]');
+  await prefix.locator('.enlarge').click();
+  for (const leave of [() => {}, () => page.evaluate(() => { /** @type {any} */ (document.activeElement)?.blur(); })]) {
+    await prefix.locator('.chip', { hasText: /^wants$/ }).click();
+    await page.mouse.move(5, 5);
+    await expect(pinned).toHaveText('wants');
+    await leave();
+    await page.keyboard.press('Escape');
+    await expect(pinned).toHaveCount(0);
+    await expect(prefix).toHaveAttribute('enlarged');
+  }
+  await page.keyboard.press('Escape');
+  await expect(prefix).not.toHaveAttribute('enlarged');
+});

@@ -72,6 +72,22 @@ test('embed.html stands in a frame of another origin, with its settings from the
   await course.close();
 });
 
+for (const [path, script] of [['embed.html?device=cpu&text=Thank+you!', 'element.js'], ['#device=cpu&on=causal', 'app.js'], ['open.html#device=cpu&on=causal', 'app.js']]) {
+  test(`an element's style is asked for with the scripts, once: /${path.split(/[?#]/)[0]}`, async ({ page }) => {
+    // Of what a link of the page's own style asks for, nothing is given to who fetches: it would have to be asked for anew.
+    const sheets = [];
+    page.on('request', (request) => { if (/\/(tokens|element)\.css$/.test(request.url()) && request.resourceType() !== 'stylesheet') sheets.push(new URL(request.url()).pathname); });
+    let give = () => {};
+    const held = new Promise((resolve) => { give = () => resolve(undefined); });
+    await page.route(`**/${script}`, async (route) => { await held; await route.continue(); });
+    await page.goto(`/${path}`, { waitUntil: 'commit' });
+    await expect.poll(() => sheets.sort(), 'before the element is there').toEqual(['/element.css', '/tokens.css']);
+    give();
+    await done(page);
+    expect(sheets).toHaveLength(2);
+  });
+}
+
 test('no address makes embed.html load from elsewhere', async ({ page, baseURL }) => {
   const seen = await watch(page);
   await page.goto('/embed.html?model=https://elsewhere.example/m/&trace=https://elsewhere.example/t.json&scene=//elsewhere.example/s.json&architecture=encoder&device=cpu&text=%3Cimg%20src%3Dx%3E');

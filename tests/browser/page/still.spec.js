@@ -50,6 +50,20 @@ test('a machine is not seen before it has its style; without one it works all th
   await expect(card).not.toHaveCSS('display', 'grid');
 });
 
+test('a machine whose style never comes is seen all the same; what comes later dresses it', async ({ page }) => {
+  let give = () => {};
+  const held = new Promise((resolve) => { give = () => resolve(undefined); });
+  await page.route('**/element.css', async (route) => { await held; await route.continue(); });
+  await page.goto('/#lang=en&device=cpu&on=causal');
+  const card = page.locator('unmasked-demo .machine');
+  await expect(card).toBeVisible({ timeout: 15_000 });
+  await expect(card).not.toHaveCSS('display', 'grid');
+  // Only what has a place on the page is seen, and loads.
+  await done(page);
+  give();
+  await expect(card).toHaveCSS('display', 'grid');
+});
+
 test('what is not in sight is not downloaded, however late the style is', async ({ page }) => {
   await page.setViewportSize({ width: 1280, height: 400 });
   const models = [];

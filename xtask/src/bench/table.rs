@@ -105,8 +105,11 @@ pub fn all(records: &[Record]) -> String {
     );
     add(
         "Failed",
-        of("failed").iter().map(|r| vec![r.place.clone(), field(r, "message")]).collect(),
-        &["place", "why"],
+        of("failed")
+            .iter()
+            .map(|record| ["of", "place", "message"].map(|name| field(record, name)).to_vec())
+            .collect(),
+        &["what", "place", "why"],
     );
     add(
         "The same ids everywhere?",
