@@ -114,7 +114,7 @@ function drawPainting(parts, frame) {
   setAttribute(parts.painting, 'hidden', !brush);
   for (const button of [undo, reset]) setAttribute(button, 'hidden', !brush);
   const blind = blindOf(frame);
-  const was = before?.chosen;
+  const was = edits.length || rule || silenced.length ? before?.chosen : null;
   setText(words, [
     edits.length ? t('paint.count', { n: edits.length }) : on && !rule && !silenced.length && !frame.leak.on ? t('paint.hint') : '',
     edits.length >= MOST_EDITS && t('paint.full'),

@@ -70,7 +70,9 @@ test('the verdict of a pair is of what is shown, its blanks with it', async ({ p
   const alone = await page.evaluate(async () => {
     const { loadEngine } = await import('/engine.js');
     const engine = await loadEngine('/models/en-fr-encoder-int8/', { device: 'cpu' });
-    const { forward } = await engine.forward({ text: 'I have a [MASK].', pair: "J'ai un chien.", watch: { layers: [0], heads: [0], rows: [0], what: ['attention'] } });
+    const { tokens } = await engine.tokenize('I have a cat.', "J'ai un chien.");
+    const ids = tokens.map(({ id, piece }) => (piece === 'cat' ? engine.describe().special.mask : id));
+    const { forward } = await engine.forward({ ids, watch: { layers: [0], heads: [0], rows: [0], what: ['attention'] } });
     engine.free();
     return forward.heads.pair.map((logit) => logit.toFixed(1));
   });
