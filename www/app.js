@@ -45,6 +45,8 @@ let families = null;
 let enlarged = state.large || null;
 let writing = 0;
 let said = state.step;
+/** What the runs are of whose outcome was told last; null = nobody changed anything yet. @type {string|null} */
+let told = null;
 /** @type {Map<string, import('./element.js').UnmaskedDemo>} machines that are on, by their place */
 const demos = new Map();
 /**
@@ -269,6 +271,7 @@ function draw() {
   // One that gave up has no run and none to come: those that have one tell where the end is.
   const all = [...demos.values()];
   if (ended() && all.some((demo) => demo.timeline) && all.every((demo) => demo.timeline || demo.phase === 'error')) clock.settle();
+  sayRuns();
   const descriptions = [...demos.values()].map((demo) => demo.description).filter(Boolean);
   // What is asked for is all that is known of them until a model is there.
   const layers = Math.max(1, ...descriptions.length ? descriptions.map(({ layers: own }) => Math.max(own.encoder, own.decoder)) : [state.layer]);
@@ -288,6 +291,15 @@ function draw() {
     names: DOCK, playing: clock.playing, position: clock.position, available: available(), ended: ended(),
     speed: clock.speed, speeds: SPEEDS, layer: 1, layers: 1, head: 1, heads: 1, t,
   });
+}
+
+/** Another sentence, other blanks, another mask: what comes of it is said where the clock stands. */
+function sayRuns() {
+  const all = [...demos.values()];
+  if (!ended() || !all.some((demo) => demo.timeline)) return;
+  const now = JSON.stringify(all.map(({ timeline }) => timeline && [timeline.question, timeline.rule, timeline.edits, timeline.silenced]));
+  if (told !== null && told !== now) saySteps();
+  told = now;
 }
 
 function saySteps() {

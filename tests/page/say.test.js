@@ -16,7 +16,7 @@ function run(architecture, rows) {
 test('a step says what each machine chose; one that has no such step says nothing', () => {
   const machines = [{ name: 'A', timeline: run('causal', [1, 2]) }, { name: 'B', timeline: null }, { name: 'C', timeline: run('encoder', [1, 0]) }];
   assert.equal(sayStep(1, machines, false, t), 'Step 1. A: gros, 42%. C: gros, 42%.');
-  assert.equal(sayStep(0, machines, false, t), 'Step 0.');
+  assert.equal(sayStep(0, machines, false, t), 'Step 0. A is about to choose gros, 42%. C is about to choose gros, 42%.');
 });
 
 test('at the end each says what it made: a decoder its answer, an encoder its sentence', () => {

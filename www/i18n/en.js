@@ -264,6 +264,7 @@ export default {
 
   'say.step': 'Step {n}.',
   'say.chose': '{name}: {piece}, {p}.',
+  'say.next': '{name} is about to choose {piece}, {p}.',
   'say.done': '{name} is done: {text}',
   'say.ready': '{name} is ready.',
 

@@ -264,6 +264,7 @@ export default {
 
   'say.step': '第 {n} 步。',
   'say.chose': '{name}：{piece}，{p}。',
+  'say.next': '{name}将选择{piece}，{p}。',
   'say.done': '{name}完成：{text}',
   'say.ready': '{name}已就绪。',
 

@@ -21,7 +21,7 @@ export function announcer(region) {
 }
 
 /**
- * What the last step chose, machine by machine; at the end, what they made of it.
+ * What the last step chose, machine by machine, or before the first one what it is about to choose; at the end, what they made of it.
  * @param {number} position
  * @param {Array<{ name: string, timeline: import('../timeline.js').Timeline|null }>} machines
  * @param {boolean} ended
@@ -29,11 +29,11 @@ export function announcer(region) {
  */
 export function sayStep(position, machines, ended, t) {
   const told = machines.flatMap(({ name, timeline }) => {
-    const step = timeline?.steps[position - 1];
+    const step = timeline?.steps[Math.max(0, position - 1)];
     if (!step) return [];
     // Stored runs of old may not tell how likely a drawn one was.
     const own = candidatesOf(step).find(({ id }) => id === step.chosen);
-    return [t('say.chose', { name, piece: showPiece(step).text, p: own ? percent(own.probability) : '?' })];
+    return [t(position ? 'say.chose' : 'say.next', { name, piece: showPiece(step).text, p: own ? percent(own.probability) : '?' })];
   });
   const finished = machines.flatMap(({ name, timeline }) => {
     const text = ended && timeline ? joinPieces(timeline.frame(position)[timeline.architecture === 'encoder' ? 'source' : 'target']) : '';

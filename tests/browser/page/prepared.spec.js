@@ -152,3 +152,16 @@ test('what has the focus is not under the dock', async ({ page }) => {
     expect(hidden).toBe(null);
   }
 });
+
+test('what comes of another sentence, and of another blank, is said', async ({ page }) => {
+  await open(page, address('on=encoder,causal'));
+  await done(page);
+  const said = page.locator('#say');
+  await page.locator('#sentence').fill('Thank you very much!');
+  await expect(said).toHaveText(/^Step 0\. Encoder-only is about to choose .+, [\d.]+%\. Causal decoder is about to choose .+, [\d.]+%\.$/);
+  const before = await said.textContent();
+  await machine(page, 'encoder').locator('.chip', { hasText: /^you$/ }).focus();
+  await page.keyboard.press('Enter');
+  await expect(said).not.toHaveText(String(before));
+  await expect(said).toHaveText(/^Step 0\. Encoder-only is about to choose/);
+});
