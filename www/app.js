@@ -103,11 +103,16 @@ function change(changes) {
   remember();
 }
 
+/** Cells that were painted in models from elsewhere are of what they read before; silenced heads are not. */
+function unpaint() {
+  for (const [place, { silenced, look }] of painted) painted.set(place, { silenced, look });
+}
+
 /** A choice was forced in one run: what makes another run takes it back. Painted cells are of one sentence, like rules that name a place in it, and silenced heads of one model. */
 function forget(changes) {
   if (['text', 'family'].some((name) => name in changes)) {
     state.edits = null;
-    painted.clear();
+    unpaint();
     const rules = Object.entries(state.mask ?? {}).filter(([, rule]) => !('family' in changes) && !isOfSentence(rule));
     state.mask = rules.length ? Object.fromEntries(rules) : null;
     if ('family' in changes) state.silenced = null;
@@ -120,7 +125,7 @@ function forget(changes) {
 }
 
 /** The page's own machines that are on: beside a model from elsewhere its counterpart alone, until a person chooses. */
-const on = () => state.on ?? (opened.size ? ARCHITECTURES.filter((name) => opened.has(name)) : narrow.matches ? ON_A_PHONE : ARCHITECTURES);
+const on = () => state.on ?? (opened.size ? ARCHITECTURES.filter((name) => opened.has(name)) : narrow.matches ? ARCHITECTURES.filter((name) => ON_A_PHONE.includes(name) || name === state.large) : ARCHITECTURES);
 /** All places of the stage in order, a model from elsewhere before its counterpart. */
 const places = () => ARCHITECTURES.flatMap((architecture) => {
   const own = { place: architecture, architecture, model: null, on: on().includes(architecture) };
@@ -402,7 +407,7 @@ function wirePage() {
     const asked = readHash(location.hash);
     Object.assign(state, defaults(), asked);
     enlarged = asked.large || null;
-    painted.clear();
+    unpaint();
     mendFamily();
     clock.speed = asked.speed;
     clock.put(asked.step);
@@ -443,7 +448,7 @@ export const page = {
     return demos.get(`${PLACE_OF_OPENED}${architecture}`) ?? null;
   },
   /** Something else is asked of a model. */
-  asked() { painted.clear(); clock.restart(); arrange(); },
+  asked() { unpaint(); clock.restart(); arrange(); },
 };
 
 function start() {

@@ -35,6 +35,8 @@ export class Painter {
 
   get edits() { return readEdits(this.asked().edits); }
   get isDown() { return this.#stroke !== null; }
+  /** Whether a dial is being turned. */
+  get turns() { return this.#turns; }
   get canUndo() { return this.#before.length > 0; }
 
   /** @param {Frame} frame @param {Cell} cell where the pointer is pressed: all that it passes becomes what this cell is not */

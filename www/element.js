@@ -17,11 +17,12 @@ import { drawLater, drawNever } from './frames.js';
 import { chooseLanguage, translator } from './i18n/index.js';
 import { drawMachine, nameOf } from './element-draw.js';
 import { nextCell, pointedBy, spotFor } from './element-point.js';
-import { headsOf, isOwn, isUntrained, resolveModel } from './models.js';
-import { readSilenced } from './gates.js';
+import { depthsOf, headsOf, isOwn, isUntrained, resolveModel } from './models.js';
+import { fitting, readSilenced } from './gates.js';
 import { LeakTest } from './element-leak.js';
 import { Painter } from './element-paint.js';
 import { setAttributes } from './views/dom.js';
+import { sayLeak } from './views/leak.js';
 import { cellAt, layout, roomFor } from './views/matrix.js';
 import { describeCell, roomOf } from './views/mask.js';
 import { headsShown } from './views/silence.js';
@@ -88,7 +89,9 @@ export class UnmaskedDemo extends HTMLElement {
       this.#tell('unmasked-use', { kind: 'edits', edits, mask: rule, silenced });
     },
   });
-  #leak = new LeakTest(() => { this.#leaks += 1; this.#later(); });
+  #leak = new LeakTest(() => { this.#leaks += 1; this.#sayLeak(); this.#later(); });
+  /** A token was exchanged, or the test turned on: what comes of it is said aloud. */
+  #awaits = false;
   /** Counts what the leak test has told. */
   #leaks = 0;
   /** It is the painter who writes the attributes. */
@@ -359,7 +362,7 @@ export class UnmaskedDemo extends HTMLElement {
       this.seek(Math.min(this.available, this.#startPosition()));
     }
     // Painted, it may end before where it was; a page around sees to its own clock.
-    if (this.ended && this.timeline && this.position > this.available && this.getAttribute('controls') !== 'none') this.#clock.put(this.available);
+    if (this.ended && this.timeline && this.getAttribute('controls') !== 'none') this.#clock.settle();
     if (machine.phase === 'error' && this.#toldError !== machine.error) {
       this.#toldError = machine.error;
       this.#tell('unmasked-error', { error: machine.error });
@@ -389,7 +392,7 @@ export class UnmaskedDemo extends HTMLElement {
       this.#look = look;
       drawMachine(this.#parts, drawn);
     }
-    if (frame && this.phase === 'done' && !this.renewed) this.#leak.follow(frame, this.#machine, `${this.#generation} ${this.#machine.forks}`);
+    if (frame && this.phase === 'done' && !this.renewed) this.#leak.follow(frame, this.#machine, this.#runKey);
     if (this.#listens && frame && this.phase === 'done' && !this.renewed) {
       this.#listens = false;
       this.#say(this.#parts.painting.firstElementChild.textContent);
@@ -415,7 +418,7 @@ export class UnmaskedDemo extends HTMLElement {
   /** All that a drawing depends on: while it stays the same (steps arriving that are not shown yet), nothing is drawn. */
   #lookOf({ frame, machine, controls: { t, ...controls }, ...drawn }) {
     const { t: words, ...view } = frame?.view ?? {};
-    const shown = frame && [frame.canForce, this.#generation, machine.forks, machine.looks, machine.plain !== null, this.#leak.on, this.#leaks, frame.unseen, frame.position, frame.waiting, frame.settled, roomFor(frame.length, frame.ended), frame.cutText, frame.painting];
+    const shown = frame && [frame.canForce, this.#generation, machine.forks, machine.looks, machine.plain !== null, this.#painter.turns, this.#leak.on, this.renewed, this.#leaks, frame.unseen, frame.position, frame.waiting, frame.settled, roomFor(frame.length, frame.ended), frame.cutText, frame.painting];
     return JSON.stringify([machine.phase, machine.progress, machine.error?.message, machine.device, machine.notice, machine.blanked, machine.verdict, shown, view, controls,
       drawn.lang, drawn.rule, drawn.missing, drawn.wanted, drawn.architecture, [...drawn.show], drawn.enlargeable, drawn.enlarged]);
   }
@@ -433,17 +436,18 @@ export class UnmaskedDemo extends HTMLElement {
     const main = base?.blocks.at(-1);
     this.#least = base && main && this.#painter.on && machine.canRun ? Math.max(this.#least, roomFor(main.wholeRows, base.ended)) : 0;
     const place = this.#place;
-    this.#leak.show(place === 'leak');
+    const show = new Set((this.getAttribute('view') || 'title about tokens mask candidates stats').split(/\s+/));
+    this.#leak.show(place === 'leak' && show.has('mask'));
     const view = { ...this.#view, table: place === 'table', layer, head, asked, least: this.#least, t };
     const frame = base && ['running', 'done'].includes(machine.phase) ? {
-      ...base, heads, view, cutText: machine.cutText, canForce: machine.canRun && !this.renewed,
+      ...base, heads, view, layers: { ...description && depthsOf(description), ...base.layers }, cutText: machine.cutText, canForce: machine.canRun && !this.renewed,
       canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: this.hasAttribute('enlarged') ? 10 : 5,
       specials: timeline?.signs.specials ?? new Set(), ran: timeline?.edits ?? [], before: machine.before(Math.min(base.position, base.length - 1)),
-      untrained: isUntrained(description, timeline?.rule, base.sourceLength), ruled: partsOf(timeline?.rule),
-      leak: this.#leak,
+      untrained: isUntrained(description, timeline?.rule, { rows: main?.wholeRows ?? 0, source: base.sourceLength }), ruled: partsOf(timeline?.rule),
+      leak: { on: this.#leak.on, result: this.#leak.result, error: this.#leak.error, waiting: this.#leak.waiting || machine.phase !== 'done' || this.renewed || this.#leak.of !== this.#runKey },
       painting: {
         can: machine.canRun, on: machine.canRun && this.#painter.on, canUndo: this.#painter.canUndo, edits: this.#painter.edits,
-        rule: this.#painter.asked().rule, silenced: readSilenced(this.#painter.asked().silenced), own: ownName(description?.masks ?? {}), reach: machine.reach,
+        rule: this.#painter.asked().rule, silenced: description ? fitting(readSilenced(this.#painter.asked().silenced), description) : [], own: ownName(description?.masks ?? {}), reach: machine.reach, turns: this.#painter.turns,
       },
     } : null;
     return {
@@ -451,7 +455,7 @@ export class UnmaskedDemo extends HTMLElement {
       model: description && !isOwn(description) ? { name: description.name, objective: description.objective, fills: machine.fills } : null,
       rule: partsOf(timeline?.rule),
       parameters: description?.parameters ?? timeline?.header.model?.parameters ?? 0,
-      show: new Set((this.getAttribute('view') || 'title about tokens mask candidates stats').split(/\s+/)),
+      show,
       enlargeable: this.hasAttribute('enlargeable'), enlarged: this.hasAttribute('enlarged'),
       controls: {
         names: (this.getAttribute('controls') ?? 'play step speed').split(/\s+/).filter((name) => name && name !== 'none'),
@@ -585,6 +589,7 @@ export class UnmaskedDemo extends HTMLElement {
     const [stack, position] = value.split(' ');
     const spot = /** @type {Spot} */ ({ stack, position: Number(position) });
     const frame = this.timeline?.frame(this.position);
+    this.#awaits = true;
     this.#leak.choose(spot);
     this.#tell('unmasked-use', { kind: 'exchange', pointed: frame ? pointedBy(frame, spot) : null });
   }
@@ -596,12 +601,23 @@ export class UnmaskedDemo extends HTMLElement {
     if (this.#leak.on && spot) this.#leak.choose(spot);
   }
 
+  #sayLeak() {
+    const { result, waiting } = this.#leak;
+    if (!this.#awaits || waiting || !result) return;
+    this.#awaits = false;
+    this.#say(sayLeak(result, this.#drawn().t).join(' '));
+  }
+
   /** A table, or the leak test, in the matrix's place; or the matrix again. */
   #showInstead(action) {
     const look = action === this.#place ? '' : action;
+    this.#awaits = look === 'leak';
     setAttributes(this, { look: look || null });
     this.#tell('unmasked-use', { kind: 'look', look });
   }
+
+  /** Another one for every run, and every choice that was forced in it. */
+  get #runKey() { return `${this.#generation} ${this.#machine.forks}`; }
 
   /** What stands in the matrix's place; '' = the matrix. A stored run has no engine to test a leak. */
   get #place() {

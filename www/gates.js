@@ -8,6 +8,7 @@
  */
 
 import { SITES } from './edits.js';
+import { stackOf } from './watch.js';
 
 /** Of one machine. */
 export const MOST_SILENCED = 256;
@@ -39,21 +40,26 @@ export function toggled(heads, these) {
 }
 
 /**
- * The gates of a request; heads that the model does not have do nothing.
+ * Those of them that a model has.
  * @param {Head[]} heads
  * @param {{ masks: Record<string, string>, layers: Record<string, number>, heads: number, stacks?: Record<string, { layers: number, heads: number }> }} model
- * @returns {import('./engine.js').Gates|undefined}
+ * @returns {Head[]}
  */
-export function gatesOf(heads, { masks, layers, heads: count, stacks }) {
+export function fitting(heads, model) {
+  return heads.filter(({ site, layer, head }) => {
+    const stack = site in model.masks ? stackOf(model, site) : { layers: 0, heads: 0 };
+    return layer < stack.layers && head < stack.heads;
+  });
+}
+
+/** The gates of a request. @param {Head[]} heads of those that the model has @param {Parameters<typeof fitting>[1]} model @returns {import('./engine.js').Gates|undefined} */
+export function gatesOf(heads, model) {
   /** @type {Record<string, number[][]>} */
   const gates = {};
-  for (const site of Object.keys(masks)) {
-    const stack = site === 'encoder' ? site : 'decoder';
-    const shape = stacks?.[stack] ?? { layers: layers[stack], heads: count };
-    const here = heads.filter((one) => one.site === site && one.layer < shape.layers && one.head < shape.heads);
-    if (!here.length) continue;
-    gates[site] = Array.from({ length: shape.layers }, () => Array(shape.heads).fill(1));
-    for (const { layer, head } of here) gates[site][layer][head] = 0;
+  for (const { site, layer, head } of heads) {
+    const { layers, heads: count } = stackOf(model, site);
+    gates[site] ??= Array.from({ length: layers }, () => Array(count).fill(1));
+    gates[site][layer][head] = 0;
   }
-  return Object.keys(gates).length ? gates : undefined;
+  return heads.length ? gates : undefined;
 }

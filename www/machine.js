@@ -13,12 +13,12 @@ import { before, questionOf } from './compare.js';
 import { maskUnder } from './edits.js';
 import { loadEngine } from './engine.js';
 import { askLeak, largest } from './leak.js';
-import { gatesOf } from './gates.js';
+import { fitting, gatesOf } from './gates.js';
 import { opensAhead, partsOf } from './rules.js';
 import { writeChoices } from './state.js';
 import { Timeline } from './timeline.js';
 import { lacks, placed, readAgain, watchFor, watchesNothing } from './watch.js';
-import { cutOf, defaultBlank, firstSentence, wordAt, wordsOf } from './words.js';
+import { cutOf, defaultBlank, endOfFirst, firstSentence, wordAt, wordsOf } from './words.js';
 
 /** The least that a pass can be asked for, where only the answer of a head is wanted: of the first row, or of every one. */
 const VERDICT = { layers: [0], heads: [0], rows: [0], what: ['attention'] };
@@ -36,6 +36,8 @@ export class Machine {
   /** A run was asked for, and the timeline is still that of the one before. */
   #starts = false;
   #looks = false;
+  /** What the last run asked for, to be asked again under the model's own mask. @type {{ request: any, question: string }} */
+  #asked = { request: {}, question: '' };
   /** Forced choices that the run has still to come to. @type {Array<[number, number]>} */
   #wishes = [];
   /** @type {import('./watch.js').Size} */
@@ -140,8 +142,9 @@ export class Machine {
   /** @param {Settings} settings @param {import('./watch.js').Shown} [shown] */
   async run(settings, shown = this.shown) {
     if (!this.engine) return;
+    settings = { ...settings, silenced: fitting(settings.silenced ?? [], this.engine.describe()) };
     const question = questionOf(settings);
-    const plain = this.timeline && !hasOther(this.timeline) ? this.timeline : this.plain;
+    const plain = this.timeline?.ended && !hasOther(this.timeline) ? this.timeline : this.plain;
     this.plain = hasOther(settings) && plain?.question === question ? plain : null;
     this.settings = settings;
     this.shown = shown;
@@ -160,7 +163,7 @@ export class Machine {
       const { masks, max_positions: most } = this.engine.describe();
       const mask = maskUnder(settings.edits ?? [], await this.#maskOf(settings), { sites: Object.keys(masks), most });
       if (turn !== this.#turn) return;
-      const gates = gatesOf(settings.silenced ?? [], this.engine.describe()) ?? settings.gates;
+      const gates = gatesOf(settings.silenced ?? [], this.engine.describe());
       settings = this.settings = { ...settings, mask, gates };
       await this.#measure(settings);
       if (turn !== this.#turn) return;
@@ -170,30 +173,35 @@ export class Machine {
       const begin = (header) => {
         this.#starts = false;
         this.generation += 1;
-        if (this.isEncoder) header.tokens.forEach((token, at) => Object.assign(token, placeOf((settings.pair ? firstSentence(this.parts.tokens) : this.parts.tokens)[at])));
+        if (this.isEncoder) header.tokens.forEach((token, at) => Object.assign(token, placeOf((settings.pair ? firstSentence(this.parts.tokens, this.#maskId()) : this.parts.tokens)[at])));
         if (this.isEncoder) header.truncated = this.parts.truncated;
-        this.cutText = header.truncated ? cutOf(settings, this.isEncoder ? this.parts.tokens : header.tokens) : '';
+        this.cutText = header.truncated ? cutOf(settings, this.isEncoder ? this.parts.tokens : header.tokens, this.#maskId()) : '';
         return Object.assign(new Timeline(header, this.#signs()), { edits: settings.edits ?? [], rule: settings.rule ?? null, silenced: settings.silenced ?? [], question });
       };
       let last = turn;
       if (this.isEncoder && !request.ids) await this.#readOnly(turn, request, begin);
       else last = await this.#collect(turn, request, begin);
+      this.#asked = { request, question };
       if (last === this.#turn) await this.#judge(settings, last);
-      if (last === this.#turn && hasOther(settings) && !this.plain) this.#readPlain(last, request, question);
+      this.#readPlain(last);
     } catch (error) {
       if (turn === this.#turn) this.fail(error);
     }
   }
 
   /** The same question under the model's own mask with all heads, to be compared with: an address may bring another at once. */
-  async #readPlain(turn, request, question) {
-    if (this.isEncoder && !request.ids) return;
+  async #readPlain(turn) {
+    const { request, question } = this.#asked;
+    if (turn !== this.#turn || this.phase !== 'done' || this.plain || !hasOther(this.settings) || this.isEncoder && !request.ids) return;
     const abort = new AbortController();
     this.#runAbort = abort;
     try {
       const run = this.engine.generate({ ...request, mask: undefined, gates: undefined, watch: { ...request.watch, what: [] }, signal: abort.signal });
       const plain = Object.assign(new Timeline(await run.header, this.#signs()), { question });
-      for await (const step of run) plain.push(step);
+      for await (const step of run) {
+        plain.push(step);
+        await inSight(abort.signal);
+      }
       if (turn !== this.#turn) return;
       plain.end();
       this.plain = plain;
@@ -254,6 +262,7 @@ export class Machine {
     try {
       const last = await this.#collect(turn, this.#restOf(timeline, timeline.length), () => timeline);
       if (last === this.#turn) await this.#judge(this.settings, last);
+      this.#readPlain(last);
     } catch (error) {
       if (turn === this.#turn) this.fail(error);
     }
@@ -289,6 +298,7 @@ export class Machine {
     this.#wishes = [];
     if (!this.engine || !this.timeline || at >= this.timeline.length) return;
     const last = await this.#choose(this.timeline, at, candidate);
+    this.#readPlain(last);
     // The pass for it may have been under way.
     if (last !== this.#turn || this.phase !== 'done' || this.verdict) return;
     await this.#judge(this.settings, last).catch((error) => { if (last === this.#turn) this.fail(error); });
@@ -348,9 +358,10 @@ export class Machine {
   /**
    * What moves where a token is exchanged for another: both texts of a frame, read whole under the mask of its run.
    * @param {import('./timeline.js').Frame} frame @param {import('./element-point.js').Spot} spot
-   * @returns {Promise<import('./leak.js').Leak|null>} null: there is nothing to exchange it for
+   * @param {() => boolean} isWanted whether it still is, between two passes
+   * @returns {Promise<import('./leak.js').Leak|null>} null: there is nothing to exchange it for, or it is wanted no more
    */
-  async leak(frame, spot) {
+  async leak(frame, spot, isWanted) {
     const { engine, settings } = this;
     const asked = engine && askLeak(frame, spot, engine.describe());
     if (!asked) return null;
@@ -358,8 +369,9 @@ export class Machine {
     const { mask, gates, language } = settings;
     const moved = stacks.map(({ tokens }) => tokens.map(() => /** @type {number[]} */ ([])));
     for (const layers of groups) {
+      if (!isWanted()) return null;
       const { variants: [one, two] } = await engine.sweep({ ...request, ...this.#first(), mask, gates, language, watch: { layers, heads: [0], rows: 'all', what: ['hidden'] } }, variants);
-      stacks.forEach(({ name }, at) => one.hidden[name].forEach((rows, layer) => {
+      stacks.forEach(({ name }, at) => (one.hidden[name] ?? []).forEach((rows, layer) => {
         largest(rows, two.hidden[name][layer]).forEach((change, row) => moved[at][row].push(change));
       }));
     }
@@ -484,8 +496,8 @@ export class Machine {
   async #fillRequest(settings) {
     const parts = await this.engine.tokenize(settings.text, settings.pair);
     this.worded = settings.text;
-    this.words = wordsOf(settings.text, settings.pair ? firstSentence(parts.tokens) : parts.tokens);
     const mask = this.#maskId();
+    this.words = wordsOf(settings.text, settings.pair ? firstSentence(parts.tokens, mask) : parts.tokens);
     // A sign for a blank that the person wrote is one: no other is added to it unasked, nor to a pair that is to be judged.
     const written = this.fills && parts.tokens.some(({ id }) => id === mask);
     const asked = settings.blanks?.filter((word) => word < this.words.length) ?? (written || settings.pair ? [] : defaultBlank(this.words));
@@ -494,7 +506,7 @@ export class Machine {
     const blank = new Set(wanted.flatMap((word) => this.words[word].tokens));
     this.fillBase = {
       fill: settings.fill, candidates: settings.candidates, sampling: settings.sampling,
-      mask: settings.mask, gates: settings.gates, watch: this.#watch(), sourceLength: settings.pair ? parts.tokens.findIndex(({ special }, at) => special && at > 0) + 1 : parts.source_length,
+      mask: settings.mask, gates: settings.gates, watch: this.#watch(), sourceLength: settings.pair ? endOfFirst(parts.tokens, mask) + 1 : parts.source_length,
       maxNewTokens: settings.maxNewTokens,
     };
     this.parts = parts;
@@ -530,7 +542,7 @@ export class Machine {
     const site = this.isEncoder ? 'encoder' : 'decoder';
     if (rule !== 'prefix') return { [site]: { rule } };
     const { tokens, source_length: whole } = await this.engine.tokenize(text, pair);
-    if (this.isEncoder) return { encoder: { rule: `prefix:${tokens.findIndex((token, at) => token.special && at > 0) + 1}` } };
+    if (this.isEncoder) return { encoder: { rule: `prefix:${endOfFirst(tokens, this.#maskId()) + 1}` } };
     if (this.engine.describe().architecture === 'encoder-decoder') return { decoder: { rule: `prefix:${whole}` } };
     // A run keeps room for its answer and may read less of the text than that.
     const { decoder } = await this.engine.maskPicture({ text, pair, language, sourceLanguage, maxNewTokens });

@@ -10,7 +10,8 @@
 
 import { isForeign } from './hub.js';
 import { MODELS, openModel, readList } from './place.js';
-import { ownName, partsOf } from './rules.js';
+import { stackOf } from './watch.js';
+import { ownName, partsOf, plainest } from './rules.js';
 
 /** @type {Promise<ModelEntry[]>|null} */
 let list = null;
@@ -38,17 +39,21 @@ export function headsOf(description) {
   return Math.max(1, description.heads, ...Object.values(description.stacks ?? {}).map(({ heads }) => heads));
 }
 
+/** How many layers each of a model's attentions has: across, those of the stack that looks. @param {any} description @returns {Record<string, number>} */
+export const depthsOf = (description) => Object.fromEntries(Object.keys(description.masks).map((site) => [site, stackOf(description, site).layers]));
+
 /** Whether it is one of the page's own quartet. @param {any} description */
 export const isOwn = (description) => description.family === 'unmasked';
 
 /**
  * Whether one of the page's own models runs under another rule than it was trained with.
- * @param {any} description @param {string|null|undefined} rule @param {number} [source] tokens before what it writes
+ * @param {any} description @param {string|null|undefined} rule
+ * @param {{ rows: number, source: number }} text how many tokens there are, and how many of them before what it writes
  */
-export function isUntrained(description, rule, source) {
+export function isUntrained(description, rule, { rows, source }) {
   const parts = partsOf(rule);
   if (!parts || !description || !isOwn(description)) return false;
-  return parts.name !== ownName(description.masks) || parts.n !== null && parts.n !== source;
+  return plainest(parts, { rows, source, writes: description.architecture !== 'encoder' }) !== ownName(description.masks);
 }
 
 /** Bytes of each file, where the list has them. */

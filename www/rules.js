@@ -34,6 +34,17 @@ export const ownName = ({ encoder, decoder }) => (decoder ?? encoder ?? '').spli
 /** Those that differ from a model's own, with the one that is asked for; of a prefix it is where it ends that can be chosen. @param {string} own @param {string} [asked] @returns {RuleName[]} */
 export const othersThan = (own, asked) => NAMES.filter((name) => name !== own || name === 'prefix' || name === asked);
 
+/**
+ * The name of the plainest rule that shows the same of a text: a window as wide as it is none.
+ * @param {Rule} rule @param {{ rows: number, source: number, writes: boolean }} text
+ */
+export function plainest({ name, n }, { rows, source, writes }) {
+  const open = writes ? 'causal' : 'full';
+  if (n === null) return name;
+  if (name === 'prefix') return n >= rows && !writes ? 'full' : n === 1 ? 'causal' : n === source ? 'prefix' : null;
+  return n >= rows ? open : null;
+}
+
 /** Whether it names a place in one sentence: in another it would be any place. @param {string} text */
 export const isOfSentence = (text) => ['prefix', 'documents'].includes(partsOf(text)?.name ?? '') && partsOf(text)?.n !== null;
 

@@ -16,8 +16,8 @@ const MOST_KEPT = 16_000_000;
 
 const SITES = { encoder: ['encoder'], causal: ['decoder'], prefix: ['decoder'], 'encoder-decoder': ['encoder', 'decoder', 'cross'] };
 
-/** The stack that a grid belongs to. @param {Description} description @param {string} site */
-function stackOf({ stacks, layers, heads }, site) {
+/** The stack that a grid belongs to. @param {Omit<Description, 'architecture'>} description @param {string} site */
+export function stackOf({ stacks, layers, heads }, site) {
   const name = site === 'encoder' ? site : 'decoder';
   return stacks?.[name] ?? { layers: layers[name], heads };
 }

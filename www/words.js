@@ -52,9 +52,15 @@ export function defaultBlank(words) {
   return best < 0 ? words.slice(0, 1).map(() => 0) : [best];
 }
 
+/**
+ * The sign behind a first sentence; a blank that a person wrote is a sign of its own kind.
+ * @param {Array<{ id?: number, special?: boolean }>} tokens @param {number|null} mask the id of a blank
+ */
+export const endOfFirst = (tokens, mask) => tokens.findIndex(({ id, special }, at) => special && at > 0 && (mask === null || id !== mask));
+
 /** Of a pair only the first sentence's tokens have their place in the text; the second sentence counts its own. */
-export function firstSentence(tokens) {
-  const end = tokens.findIndex((token, at) => token.special && at > 0);
+export function firstSentence(tokens, mask = null) {
+  const end = endOfFirst(tokens, mask);
   return tokens.map((token, at) => (at < end ? token : { ...token, start: null, end: null }));
 }
 
@@ -62,10 +68,10 @@ export function firstSentence(tokens) {
  * What stands behind the last token that was read, of the sentence and of the second one. Only the run's own tokens tell:
  * it keeps room for its answer.
  * @param {{ text: string, pair?: string }} settings
- * @param {Array<{ special?: boolean, end?: number|null }>} tokens
+ * @param {Array<{ id?: number, special?: boolean, end?: number|null }>} tokens @param {number|null} [mask] the id of a blank
  */
-export function cutOf({ text, pair }, tokens) {
-  const end = pair ? tokens.findIndex((token, at) => token.special && at > 0) : tokens.length;
+export function cutOf({ text, pair }, tokens, mask = null) {
+  const end = pair ? endOfFirst(tokens, mask) : tokens.length;
   const behind = (sentence, read) => sentence.slice(read.reduce((last, token) => Math.max(last, token.end ?? 0), 0)).trim();
   return `${behind(text, tokens.slice(0, end))} ${behind(pair ?? '', tokens.slice(end))}`.trim();
 }

@@ -1,8 +1,9 @@
 /** Silenced heads as text, as a set, and as the gates of a request. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MOST_SILENCED, gatesOf, isSilent, readSilenced, toggled, writeSilenced } from '../../www/gates.js';
+import { MOST_SILENCED, fitting, gatesOf as gatesOfFitting, isSilent, readSilenced, toggled, writeSilenced } from '../../www/gates.js';
 
+const gatesOf = (heads, model) => gatesOfFitting(fitting(heads, model), model);
 const head = (site, layer, one) => ({ site, layer, head: one });
 
 test('heads are written from 1 and read again; what does not fit is none', () => {

@@ -49,14 +49,16 @@ test('a rule that names a place is of one sentence', () => {
   assert.deepEqual(SPELLED.filter(isOfSentence), ['prefix:4', 'documents:5', 'causal+documents:5']);
 });
 
-test('a model was trained with its own rule and, where that is a prefix, with one that ends at the source', () => {
-  const own = (decoder) => ({ family: 'unmasked', masks: { decoder } });
-  assert.equal(isUntrained(own('causal'), 'full', 9), true);
-  assert.equal(isUntrained(own('causal'), 'causal+window:3', 9), true);
-  assert.equal(isUntrained(own('causal'), 'causal', 9), false);
-  assert.equal(isUntrained(own('prefix'), 'prefix:9', 9), false);
-  assert.equal(isUntrained(own('prefix'), 'prefix:4', 9), true);
-  assert.equal(isUntrained(own('prefix'), 'prefix', 9), false);
-  assert.equal(isUntrained(own('prefix'), null, 9), false);
-  assert.equal(isUntrained({ family: 'gpt2', masks: { decoder: 'causal' } }, 'full', 9), false, 'its card says it');
+test('a model was trained with its own rule, however it is spelled', () => {
+  const own = (decoder) => ({ family: 'unmasked', architecture: decoder, masks: { decoder } });
+  const encoder = { family: 'unmasked', architecture: 'encoder', masks: { encoder: 'full' } };
+  const text = { rows: 14, source: 9 };
+  const untrained = (description, rule) => isUntrained(description, rule, text);
+  for (const rule of ['full', 'causal+window:3', 'causal+documents:4', 'prefix:9', 'prefix']) assert.equal(untrained(own('causal'), rule), true, rule);
+  for (const rule of ['causal', 'causal+window:14', 'causal+window:99', 'prefix:1', 'causal+documents:14', null, '']) assert.equal(untrained(own('causal'), rule), false, String(rule));
+  for (const rule of ['prefix:4', 'prefix:1', 'prefix:14', 'full', 'causal']) assert.equal(untrained(own('prefix'), rule), true, rule);
+  for (const rule of ['prefix:9', 'prefix', null]) assert.equal(untrained(own('prefix'), rule), false, String(rule));
+  for (const rule of ['window:13', 'prefix:13', 'causal', 'documents:3']) assert.equal(untrained(encoder, rule), true, rule);
+  for (const rule of ['window:14', 'prefix:14', 'full', 'documents:14']) assert.equal(untrained(encoder, rule), false, rule);
+  assert.equal(untrained({ family: 'gpt2', architecture: 'causal', masks: { decoder: 'causal' } }, 'full'), false, 'its card says it');
 });

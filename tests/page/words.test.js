@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { defaultBlank, wordAt, wordsOf } from '../../www/words.js';
+import { cutOf, defaultBlank, endOfFirst, firstSentence, wordAt, wordsOf } from '../../www/words.js';
 
 /** Tokens as `[start, end]` pairs; null for a sign. */
 const tokens = (...spans) => spans.map((span) => (span ? { start: span[0], end: span[1], special: false } : { start: null, end: null, special: true }));
@@ -34,4 +34,14 @@ test('a word of very many pieces is not blanked unasked', () => {
   const long = 'x'.repeat(10);
   const words = wordsOf(`${long} ab`, tokens(...Array.from({ length: 10 }, (_, at) => [at, at + 1]), [11, 13]));
   assert.deepEqual(defaultBlank(words).map((at) => words[at].text), ['ab']);
+});
+
+test('a first sentence ends with its separator, not with a blank that stands in it', () => {
+  const [cls, mask, separator] = [1, 4, 2].map((id) => ({ id, special: true, start: null, end: null }));
+  const word = (start, end) => ({ id: 10, special: false, start, end });
+  const pair = [cls, word(0, 1), mask, word(9, 10), separator, word(0, 2), separator];
+  assert.equal(endOfFirst(pair, 4), 4);
+  assert.equal(endOfFirst(pair, null), 2);
+  assert.deepEqual(firstSentence(pair, 4).map(({ end }) => end), [null, 1, null, 10, null, null, null]);
+  assert.equal(cutOf({ text: 'a [MASK] b and more', pair: 'xy z' }, pair, 4), 'and more z');
 });

@@ -4,6 +4,7 @@
  */
 
 import { factsOf, shortOf } from '../facts.js';
+import { isOfSentence } from '../rules.js';
 import { NEW_TOKENS, attributesOf, detailsOf, firstChoice, notesOf, rulesOf, trainedRule } from '../tasks.js';
 import { drawChoice } from '../views/controls.js';
 import { make, reuse, setAttribute, setAttributes, setText, targetOf } from '../views/dom.js';
@@ -50,9 +51,15 @@ export class Card {
   /** What its element is given; `pageText`: the sentence that everybody reads. */
   attributes(pageText) {
     // Words were blanked in a sentence that may be another by now.
-    if (pageText !== this.#heard && this.choice.text.trim() === '') this.choice.words = null;
+    if (pageText !== this.#heard && this.choice.text.trim() === '') this.#forget();
     this.#heard = pageText;
     return attributesOf(this.#described, this.choice, pageText);
+  }
+
+  /** What was chosen of one text: words, and a rule that names a place in it. */
+  #forget() {
+    this.choice.words = null;
+    if (isOfSentence(this.choice.rule)) this.choice.rule = '';
   }
 
   /** Words blanked by hand, in the machine itself. @param {number[]|null} words */
@@ -67,7 +74,7 @@ export class Card {
     if (!name || this.choice[name] === value) return;
     this.choice[name] = value;
     if (name === 'at') Object.assign(this.choice, detailsOf(this.#described.tasks[value]), { words: null });
-    if (name === 'text') this.choice.words = null;
+    if (name === 'text') this.#forget();
     // A prefix mask of an encoder ends with its first sentence.
     if (this.choice.rule === 'prefix' && !rulesOf(this.#described, this.choice.second.trim() !== '').includes('prefix')) this.choice.rule = '';
     this.#changed();

@@ -16,7 +16,7 @@ const SHADES = 5;
 /** @param {Element} target @param {{ result: Leak|null, error: Error|null, waiting: boolean, t: (key: string, values?: object) => string }} frame */
 export function draw(target, { result, error, waiting, t }) {
   setAttribute(target, 'data-waiting', waiting);
-  const words = part(target, 'leak-words', () => make('p', { role: 'status' }));
+  const words = part(target, 'leak-words', () => make('p'));
   setText(words, error ? sayError(error, t) : result ? sayLeak(result, t).join(' ') : t(waiting ? 'leak.waiting' : 'leak.none'));
   const grids = part(target, 'leak-grids', () => make('div'));
   const tables = reuse(grids, result?.stacks.length ?? 0, () => make('table', {}, make('caption'), make('thead', {}, make('tr')), make('tbody')));

@@ -17,7 +17,7 @@ export const sayRule = ({ name, n }) => (n === null ? SAID[name] : null) ?? `mas
 
 /** The rules that a machine can be given; what a target sees of itself has no source to end at. */
 const choicesOf = ({ architecture, painting: { own, rule } }) => othersThan(own, partsOf(rule)?.name)
-  .filter((name) => architecture !== 'encoder-decoder' || !['prefix', 'documents'].includes(name));
+  .filter((name) => architecture !== 'encoder-decoder' || !['prefix', 'documents'].includes(name) || name === partsOf(rule)?.name);
 
 /** @param {Element} target @param {Drawn} frame */
 export function draw(target, frame) {
@@ -35,7 +35,8 @@ export function draw(target, frame) {
   if (!chosen || !reach) return;
   const [input, output] = dial.children;
   const n = chosen.n ?? frame.painting.reach ?? reach.first;
-  setAttributes(input, { max: Math.max(reach.most, n), 'aria-label': t(`mask.${chosen.name}.dial`) });
+  // A run may be longer or shorter, and its dial another: not under the finger.
+  setAttributes(input, { max: frame.painting.turns ? input.max : Math.max(reach.most, n), 'aria-label': t(`mask.${chosen.name}.dial`) });
   if (Number(input.value) !== n) input.value = String(n);
   const text = sayReach(frame, chosen.name, n);
   setText(output, text);
@@ -45,6 +46,8 @@ export function draw(target, frame) {
 /** Where it ends, by the tokens themselves. */
 function sayReach({ architecture, read, target, view: { t } }, name, n) {
   const pieces = showPieces(architecture === 'encoder-decoder' ? target : [...read, ...target]);
-  const piece = pieces[name === 'prefix' ? n - 1 : n]?.text ?? '';
+  // What is not written yet has only its place.
+  const at = name === 'prefix' ? n - 1 : n;
+  const piece = pieces[at]?.text ?? `#${at + 1}`;
   return t(`mask.${name}.reach${name === 'window' && architecture === 'encoder' ? '.both' : ''}`, { n: n - 1, piece });
 }

@@ -120,3 +120,33 @@ test('a text of one word has nothing to exchange it for, and a stored run no eng
   await drawn(page);
   await expect(stored.locator('[data-action="leak"]')).toBeHidden();
 });
+
+test('what is tested is of the run that is shown, and no more is asked than one test after the other', async ({ page }) => {
+  await open(page, address('on=causal&step=1&look=causal.leak'));
+  await done(page);
+  const element = machine(page, 'causal');
+  await settled(element);
+  const before = await words(element).textContent();
+  // Until the new run is there, what was said of the old one is dim.
+  await page.evaluate(() => {
+    const sentence = /** @type {any} */ (document.querySelector('#sentence'));
+    sentence.value = 'She is reading a book.';
+    sentence.dispatchEvent(new Event('input'));
+  });
+  await drawn(page);
+  await expect(element.locator('.leak')).toHaveAttribute('data-waiting', '');
+  await settled(element);
+  expect(await words(element).textContent()).not.toBe(before);
+  // It is said once, where it was asked for, not at every step.
+  const said = element.locator('.unseen[role="status"]').last();
+  await exchange(element, 'reading');
+  await expect(said).toHaveText(/^“reading” is exchanged for/);
+  await page.keyboard.press('n');
+  await expect(element.locator('.exchange')).toHaveCount(11);
+  await settled(element);
+  await expect(said).toHaveText(/^“reading” is exchanged for/);
+  // Where no matrix is shown nothing is tested.
+  await page.goto('/embed.html?architecture=causal&lang=en&device=cpu&text=Thank+you!&view=tokens+candidates&look=leak');
+  await done(page);
+  await expect(page.locator('.leak table')).toHaveCount(0);
+});

@@ -165,3 +165,17 @@ test('what comes of another sentence, and of another blank, is said', async ({ p
   await expect(said).not.toHaveText(String(before));
   await expect(said).toHaveText(/^Step 0\. Encoder-only is about to choose/);
 });
+
+test('what is compared with is there although a word was forced at once, and heads that are not there are none', async ({ page }) => {
+  await open(page, address('on=causal&step=1&silenced=causal.d6.1&forced=causal.4.269'));
+  await page.reload();
+  await done(page);
+  const element = machine(page, 'causal');
+  await expect(words(element)).toContainText('Heads silenced: 1. Before: “');
+  await open(page, address('on=causal&silenced=causal.e1.1d99.9'));
+  await page.reload();
+  await done(page);
+  await drawn(page);
+  await expect(words(element)).toHaveText('');
+  expect(await element.evaluate((demo) => demo.timeline.silenced)).toEqual([]);
+});

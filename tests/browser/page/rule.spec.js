@@ -157,3 +157,35 @@ test('of a model from elsewhere the card and the machine name one rule', async (
   await ran(page, element);
   await expect(card).toHaveValue('');
 });
+
+test('a model from elsewhere keeps its silenced heads and its look for another sentence, and not a rule that names a place', async ({ page }) => {
+  await page.goto('/open.html#lang=en&device=cpu&on=none&text=w5+w7+w9');
+  await page.locator('[data-choose="folder"]').setInputFiles(fileURLToPath(new URL('../../golden/families/gpt2', import.meta.url)));
+  await expect(page.locator('#open .told')).toContainText('from the folder “gpt2”.');
+  await done(page);
+  const element = opened(page, 'causal');
+  await press(element, 'paint');
+  await choose(page, element, 'documents');
+  await element.locator('[data-action="silence"]').click();
+  await ran(page, element);
+  await press(element, 'leak');
+  const silenced = () => element.evaluate((demo) => demo.getAttribute('silenced'));
+  expect(await silenced()).toMatch(/^d\d+\.1$/);
+  const before = await silenced();
+  await page.locator('#sentence').fill('w5 w7 w9 w4');
+  await ran(page, element);
+  expect([await silenced(), await rule(element), await element.getAttribute('look')]).toEqual([before, '', 'leak']);
+});
+
+test('a dial at its end is the mask that the model was trained with, and a rule of an address is in the menu', async ({ page }) => {
+  await open(page, address('on=causal,encoder-decoder&mask=causal.causal%2Bwindow:99_encoder-decoder.prefix:4'));
+  await done(page);
+  const causal = machine(page, 'causal');
+  await press(causal, 'paint');
+  await expect(dial(causal)).toBeVisible();
+  await expect(words(causal)).not.toContainText('never trained');
+  const wired = machine(page, 'encoder-decoder');
+  await press(wired, 'paint');
+  await expect(select(wired)).toHaveValue('prefix');
+  await expect(dial(wired)).toHaveAttribute('aria-valuetext', 'open up to “#4”');
+});
