@@ -74,7 +74,7 @@ export default {
   'machine.causal.objective': 'guess the next token, everywhere',
   'machine.prefix.objective': 'guess the next token of the answer',
   'machine.encoder-decoder.objective': 'guess the next token of the target',
-  'machine.encoder.wiring': 'One stack; fills blanks, writes nothing new.',
+  'machine.encoder.wiring': 'One stack; fills blanks only.',
   'machine.causal.wiring': 'One stack, one running text.',
   'machine.prefix.wiring': 'One stack: reads, then writes.',
   'machine.encoder-decoder.wiring': 'Two stacks and cross-attention.',
