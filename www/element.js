@@ -14,22 +14,22 @@ import { Machine } from './machine.js';
 import { WORK, defineProperties, upgrade } from './element-attributes.js';
 import { buildSkeleton, dress, wire } from './element-parts.js';
 import { drawLater, drawNever } from './frames.js';
-import { chooseLanguage, translator } from './i18n/index.js';
 import { drawMachine, nameOf } from './element-draw.js';
+import { architectureOf, drawnOf, lookOf, placeOf, shownOf, viewsOf } from './element-frame.js';
 import { nextCell, pointedBy, spotFor } from './element-point.js';
-import { depthsOf, headsOf, isOwn, isUntrained, resolveModel } from './models.js';
-import { fitting, readSilenced } from './gates.js';
+import { isOwn, resolveModel } from './models.js';
 import { LeakTest } from './element-leak.js';
 import { Painter } from './element-paint.js';
 import { setAttributes } from './views/dom.js';
 import { sayLeak } from './views/leak.js';
-import { cellAt, layout, roomFor } from './views/matrix.js';
+import { cellAt, layout } from './views/matrix.js';
 import { describeCell, roomOf } from './views/mask.js';
 import { headsShown } from './views/silence.js';
-import { ownName, partsOf, readRule } from './rules.js';
+import { keepInView } from './views/tokens.js';
+import { readRule } from './rules.js';
 import { checkArchitecture, readScene, settingsOf } from './element-settings.js';
 import { announcer, sayStep } from './page/say.js';
-import { ARCHITECTURES, LOOKS, readChoices } from './state.js';
+import { readChoices } from './state.js';
 
 const TYPING_MILLISECONDS = 250;
 /** Strokes taken back one after the other make one run when the person rests this long. */
@@ -124,7 +124,6 @@ export class UnmaskedDemo extends HTMLElement {
     if (this.#parts) this.#later();
   }
 
-  get #architecture() { const named = this.getAttribute('architecture') ?? ''; return ARCHITECTURES.includes(named) ? named : 'causal'; }
   get available() { return this.#machine.timeline?.available ?? 0; }
   /** Whether nothing will come after `available`. One that waits for its model will have more; one that nobody has seen yet, or that has none, keeps nobody waiting. */
   get ended() {
@@ -282,7 +281,7 @@ export class UnmaskedDemo extends HTMLElement {
       if (turn !== this.#loads) return;
       if (scene?.steps) { this.#typedNothing(); this.#machine.show(scene); this.#ready(); return; }
       checkArchitecture(this);
-      const wish = this.#files ? { source: this.#files, entry: null, sizes: undefined } : await resolveModel({ model: this.getAttribute('model') ?? '', architecture: this.#architecture, family: this.getAttribute('family') ?? '' });
+      const wish = this.#files ? { source: this.#files, entry: null, sizes: undefined } : await resolveModel({ model: this.getAttribute('model') ?? '', architecture: architectureOf(this), family: this.getAttribute('family') ?? '' });
       if (turn !== this.#loads) return;
       this.#missing = wish === null;
       if (wish === null) { this.#later(); return; }
@@ -325,25 +324,12 @@ export class UnmaskedDemo extends HTMLElement {
   }
 
   #run() {
-    const { layer, head } = this.#shown();
+    const { layer, head } = shownOf(this, this.#chosen);
     const settings = settingsOf(this);
     // Who paints keeps what was forced, also where no page keeps it.
     if (this.#keeps && !this.hasAttribute('forced')) settings.forced = readChoices(this.#machine.forced);
     this.#keeps = false;
     return this.#machine.run(settings, { layer, head });
-  }
-
-  /** The layer and the head that are shown, counted from 0, how many there are, and what was asked for, counted from 1. @param {import('./timeline.js').Frame|null} [frame] */
-  #shown(frame = this.timeline?.frame(this.position) ?? null) {
-    const { description } = this;
-    const heads = description ? headsOf(description) : frame?.heads ?? 1;
-    const layers = Math.max(1, description?.layers.encoder ?? 0, description?.layers.decoder ?? 0, ...Object.values(frame?.layers ?? {}));
-    const wanted = Number(this.getAttribute('layer')) || layers;
-    const layer = Math.min(layers, wanted) - 1;
-    const named = this.getAttribute('head');
-    /** @type {number|'all'} */
-    const head = named === 'all' ? 'all' : Math.max(0, Math.min(heads, Number(named) || 1) - 1);
-    return { layers, heads, layer, head, asked: this.#chosen ?? { layer: wanted, head: named === 'all' ? 'all' : Number(named) || 1 } };
   }
 
   #machineChanged() {
@@ -382,12 +368,13 @@ export class UnmaskedDemo extends HTMLElement {
   }
 
   #draw = () => {
+    this.#leak.show(placeOf(this, this.#machine) === 'leak' && viewsOf(this).has('mask'));
     const drawn = this.#drawn();
     const { frame } = drawn;
     if (frame) this.#machine.look({ layer: frame.view.layer, head: frame.view.head });
     // What was said last is of another language.
     if (this.#lang !== drawn.lang) { this.#lang = drawn.lang; this.#parts.say.textContent = ''; }
-    const look = this.#lookOf(drawn);
+    const look = lookOf(drawn, [this.#generation, this.#leaks]);
     if (look !== this.#look) {
       this.#look = look;
       drawMachine(this.#parts, drawn);
@@ -415,54 +402,14 @@ export class UnmaskedDemo extends HTMLElement {
     this.#say(sayStep(frame.position, [{ name: nameOf(drawn), timeline: this.timeline }], frame.settled, t));
   }
 
-  /** All that a drawing depends on: while it stays the same (steps arriving that are not shown yet), nothing is drawn. */
-  #lookOf({ frame, machine, controls: { t, ...controls }, ...drawn }) {
-    const { t: words, ...view } = frame?.view ?? {};
-    const shown = frame && [frame.canForce, this.#generation, machine.forks, machine.looks, machine.plain !== null, this.#painter.turns, this.#leak.on, this.renewed, this.#leaks, frame.unseen, frame.position, frame.waiting, frame.settled, roomFor(frame.length, frame.ended), frame.cutText, frame.painting];
-    return JSON.stringify([machine.phase, machine.progress, machine.error?.message, machine.device, machine.notice, machine.blanked, machine.verdict, shown, view, controls,
-      drawn.lang, drawn.rule, drawn.missing, drawn.wanted, drawn.architecture, [...drawn.show], drawn.enlargeable, drawn.enlarged]);
-  }
-
   /** Everything the views need, as one plain object. */
   #drawn() {
-    const machine = this.#machine;
-    const lang = chooseLanguage(this.lang, [document.documentElement.lang, ...navigator.languages]);
-    const t = translator(lang);
-    const { timeline } = machine;
-    const base = timeline?.frame(this.position) ?? null;
-    const description = this.description;
-    const { layers, heads, layer, head, asked } = this.#shown(base);
-    // Answers that become shorter under the brush leave the matrix its size.
-    const main = base?.blocks.at(-1);
-    this.#least = base && main && this.#painter.on && machine.canRun ? Math.max(this.#least, roomFor(main.wholeRows, base.ended)) : 0;
-    const place = this.#place;
-    const show = new Set((this.getAttribute('view') || 'title about tokens mask candidates stats').split(/\s+/));
-    this.#leak.show(place === 'leak' && show.has('mask'));
-    const view = { ...this.#view, table: place === 'table', layer, head, asked, least: this.#least, t };
-    const frame = base && ['running', 'done'].includes(machine.phase) ? {
-      ...base, heads, view, layers: { ...description && depthsOf(description), ...base.layers }, cutText: machine.cutText, canForce: machine.canRun && !this.renewed,
-      canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: this.hasAttribute('enlarged') ? 10 : 5,
-      specials: timeline?.signs.specials ?? new Set(), ran: timeline?.edits ?? [], before: machine.before(Math.min(base.position, base.length - 1)),
-      untrained: isUntrained(description, timeline?.rule, { rows: main?.wholeRows ?? 0, source: base.sourceLength }), ruled: partsOf(timeline?.rule),
-      leak: { on: this.#leak.on, result: this.#leak.result, error: this.#leak.error, waiting: this.#leak.waiting || machine.phase !== 'done' || this.renewed || this.#leak.of !== this.#runKey },
-      painting: {
-        can: machine.canRun, on: machine.canRun && this.#painter.on, canUndo: this.#painter.canUndo, edits: this.#painter.edits,
-        rule: this.#painter.asked().rule, silenced: description ? fitting(readSilenced(this.#painter.asked().silenced), description) : [], own: ownName(description?.masks ?? {}), reach: machine.reach, turns: this.#painter.turns,
-      },
-    } : null;
-    return {
-      frame, t, lang, machine, missing: this.#missing, wanted: this.#wanted, architecture: description?.architecture ?? base?.architecture ?? this.#architecture,
-      model: description && !isOwn(description) ? { name: description.name, objective: description.objective, fills: machine.fills } : null,
-      rule: partsOf(timeline?.rule),
-      parameters: description?.parameters ?? timeline?.header.model?.parameters ?? 0,
-      show,
-      enlargeable: this.hasAttribute('enlargeable'), enlarged: this.hasAttribute('enlarged'),
-      controls: {
-        names: (this.getAttribute('controls') ?? 'play step speed').split(/\s+/).filter((name) => name && name !== 'none'),
-        playing: this.playing, position: Math.min(this.position, this.available), available: this.available, ended: this.ended,
-        speed: this.#clock.speed, speeds: [0.5, 1, 2, 4], layer: layer + 1, layers, head: head === 'all' ? 'all' : head + 1, heads, t,
-      },
-    };
+    const drawn = drawnOf(this, {
+      machine: this.#machine, clock: this.#clock, painter: this.#painter, leak: this.#leak, view: this.#view, least: this.#least,
+      chosen: this.#chosen, missing: this.#missing, wanted: this.#wanted, runKey: this.#runKey,
+    });
+    this.#least = drawn.least;
+    return drawn;
   }
 
   #measure() {
@@ -610,7 +557,7 @@ export class UnmaskedDemo extends HTMLElement {
 
   /** A table, or the leak test, in the matrix's place; or the matrix again. */
   #showInstead(action) {
-    const look = action === this.#place ? '' : action;
+    const look = action === placeOf(this, this.#machine) ? '' : action;
     this.#awaits = look === 'leak';
     setAttributes(this, { look: look || null });
     this.#tell('unmasked-use', { kind: 'look', look });
@@ -618,12 +565,6 @@ export class UnmaskedDemo extends HTMLElement {
 
   /** Another one for every run, and every choice that was forced in it. */
   get #runKey() { return `${this.#generation} ${this.#machine.forks}`; }
-
-  /** What stands in the matrix's place; '' = the matrix. A stored run has no engine to test a leak. */
-  get #place() {
-    const look = LOOKS.find((one) => one === this.getAttribute('look')) ?? '';
-    return look === 'leak' && !this.#machine.canRun ? '' : look;
-  }
 
   #chooseRule(action, value) {
     const { frame } = this.#drawn();
@@ -636,19 +577,6 @@ export class UnmaskedDemo extends HTMLElement {
     this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
   }
 
-}
-
-/** A strip of many tokens scrolls within itself: the lit chip stays in view. Asks the observer, who forces no layout. */
-function keepInView(strips) {
-  const lit = strips.querySelector('.chip[data-now]');
-  if (!lit || !strips.querySelector('.strip[data-many]')) return;
-  const once = new IntersectionObserver(([{ boundingClientRect: chip, rootBounds: box }]) => {
-    once.disconnect();
-    if (!box) return;
-    if (chip.bottom > box.bottom) strips.scrollTop += chip.bottom - box.bottom + chip.height;
-    else if (chip.top < box.top) strips.scrollTop -= box.top - chip.top + chip.height;
-  }, { root: strips });
-  once.observe(lit);
 }
 
 defineProperties(UnmaskedDemo);

@@ -113,3 +113,16 @@ export function drawCut(target, { truncated, cutText, view }) {
   setText(rest, escapeText(cutText));
   setAttribute(rest, 'title', cutText ? escapeText(cutText) : null);
 }
+
+/** A strip of many tokens scrolls within itself: the lit chip stays in view. Asks the observer, who forces no layout. */
+export function keepInView(strips) {
+  const lit = strips.querySelector('.chip[data-now]');
+  if (!lit || !strips.querySelector('.strip[data-many]')) return;
+  const once = new IntersectionObserver(([{ boundingClientRect: chip, rootBounds: box }]) => {
+    once.disconnect();
+    if (!box) return;
+    if (chip.bottom > box.bottom) strips.scrollTop += chip.bottom - box.bottom + chip.height;
+    else if (chip.top < box.top) strips.scrollTop -= box.top - chip.top + chip.height;
+  }, { root: strips });
+  once.observe(lit);
+}

@@ -1,0 +1,117 @@
+/** What an element shows, as plain objects: read from its attributes, its machine, its clock and its tools. Draws nothing, keeps nothing. */
+
+import { fitting, readSilenced } from './gates.js';
+import { chooseLanguage, translator } from './i18n/index.js';
+import { depthsOf, headsOf, isOwn, isUntrained } from './models.js';
+import { ownName, partsOf } from './rules.js';
+import { ARCHITECTURES, LOOKS } from './state.js';
+import { roomFor } from './views/matrix.js';
+
+/**
+ * @typedef {import('./element.js').UnmaskedDemo} Demo
+ * @typedef {object} Tools   what an element has beside its attributes
+ * @property {import('./machine.js').Machine} machine
+ * @property {import('./clock.js').Clock} clock
+ * @property {import('./element-paint.js').Painter} painter
+ * @property {import('./element-leak.js').LeakTest} leak
+ * @property {{ width: number, height: number, hover: any, pinned: any, cell: any }} view
+ * @property {number} least   rows that the matrix has had room for while it is painted
+ * @property {{ layer: number, head: number|'all' }|null} chosen   which layer and head the page around says are shown, counted from 1
+ * @property {boolean} missing
+ * @property {boolean} wanted
+ * @property {string} runKey   another one for every run, and every choice that was forced in it
+ */
+
+/** The architecture that its author named. @param {Element} element */
+export function architectureOf(element) {
+  const named = element.getAttribute('architecture') ?? '';
+  return ARCHITECTURES.includes(named) ? named : 'causal';
+}
+
+/** Which parts of a machine are shown. @param {Element} element */
+export const viewsOf = (element) => new Set((element.getAttribute('view') || 'title about tokens mask candidates stats').split(/\s+/));
+
+/** What stands in the matrix's place; '' = the matrix. A stored run has no engine to test a leak. @param {Element} element @param {import('./machine.js').Machine} machine */
+export function placeOf(element, machine) {
+  const look = LOOKS.find((one) => one === element.getAttribute('look')) ?? '';
+  return look === 'leak' && !machine.canRun ? '' : look;
+}
+
+/**
+ * The layer and the head that are shown, counted from 0, how many there are, and what was asked for, counted from 1.
+ * @param {Demo} element @param {Tools['chosen']} chosen @param {import('./timeline.js').Frame|null} [frame]
+ */
+export function shownOf(element, chosen, frame = element.timeline?.frame(element.position) ?? null) {
+  const { description } = element;
+  const heads = description ? headsOf(description) : frame?.heads ?? 1;
+  const layers = Math.max(1, description?.layers.encoder ?? 0, description?.layers.decoder ?? 0, ...Object.values(frame?.layers ?? {}));
+  const wanted = Number(element.getAttribute('layer')) || layers;
+  const layer = Math.min(layers, wanted) - 1;
+  const named = element.getAttribute('head');
+  /** @type {number|'all'} */
+  const head = named === 'all' ? 'all' : Math.max(0, Math.min(heads, Number(named) || 1) - 1);
+  return { layers, heads, layer, head, asked: chosen ?? { layer: wanted, head: named === 'all' ? 'all' : Number(named) || 1 } };
+}
+
+/** Everything the views need, as one plain object. @param {Demo} element @param {Tools} tools */
+export function drawnOf(element, tools) {
+  const { machine, clock, painter, view, chosen, missing, wanted } = tools;
+  const lang = chooseLanguage(element.lang, [document.documentElement.lang, ...navigator.languages]);
+  const t = translator(lang);
+  const { timeline } = machine;
+  const { description, position, available, ended } = element;
+  const base = timeline?.frame(position) ?? null;
+  const { layers, heads, layer, head, asked } = shownOf(element, chosen, base);
+  const main = base?.blocks.at(-1);
+  // Answers that become shorter under the brush leave the matrix its size.
+  const least = base && main && painter.on && machine.canRun ? Math.max(tools.least, roomFor(main.wholeRows, base.ended)) : 0;
+  const frame = base && ['running', 'done'].includes(machine.phase) ? {
+    ...base, heads, layers: { ...description && depthsOf(description), ...base.layers },
+    view: { ...view, table: placeOf(element, machine) === 'table', layer, head, asked, least, t },
+    cutText: machine.cutText, canForce: machine.canRun && !element.renewed,
+    canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: element.hasAttribute('enlarged') ? 10 : 5,
+    specials: timeline?.signs.specials ?? new Set(), ran: timeline?.edits ?? [], before: machine.before(Math.min(position, base.length - 1)),
+    untrained: isUntrained(description, timeline?.rule, { rows: main?.wholeRows ?? 0, source: base.sourceLength }), ruled: partsOf(timeline?.rule),
+    leak: leakOf(element, tools), painting: paintingOf(element, tools),
+  } : null;
+  return {
+    frame, t, lang, machine, missing, wanted, least, architecture: description?.architecture ?? base?.architecture ?? architectureOf(element),
+    model: description && !isOwn(description) ? { name: description.name, objective: description.objective, fills: machine.fills } : null,
+    rule: partsOf(timeline?.rule),
+    parameters: description?.parameters ?? timeline?.header.model?.parameters ?? 0,
+    show: viewsOf(element),
+    enlargeable: element.hasAttribute('enlargeable'), enlarged: element.hasAttribute('enlarged'),
+    controls: {
+      names: (element.getAttribute('controls') ?? 'play step speed').split(/\s+/).filter((name) => name && name !== 'none'),
+      playing: clock.playing, position: Math.min(position, available), available, ended,
+      speed: clock.speed, speeds: [0.5, 1, 2, 4], layer: layer + 1, layers, head: head === 'all' ? 'all' : head + 1, heads, t,
+    },
+  };
+}
+
+/** The leak test's result, and whether it is of what is shown. @param {Demo} element @param {Tools} tools */
+function leakOf(element, { leak: { on, result, error, waiting, of }, machine, runKey }) {
+  return { on, result, error, waiting: waiting || machine.phase !== 'done' || element.renewed || of !== runKey };
+}
+
+/** What a person changed, or may change, of how the model attends. @param {Demo} element @param {Tools} tools */
+function paintingOf({ description }, { machine, painter }) {
+  const { rule, silenced } = painter.asked();
+  return {
+    can: machine.canRun, on: machine.canRun && painter.on, canUndo: painter.canUndo, edits: painter.edits,
+    rule, silenced: description ? fitting(readSilenced(silenced), description) : [],
+    own: ownName(description?.masks ?? {}), reach: machine.reach, turns: painter.turns,
+  };
+}
+
+/**
+ * All that a drawing depends on: while it stays the same (steps arriving that are not shown yet), nothing is drawn.
+ * @param {ReturnType<typeof drawnOf>} drawn @param {any[]} counts of what has changed
+ */
+export function lookOf({ frame, machine, controls: { t, ...controls }, ...drawn }, counts) {
+  const { t: words, ...view } = frame?.view ?? {};
+  const shown = frame && [frame.canForce, ...counts, machine.forks, machine.looks, machine.plain !== null, frame.leak.on, frame.leak.waiting, frame.unseen, frame.position,
+    frame.waiting, frame.settled, roomFor(frame.length, frame.ended), frame.cutText, frame.painting];
+  return JSON.stringify([machine.phase, machine.progress, machine.error?.message, machine.device, machine.notice, machine.blanked, machine.verdict, shown, view, controls,
+    drawn.lang, drawn.rule, drawn.missing, drawn.wanted, drawn.architecture, [...drawn.show], drawn.enlargeable, drawn.enlarged]);
+}
