@@ -32,11 +32,16 @@ export function firstSpot(frame) {
   return { stack: name, position: word?.position ?? 0 };
 }
 
-/** Another token of the same text, the nearest: no stranger to it. Null where there is none. @param {Token[]} tokens @param {number} at @returns {Token|null} */
-export function otherThan(tokens, at) {
-  const near = tokens.filter((token) => isPlain(token) && token.id !== tokens[at].id)
-    .sort((a, b) => Math.abs(tokens.indexOf(a) - at) - Math.abs(tokens.indexOf(b) - at));
-  return near[0] ?? null;
+/**
+ * Another token of the same text, the nearest word: no stranger to it. Where its stack has none, one of the other's, or a sign.
+ * @param {Stack[]} stacks @param {Spot} spot @returns {Token|null} null where there is no other at all
+ */
+export function otherThan(stacks, spot) {
+  const own = stacks.find(({ name }) => name === spot.stack)?.tokens ?? [];
+  const at = spot.position;
+  const near = own.map((token, position) => ({ token, far: Math.abs(position - at) })).sort((a, b) => a.far - b.far).map(({ token }) => token);
+  const words = [...near, ...stacks.flatMap(({ name, tokens }) => (name === spot.stack ? [] : tokens))].filter(isPlain);
+  return [...words, ...near].find(({ id }) => id !== own[at]?.id) ?? null;
 }
 
 /**
@@ -51,7 +56,7 @@ export function askLeak(frame, spot, { width, layers }) {
   const stacks = stacksOf(frame);
   const tokens = stacks.find(({ name }) => name === spot.stack)?.tokens ?? [];
   const token = tokens[spot.position];
-  const other = token && otherThan(tokens, spot.position);
+  const other = token && otherThan(stacks, spot);
   if (!token || !other) return null;
   const idsOf = (exchanged) => stacks.map((stack) => stack.tokens.map(({ id }, at) => (exchanged && stack.name === spot.stack && at === spot.position ? other.id : id)));
   const requestOf = (exchanged) => {

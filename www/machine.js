@@ -170,6 +170,7 @@ export class Machine {
       /** @type {any} */
       const request = this.isEncoder ? await this.#fillRequest(settings) : generateRequest(settings, this.#watch());
       if (turn !== this.#turn) return;
+      this.#asked = { request, question };
       const begin = (header) => {
         this.#starts = false;
         this.generation += 1;
@@ -181,7 +182,6 @@ export class Machine {
       let last = turn;
       if (this.isEncoder && !request.ids) await this.#readOnly(turn, request, begin);
       else last = await this.#collect(turn, request, begin);
-      this.#asked = { request, question };
       if (last === this.#turn) await this.#judge(settings, last);
       this.#readPlain(last);
     } catch (error) {

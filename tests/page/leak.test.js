@@ -24,9 +24,11 @@ test('rows that were computed are what is read; a token written after them is no
 test('the last word of the source is exchanged for its neighbour, where nobody chose', () => {
   assert.deepEqual(firstSpot(causal()), { stack: 'decoder', position: 2 });
   assert.deepEqual(firstSpot(wired()), { stack: 'encoder', position: 2 });
-  assert.equal(otherThan(SOURCE, 2)?.id, 10, 'of two as near, the first');
-  assert.equal(otherThan(SOURCE, 0)?.id, 10, 'a sign is exchanged for a word');
-  assert.equal(otherThan([sign('[CLS]', 1, 0), word('a', 10, 1), word('a', 10, 2)], 1), null);
+  const other = (tokens, position) => otherThan([{ name: 'encoder', tokens }], { stack: 'encoder', position })?.id;
+  assert.equal(other(SOURCE, 2), 10, 'of two as near, the first');
+  assert.equal(other(SOURCE, 0), 10, 'a sign is exchanged for a word');
+  assert.equal(other([sign('[CLS]', 1, 0), word('a', 10, 1), word('a', 10, 2)], 2), 1, 'where there is no other word, for a sign');
+  assert.equal(other([word('a', 10, 0), word('a', 10, 1)], 0), undefined);
 });
 
 test('both texts are asked for as variants of one batch, the token exchanged on its own side', () => {
@@ -37,7 +39,7 @@ test('both texts are asked for as variants of one batch, the token exchanged on 
   const answer = askLeak(causal(), { stack: 'decoder', position: 5 }, SHAPE);
   assert.deepEqual(answer?.variants[1], { ids: [1, 10, 11, 12, 2], targetIds: [12] });
   const target = askLeak(wired(), { stack: 'decoder', position: 1 }, { width: 4, layers: { encoder: 2, decoder: 2 } });
-  assert.equal(target, null, 'nothing else is written yet');
+  assert.deepEqual(target?.variants[1], { ids: [1, 10, 11, 12, 2], targetIds: [1, 10] }, 'nothing else is written yet: a word of the source');
   assert.deepEqual(askLeak(wired(), { stack: 'encoder', position: 1 }, { width: 4, layers: { encoder: 2, decoder: 3 } })?.groups, [[0, 1, 2, 3]]);
   assert.equal(askLeak(causal(), { stack: 'decoder', position: 9 }, SHAPE), null);
 });
