@@ -8,7 +8,7 @@
  */
 
 import { SITES } from './edits.js';
-import { stackOf } from './watch.js';
+import { stackOf } from './models.js';
 
 /** Of one machine. */
 export const MOST_SILENCED = 256;

@@ -10,7 +10,6 @@
 
 import { isForeign } from './hub.js';
 import { MODELS, openModel, readList } from './place.js';
-import { stackOf } from './watch.js';
 import { ownName, partsOf, plainest } from './rules.js';
 
 /** @type {Promise<ModelEntry[]>|null} */
@@ -39,7 +38,13 @@ export function headsOf(description) {
   return Math.max(1, description.heads, ...Object.values(description.stacks ?? {}).map(({ heads }) => heads));
 }
 
-/** How many layers each of a model's attentions has: across, those of the stack that looks. @param {any} description @returns {Record<string, number>} */
+/** The shape of the stack that an attention belongs to: across, of the one that looks. @param {any} description @param {string} site @returns {{ layers: number, heads: number }} */
+export function stackOf({ stacks, layers, heads }, site) {
+  const name = site === 'encoder' ? site : 'decoder';
+  return stacks?.[name] ?? { layers: layers[name], heads };
+}
+
+/** How many layers each of a model's attentions has. @param {any} description @returns {Record<string, number>} */
 export const depthsOf = (description) => Object.fromEntries(Object.keys(description.masks).map((site) => [site, stackOf(description, site).layers]));
 
 /** Whether it is one of the page's own quartet. @param {any} description */

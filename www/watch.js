@@ -9,18 +9,14 @@
  * @typedef {Record<string, any[]>} Grids   of encoder, decoder and cross: [layer][head][row][key], with holes
  */
 
+import { stackOf } from './models.js';
+
 /** Numbers that are brought back at once: the engine allows 16 MB, and a few of them are candidates. */
 const MOST = 4_000_000;
 /** Numbers that a run keeps, where each of its steps brings all rows anew. */
 const MOST_KEPT = 16_000_000;
 
 const SITES = { encoder: ['encoder'], causal: ['decoder'], prefix: ['decoder'], 'encoder-decoder': ['encoder', 'decoder', 'cross'] };
-
-/** The stack that a grid belongs to. @param {Omit<Description, 'architecture'>} description @param {string} site */
-export function stackOf({ stacks, layers, heads }, site) {
-  const name = site === 'encoder' ? site : 'decoder';
-  return stacks?.[name] ?? { layers: layers[name], heads };
-}
 
 const sitesOf = (description) => SITES[description.architecture].map((site) => ({ site, ...stackOf(description, site) }));
 
