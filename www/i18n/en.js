@@ -202,7 +202,7 @@ export default {
   'mask.documents': 'Two texts, each for itself.',
   'mask.documents.dial': 'Where the second text begins',
   'mask.documents.reach': 'second from “{piece}”',
-  'mask.prefix': 'The beginning is open, the rest looks back.',
+  'mask.prefix': 'Beginning open, rest looks back.',
   'mask.prefix.dial': 'How much is open to all',
   'mask.prefix.reach': 'open up to “{piece}”',
   'sight.token': '“{piece}” sees {sees} of {of}, seen by {by}',

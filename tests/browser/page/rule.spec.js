@@ -32,7 +32,7 @@ test('a causal decoder that sees everyone answers as the engine does under that 
   await expect(select(element)).toBeHidden();
   await press(element, 'paint');
   await expect(select(element).locator('option')).toHaveText(
-    ['Its own mask.', 'Everyone sees everyone.', 'The beginning is open, the rest looks back.', 'Only near neighbours.', 'Two texts, each for itself.']);
+    ['Its own mask.', 'Everyone sees everyone.', 'Beginning open, rest looks back.', 'Only near neighbours.', 'Two texts, each for itself.']);
   await choose(page, element, 'full');
   const after = await answer(element);
   expect(after).not.toEqual(before);
