@@ -2,18 +2,17 @@
 
 import { showPiece, showPieces } from './pieces.js';
 import { draw as drawCandidates } from './views/candidates.js';
-import { draw as drawControls } from './views/controls.js';
+import { draw as drawControls, drawChoice } from './views/controls.js';
 import { MOST_EDITS } from './edits.js';
 import { make, percent, reuse, setAttribute, setAttributes, setText } from './views/dom.js';
 import { glyph } from './views/glyph.js';
 import { setIcon } from './views/icons.js';
-import { draw as drawLeak } from './views/leak.js';
 import { draw as drawMask } from './views/mask.js';
+import { PLACES } from './views/places.js';
 import { draw as drawRule, sayRule } from './views/rule.js';
 import { draw as drawSilence } from './views/silence.js';
 import { draw as drawStats } from './views/stats.js';
 import { draw as drawStatus } from './views/status.js';
-import { draw as drawTable } from './views/table.js';
 import { draw as drawTokens, drawCut } from './views/tokens.js';
 
 /** @param {ReturnType<typeof import('./element-parts.js').buildSkeleton>} parts */
@@ -51,16 +50,14 @@ export function drawMachine(parts, drawn) {
     const less = frame.view.hover ? '' : lessOf(frame);
     setAttribute(parts.less, 'hidden', less === '');
     setText(parts.less, less);
-    const { leak, view: { table } } = frame;
-    setAttribute(parts.mask, 'hidden', table || leak.on);
     drawPainting(parts, frame);
-    setText(parts.tableButton, t(table ? 'matrix.cells' : 'matrix.table'));
-    setAttributes(parts.tables, { 'aria-label': t('tables.label', { name }), hidden: !table });
-    if (table) drawTable(parts.tables, frame);
-    setAttribute(parts.leakButton, 'hidden', !machine.canRun);
-    setText(parts.leakButton, t(leak.on ? 'matrix.cells' : 'leak.start'));
-    setAttributes(parts.leak, { 'aria-label': t('leak.label', { name }), hidden: !leak.on });
-    if (leak.on) drawLeak(parts.leak, { ...leak, t });
+    const { place, places } = frame.view;
+    setAttribute(parts.mask, 'hidden', place !== '');
+    for (const [one, target] of Object.entries(parts.places)) {
+      setAttributes(target, { 'aria-label': t(`look.${one}.label`, { name }), hidden: place !== one });
+      if (place === one) PLACES[one].draw(target, frame);
+    }
+    drawChoice(parts.looks, t('look.choose'), ['', ...places].map((one) => [one, t(`look.${one || 'matrix'}`)]), place);
   }
   if (showing && show.has('candidates')) drawCandidates(parts.candidates, frame);
   setAttribute(parts.stats, 'hidden', !show.has('stats'));
@@ -99,12 +96,12 @@ function drawAbout(target, { t, show, model, rule, architecture }) {
 
 /** The brush, and what became of the mask under it: how many cells, what the choice was before, whether a row sees nothing now. */
 function drawPainting(parts, frame) {
-  const { painting: { can, on, canUndo, rule, silenced }, before, view: { t, table } } = frame;
+  const { painting: { can, on, canUndo, rule, silenced }, before, view: { t, place } } = frame;
   // Of an address they may lie outside of what is there.
   const edits = frame.painting.edits.filter((edit) => frame.blocks.some((block) => block.name === edit.site && edit.row < block.wholeRows && edit.key < block.wholeKeys));
   const untrained = frame.untrained || edits.length > 0;
   const [words, undo, reset] = parts.painting.children;
-  setAttributes(parts.paintButton, { hidden: !can || table, 'data-on': on });
+  setAttributes(parts.paintButton, { hidden: !can || place === 'table', 'data-on': on });
   setText(parts.paintButton, t(on ? 'paint.end' : 'paint.start'));
   drawRule(parts.rule, frame);
   drawSilence(parts.rule, frame);

@@ -4,8 +4,9 @@ import { fitting, readSilenced } from './gates.js';
 import { chooseLanguage, translator } from './i18n/index.js';
 import { depthsOf, headsOf, isOwn, isUntrained } from './models.js';
 import { ownName, partsOf } from './rules.js';
-import { ARCHITECTURES, LOOKS } from './state.js';
+import { ARCHITECTURES } from './state.js';
 import { roomFor } from './views/matrix.js';
+import { PLACES } from './views/places.js';
 
 /**
  * @typedef {import('./element.js').UnmaskedDemo} Demo
@@ -13,7 +14,7 @@ import { roomFor } from './views/matrix.js';
  * @property {import('./machine.js').Machine} machine
  * @property {import('./clock.js').Clock} clock
  * @property {import('./element-paint.js').Painter} painter
- * @property {import('./element-leak.js').LeakTest} leak
+ * @property {import('./element-asks.js').Asks} asks
  * @property {{ width: number, height: number, hover: any, pinned: any, cell: any }} view
  * @property {number} least   rows that the matrix has had room for while it is painted
  * @property {{ layer: number, head: number|'all' }|null} chosen   which layer and head the page around says are shown, counted from 1
@@ -31,11 +32,11 @@ export function architectureOf(element) {
 /** Which parts of a machine are shown. @param {Element} element */
 export const viewsOf = (element) => new Set((element.getAttribute('view') || 'title about tokens mask candidates stats').split(/\s+/));
 
-/** What stands in the matrix's place; '' = the matrix. A stored run has no engine to test a leak. @param {Element} element @param {import('./machine.js').Machine} machine */
-export function placeOf(element, machine) {
-  const look = LOOKS.find((one) => one === element.getAttribute('look')) ?? '';
-  return look === 'leak' && !machine.canRun ? '' : look;
-}
+/** What may stand in the matrix's place. @param {import('./machine.js').Machine} machine */
+export const placesOf = (machine) => Object.keys(PLACES).filter((name) => PLACES[name].needs !== 'engine' || machine.canRun);
+
+/** What stands there; '' = the matrix. @param {Element} element @param {import('./machine.js').Machine} machine */
+export const placeOf = (element, machine) => placesOf(machine).find((name) => name === element.getAttribute('look')) ?? '';
 
 /**
  * The layer and the head that are shown, counted from 0, how many there are, and what was asked for, counted from 1.
@@ -67,12 +68,12 @@ export function drawnOf(element, tools) {
   const least = base && main && painter.on && machine.canRun ? Math.max(tools.least, roomFor(main.wholeRows, base.ended)) : 0;
   const frame = base && ['running', 'done'].includes(machine.phase) ? {
     ...base, heads, layers: { ...description && depthsOf(description), ...base.layers },
-    view: { ...view, table: placeOf(element, machine) === 'table', layer, head, asked, least, t },
+    view: { ...view, place: placeOf(element, machine), places: placesOf(machine), layer, head, asked, least, t },
     cutText: machine.cutText, canForce: machine.canRun && !element.renewed,
     canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: element.hasAttribute('enlarged') ? 10 : 5,
     specials: timeline?.signs.specials ?? new Set(), ran: timeline?.edits ?? [], before: machine.before(Math.min(position, base.length - 1)),
     untrained: isUntrained(description, timeline?.rule, { rows: main?.wholeRows ?? 0, source: base.sourceLength }), ruled: partsOf(timeline?.rule),
-    leak: leakOf(element, tools), painting: paintingOf(element, tools),
+    ...answersOf(element, tools), painting: paintingOf(element, tools),
   } : null;
   return {
     frame, t, lang, machine, missing, wanted, least, architecture: description?.architecture ?? base?.architecture ?? architectureOf(element),
@@ -89,9 +90,10 @@ export function drawnOf(element, tools) {
   };
 }
 
-/** The leak test's result, and whether it is of what is shown. @param {Demo} element @param {Tools} tools */
-function leakOf(element, { leak: { on, result, error, waiting, of }, machine, runKey }) {
-  return { on, result, error, waiting: waiting || machine.phase !== 'done' || element.renewed || of !== runKey };
+/** What the engine answered for each place, and whether that is of what is shown. @param {Demo} element @param {Tools} tools @returns {Record<string, any>} */
+function answersOf(element, { asks, machine, runKey }) {
+  return Object.fromEntries(Object.entries(asks.all).map(([name, { on, result, error, waiting, of }]) => [name,
+    { on, result, error, waiting: waiting || machine.phase !== 'done' || element.renewed || of !== runKey }]));
 }
 
 /** What a person changed, or may change, of how the model attends. @param {Demo} element @param {Tools} tools */
@@ -110,7 +112,7 @@ function paintingOf({ description }, { machine, painter }) {
  */
 export function lookOf({ frame, machine, controls: { t, ...controls }, ...drawn }, counts) {
   const { t: words, ...view } = frame?.view ?? {};
-  const shown = frame && [frame.canForce, ...counts, machine.forks, machine.looks, machine.plain !== null, frame.leak.on, frame.leak.waiting, frame.unseen, frame.position,
+  const shown = frame && [frame.canForce, ...counts, machine.forks, machine.looks, machine.plain !== null, frame[frame.view.place]?.waiting, frame.unseen, frame.position,
     frame.waiting, frame.settled, roomFor(frame.length, frame.ended), frame.cutText, frame.painting];
   return JSON.stringify([machine.phase, machine.progress, machine.error?.message, machine.device, machine.notice, machine.blanked, machine.verdict, shown, view, controls,
     drawn.lang, drawn.rule, drawn.missing, drawn.wanted, drawn.architecture, [...drawn.show], drawn.enlargeable, drawn.enlarged]);

@@ -1,7 +1,8 @@
 /** The inside of the element: its skeleton, its style sheets, and how pointers and keys become actions. */
 
 import { icon } from './views/icons.js';
-import { make } from './views/dom.js';
+import { make, targetOf } from './views/dom.js';
+import { PLACES } from './views/places.js';
 import { readSheets } from './place.js';
 
 /** How long an element waits for its style: a server that never answers would else hide it for ever. */
@@ -41,10 +42,9 @@ export function buildSkeleton(root) {
     rule: make('p', { class: 'ruling', hidden: true }),
     painting: make('p', { class: 'painting', hidden: true }, make('span', { class: 'painting-words' }),
       make('button', { type: 'button', class: 'word', 'data-action': 'undo' }), make('button', { type: 'button', class: 'word', 'data-action': 'reset' })),
-    leakButton: make('button', { type: 'button', class: 'word', 'data-action': 'leak' }),
-    leak: make('div', { class: 'leak', tabindex: 0, role: 'region', hidden: true }),
-    tableButton: make('button', { type: 'button', class: 'word as-table', 'data-action': 'table' }),
-    tables: make('div', { class: 'tables', tabindex: 0, role: 'region', hidden: true }),
+    looks: make('label', { class: 'looks' }, make('span', { class: 'unseen' }), make('select', { 'data-action': 'look' })),
+    /** What stands in the matrix's place, by its name. @type {Record<string, HTMLElement>} */
+    places: Object.fromEntries(Object.keys(PLACES).map((name) => [name, make('div', { class: PLACES[name].style, tabindex: 0, role: 'region', hidden: true })])),
     candidates: make('div', { class: 'candidates' }),
     status: make('div', { class: 'status', tabindex: -1 }),
     stats: make('p', { class: 'stats' }),
@@ -54,7 +54,7 @@ export function buildSkeleton(root) {
   };
   const head = make('header', { class: 'head' }, parts.sign, parts.title, parts.kin, parts.enlarge);
   parts.read = make('section', { class: 'read' }, parts.tokens, parts.cut, parts.verdict);
-  parts.look = make('section', { class: 'look' }, parts.mask, parts.tables, parts.leak, make('div', { class: 'under' }, parts.hint, parts.less, parts.paintButton, parts.leakButton, parts.tableButton), parts.rule, parts.painting);
+  parts.look = make('section', { class: 'look' }, parts.mask, ...Object.values(parts.places), make('div', { class: 'under' }, parts.hint, parts.less, parts.paintButton, parts.looks), parts.rule, parts.painting);
   parts.machine = make('article', { class: 'machine' }, head, parts.about, parts.read, parts.look,
     parts.candidates, parts.status, make('footer', { class: 'foot' }, parts.controls, parts.stats), parts.notice, parts.say);
   root.append(parts.machine);
@@ -135,6 +135,7 @@ export function wire(parts, act) {
     const button = event.target.closest?.('button[data-action]');
     if (button && button.getAttribute('aria-disabled') !== 'true') act.control(button.dataset.action, button.dataset.value ?? '');
   });
+  parts.looks.addEventListener('change', (event) => act.control('look', targetOf(event).value));
   parts.rule.addEventListener('input', (event) => act.control(event.target.dataset.action, event.target.value));
   parts.rule.addEventListener('change', () => act.control('rest', ''));
   for (const name of ['input', 'change']) {

@@ -18,7 +18,7 @@ import { drawMachine, nameOf } from './element-draw.js';
 import { architectureOf, drawnOf, lookOf, placeOf, shownOf, viewsOf } from './element-frame.js';
 import { nextCell, pointedBy, spotFor } from './element-point.js';
 import { isOwn, resolveModel } from './models.js';
-import { LeakTest } from './element-leak.js';
+import { Asks } from './element-asks.js';
 import { Painter } from './element-paint.js';
 import { setAttributes } from './views/dom.js';
 import { sayLeak } from './views/leak.js';
@@ -89,11 +89,9 @@ export class UnmaskedDemo extends HTMLElement {
       this.#tell('unmasked-use', { kind: 'edits', edits, mask: rule, silenced });
     },
   });
-  #leak = new LeakTest(() => { this.#leaks += 1; this.#sayLeak(); this.#later(); });
+  #asks = new Asks(() => { this.#sayLeak(); this.#later(); });
   /** A token was exchanged, or the test turned on: what comes of it is said aloud. */
   #awaits = false;
-  /** Counts what the leak test has told. */
-  #leaks = 0;
   /** It is the painter who writes the attributes. */
   #paints = false;
   /** The run that is asked for differs by its mask and its silenced heads alone. */
@@ -314,7 +312,7 @@ export class UnmaskedDemo extends HTMLElement {
   /** What was painted, or exchanged, is of another question, or somebody else painted. */
   #forgetPaint() {
     this.#painter.forget();
-    this.#leak.choose(null);
+    this.#asks.leak.choose(null);
     this.#least = 0;
   }
 
@@ -368,18 +366,18 @@ export class UnmaskedDemo extends HTMLElement {
   }
 
   #draw = () => {
-    this.#leak.show(placeOf(this, this.#machine) === 'leak' && viewsOf(this).has('mask'));
+    this.#asks.show(viewsOf(this).has('mask') ? placeOf(this, this.#machine) : '');
     const drawn = this.#drawn();
     const { frame } = drawn;
     if (frame) this.#machine.look({ layer: frame.view.layer, head: frame.view.head });
     // What was said last is of another language.
     if (this.#lang !== drawn.lang) { this.#lang = drawn.lang; this.#parts.say.textContent = ''; }
-    const look = lookOf(drawn, [this.#generation, this.#leaks]);
+    const look = lookOf(drawn, [this.#generation, this.#asks.told]);
     if (look !== this.#look) {
       this.#look = look;
       drawMachine(this.#parts, drawn);
     }
-    if (frame && this.phase === 'done' && !this.renewed) this.#leak.follow(frame, this.#machine, this.#runKey);
+    if (frame && this.phase === 'done' && !this.renewed) this.#asks.follow(frame, this.#machine, this.#runKey);
     if (this.#listens && frame && this.phase === 'done' && !this.renewed) {
       this.#listens = false;
       this.#say(this.#parts.painting.firstElementChild.textContent);
@@ -405,7 +403,7 @@ export class UnmaskedDemo extends HTMLElement {
   /** Everything the views need, as one plain object. */
   #drawn() {
     const drawn = drawnOf(this, {
-      machine: this.#machine, clock: this.#clock, painter: this.#painter, leak: this.#leak, view: this.#view, least: this.#least,
+      machine: this.#machine, clock: this.#clock, painter: this.#painter, asks: this.#asks, view: this.#view, least: this.#least,
       chosen: this.#chosen, missing: this.#missing, wanted: this.#wanted, runKey: this.#runKey,
     });
     this.#least = drawn.least;
@@ -508,7 +506,7 @@ export class UnmaskedDemo extends HTMLElement {
 
   #control(action, value) {
     if (action === 'retry') { this.#wanted = true; this.#load(); return; }
-    if (action === 'table' || action === 'leak') { this.#showInstead(action); return; }
+    if (action === 'look') { this.#showInstead(value); return; }
     if (action === 'exchange') { this.#exchange(value); return; }
     if (action === 'paint') { this.#painter.on = !this.#painter.on; this.#later(); return; }
     if (action === 'rule' || action === 'reach') { this.#chooseRule(action, value); return; }
@@ -537,7 +535,7 @@ export class UnmaskedDemo extends HTMLElement {
     const spot = /** @type {Spot} */ ({ stack, position: Number(position) });
     const frame = this.timeline?.frame(this.position);
     this.#awaits = true;
-    this.#leak.choose(spot);
+    this.#asks.leak.choose(spot);
     this.#tell('unmasked-use', { kind: 'exchange', pointed: frame ? pointedBy(frame, spot) : null });
   }
 
@@ -545,19 +543,18 @@ export class UnmaskedDemo extends HTMLElement {
   exchange(pointed) {
     const frame = this.timeline?.frame(this.position);
     const spot = frame && spotFor(frame, pointed);
-    if (this.#leak.on && spot) this.#leak.choose(spot);
+    if (this.#asks.leak.on && spot) this.#asks.leak.choose(spot);
   }
 
   #sayLeak() {
-    const { result, waiting } = this.#leak;
+    const { result, waiting } = this.#asks.leak;
     if (!this.#awaits || waiting || !result) return;
     this.#awaits = false;
     this.#say(sayLeak(result, this.#drawn().t).join(' '));
   }
 
-  /** A table, or the leak test, in the matrix's place; or the matrix again. */
-  #showInstead(action) {
-    const look = action === placeOf(this, this.#machine) ? '' : action;
+  /** @param {string} look what is to stand in the matrix's place; '' = the matrix */
+  #showInstead(look) {
     this.#awaits = look === 'leak';
     setAttributes(this, { look: look || null });
     this.#tell('unmasked-use', { kind: 'look', look });

@@ -5,6 +5,8 @@ import { done, drawn } from './machines.js';
 export const TEXT = 'The old doctor is tired tonight.';
 export const address = (settings) => `lang=en&device=cpu&text=${encodeURIComponent(TEXT)}&${settings}`;
 export const press = (element, action) => element.locator(`[data-action="${action}"]`).click();
+/** What stands in the matrix's place: nothing = the matrix. */
+export const look = (element, name = '') => element.locator('[data-action="look"]').selectOption(name);
 export const edits = (element) => element.evaluate((demo) => demo.getAttribute('edits') ?? '');
 export const words = (element) => element.locator('.painting-words');
 

@@ -5,6 +5,7 @@
 import { fileURLToPath } from 'node:url';
 import { expect } from '@playwright/test';
 import { ARCHITECTURES, done, machine, phase } from './machines.js';
+import { look } from './masks.js';
 
 const DESKTOP = { width: 1440, height: 900 };
 const PHONE = { width: 390, height: 844 };
@@ -131,16 +132,16 @@ export const STATES = [
   } },
   { name: 'tables', size: DESKTOP, bring: async (page, show) => {
     await run(`on=causal,encoder-decoder&${text(SENTENCE)}`)(page, show);
-    for (const button of await page.locator('.as-table').all()) await button.click();
+    for (const name of ['causal', 'encoder-decoder']) await look(machine(page, name), 'table');
   } },
   { name: 'the leak test', size: DESKTOP, bring: async (page, show) => {
     await run(`step=4&${text(SENTENCE)}`, 4)(page, show);
-    for (const name of ARCHITECTURES) await machine(page, name).locator('[data-action="leak"]').click();
+    for (const name of ARCHITECTURES) await look(machine(page, name), 'leak');
     await expect(page.locator('.leak table')).toHaveCount(5);
   } },
   { name: 'phone, the leak test', size: PHONE, bring: async (page, show) => {
     await run(`step=4&on=encoder-decoder&${text(SENTENCE)}`, 4)(page, show);
-    await machine(page, 'encoder-decoder').locator('[data-action="leak"]').click();
+    await look(machine(page, 'encoder-decoder'), 'leak');
     await expect(page.locator('.leak table')).toHaveCount(2);
   } },
   { name: 'silenced heads', size: DESKTOP, bring: async (page, show) => {

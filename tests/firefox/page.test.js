@@ -107,7 +107,7 @@ test('steps, cells, heads, tables, candidates and blanks', () => visit('#lang=en
   await until(figures, (count) => count > 1, 'a matrix a head');
   await (await inside(page, 'prefix', '.mask figure', 1)).click();
   await until(() => page.$eval('[data-setting="head"]', ({ value }) => value), (value) => value === '2', 'the chosen head');
-  await (await inside(page, 'prefix', '.as-table')).click();
+  await (await inside(page, 'prefix', '[data-action="look"]')).select('table');
   await until(() => of(page, 'prefix', ({ shadowRoot }) => shadowRoot.querySelectorAll('.tables:not([hidden]) td').length), (count) => count > 20, 'the table');
 
   await page.keyboard.press('r');

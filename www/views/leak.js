@@ -13,8 +13,8 @@ import { sayError } from './status.js';
 /** Orders of magnitude between the strongest colour and none. */
 const SHADES = 5;
 
-/** @param {Element} target @param {{ result: Leak|null, error: Error|null, waiting: boolean, t: (key: string, values?: object) => string }} frame */
-export function draw(target, { result, error, waiting, t }) {
+/** @param {Element} target @param {{ leak: { result: Leak|null, error: Error|null, waiting: boolean }, view: { t: (key: string, values?: object) => string } }} frame */
+export function draw(target, { leak: { result, error, waiting }, view: { t } }) {
   setAttribute(target, 'data-waiting', waiting);
   const words = part(target, 'leak-words', () => make('p'));
   setText(words, error ? sayError(error, t) : result ? sayLeak(result, t).join(' ') : t(waiting ? 'leak.waiting' : 'leak.none'));

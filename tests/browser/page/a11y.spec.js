@@ -2,6 +2,7 @@
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test } from '@playwright/test';
 import { answer, done, drawn, machine, open, phase } from '../machines.js';
+import { look } from '../masks.js';
 import { STATES, opener } from '../states.js';
 
 /** Each finding with the elements that it speaks of, so that a failure can be acted on. */
@@ -69,8 +70,8 @@ test('everything can be done with the keyboard alone', async ({ page }) => {
   await expect(encoder.locator('.tooltip')).toBeVisible();
   await page.keyboard.press('Escape');
   await expect(encoder.locator('.tooltip')).toBeHidden();
-  await tabTo(page, ({ name }) => name.includes('as-table'));
-  await page.keyboard.press('Enter');
+  await tabTo(page, ({ action }) => action === 'look');
+  await page.keyboard.press('ArrowDown');
   await expect(encoder.locator('table')).toBeVisible();
 
   // The other machine large, and back; a candidate pressed.
@@ -150,7 +151,7 @@ test('pointing tells both ways, and every head has its number', async ({ page })
   expect(numbers).toHaveLength(heads);
   // Keys are drawn with the next frame.
   await expect(causal.locator('figcaption b')).toHaveText(numbers);
-  await causal.locator('.as-table').click();
+  await look(causal, 'table');
   await expect(causal.locator('table')).toHaveCount(heads);
 });
 

@@ -1,6 +1,7 @@
 /** The element by itself, and the engine as other pages use it. */
 import { expect, test } from '@playwright/test';
 import { answer, done, host, machine, open } from '../machines.js';
+import { look } from '../masks.js';
 
 const TEXT = 'The cat is in the garden.';
 
@@ -198,7 +199,7 @@ test('a matrix is a table too, and its cells can be walked', async ({ page }) =>
   await expect(demo.locator('.unseen[role="status"]')).toContainText(/looks at|may not see/);
   await page.keyboard.press('Escape');
   await expect(demo.locator('.tooltip')).toBeHidden();
-  await demo.locator('.as-table').click();
+  await look(demo, 'table');
   const rows = await demo.locator('tbody tr').evaluateAll((lines) => lines.map((line) => [...line.querySelectorAll('td')].map((cell) => cell.textContent)));
   rows.forEach((cells, row) => {
     expect(cells.slice(row + 1).every((cell) => cell === 'hidden'), `row ${row}`).toBe(true);

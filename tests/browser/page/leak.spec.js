@@ -1,7 +1,7 @@
 /** The leak test: a token is exchanged, and what moved is the engine's, row by row. */
 import { expect, test } from '@playwright/test';
 import { done, drawn, host, machine, open } from '../machines.js';
-import { TEXT, address, press, ran, stroke } from '../masks.js';
+import { TEXT, address, look, press, ran, stroke } from '../masks.js';
 
 const words = (element) => element.locator('.leak-words');
 const exchange = (element, piece) => element.locator('.exchange', { hasText: new RegExp(`^${piece}$`) }).first().click();
@@ -13,7 +13,7 @@ const settled = (element) => expect(element.locator('.leak')).not.toHaveAttribut
 test('a causal decoder tells rows before it nothing, a prefix decoder the source alone, an encoder everybody', async ({ page }) => {
   await open(page, address('step=3'));
   await done(page);
-  for (const name of ['encoder', 'causal', 'prefix', 'encoder-decoder']) await press(machine(page, name), 'leak');
+  for (const name of ['encoder', 'causal', 'prefix', 'encoder-decoder']) await look(machine(page, name), 'leak');
   const [encoder, causal, prefix, wired] = ['encoder', 'causal', 'prefix', 'encoder-decoder'].map((name) => machine(page, name));
   await expect(words(causal)).toHaveText(/^“tonight” is exchanged for “tired”\. The rows before it stay the same, bit for bit: 6 of 6\. Rows after it that change: 5 of 5, by up to [\d.]+\.$/);
   await expect(words(prefix)).toHaveText(/Rows before it that change: 6 of 6, by up to [\d.]+\. Rows after it that change: 5 of 5/);
@@ -33,7 +33,7 @@ test('each number is the largest difference of two passes that the engine makes 
   await open(page, address('on=causal&step=1'));
   await done(page);
   const element = machine(page, 'causal');
-  await press(element, 'leak');
+  await look(element, 'leak');
   await exchange(element, 'old');
   await expect(words(element)).toHaveText(/^“old” is exchanged for “The”/);
   await settled(element);
@@ -63,7 +63,7 @@ test('one cell painted open lets the rows before it know; a window lets a layer 
   await press(element, 'paint');
   await stroke(page, element, [[2, 6]]);
   await ran(page, element);
-  await press(element, 'leak');
+  await look(element, 'leak');
   await expect(words(element)).toHaveText(/^“tonight” is exchanged for “tired”\. Rows before it that change: 4 of 6, by up to/);
   await settled(element);
   expect((await cells(element)).map(([piece, , first]) => [piece, first !== '0']).slice(0, 7))
@@ -83,7 +83,7 @@ test('it follows the clock and the sentence, gives way to the table, and goes by
   await open(page, address('on=prefix&step=1'));
   await done(page);
   const element = machine(page, 'prefix');
-  await press(element, 'leak');
+  await look(element, 'leak');
   await expect(element.locator('.exchange')).toHaveCount(10);
   await expect(element.locator('.mask')).toBeHidden();
   await page.keyboard.press('n');
@@ -95,12 +95,12 @@ test('it follows the clock and the sentence, gives way to the table, and goes by
   await expect(element.locator('.exchange[aria-pressed="true"]')).toHaveText('doctor');
   await page.locator('#sentence').fill('Thank you!');
   await expect(words(element)).toHaveText(/^“!” is exchanged|^“you” is exchanged/);
-  await press(element, 'table');
+  await look(element, 'table');
   await expect(element.locator('.leak')).toBeHidden();
   await expect(element.locator('.tables table')).toHaveCount(1);
-  await press(element, 'leak');
+  await look(element, 'leak');
   await expect(element.locator('.tables')).toBeHidden();
-  await press(element, 'leak');
+  await look(element);
   await expect(element.locator('.mask')).toBeVisible();
 });
 
@@ -108,17 +108,18 @@ test('a text of one word has only signs to exchange it for, and a stored run has
   await open(page, `lang=en&device=cpu&on=encoder&text=Thanks`);
   await done(page);
   const element = machine(page, 'encoder');
-  await press(element, 'leak');
+  await look(element, 'leak');
   await expect(words(element)).toHaveText(/^“\[CLS\]” is exchanged for “\[MASK\]”/);
   await host(page, `<unmasked-demo architecture="causal" device="cpu" text="${TEXT}"></unmasked-demo>`);
   await done(page);
   const stored = page.locator('unmasked-demo');
-  await expect(stored.locator('[data-action="leak"]')).toBeVisible();
+  const offered = () => stored.locator('[data-action="look"] option').evaluateAll((options) => options.map(({ value }) => value));
+  expect(await offered()).toEqual(['', 'table', 'leak']);
   const trace = await stored.evaluate((demo) => JSON.stringify({ ...demo.timeline.header, steps: demo.timeline.steps }));
   await page.route('**/run.json', (route) => route.fulfill({ contentType: 'application/json', body: trace }));
   await stored.evaluate((demo) => { demo.trace = '/run.json'; });
   await drawn(page);
-  await expect(stored.locator('[data-action="leak"]')).toBeHidden();
+  expect(await offered()).toEqual(['', 'table']);
 });
 
 test('what is tested is of the run that is shown, and no more is asked than one test after the other', async ({ page }) => {

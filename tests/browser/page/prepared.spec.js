@@ -1,7 +1,7 @@
 /** A moment prepared by a link, or printed: it comes back whole. */
 import { expect, test } from '@playwright/test';
 import { done, drawn, machine, open } from '../machines.js';
-import { address, press, words } from '../masks.js';
+import { address, look, press, words } from '../masks.js';
 
 const hash = (page) => page.evaluate(() => location.hash);
 
@@ -23,8 +23,8 @@ test('a link to another mask brings what the choice was before, as does one to s
 test('the machine that is large, a table and the leak test are in the address', async ({ page }) => {
   await open(page, address('step=2'));
   await done(page);
-  await press(machine(page, 'causal'), 'leak');
-  await press(machine(page, 'prefix'), 'table');
+  await look(machine(page, 'causal'), 'leak');
+  await look(machine(page, 'prefix'), 'table');
   await machine(page, 'causal').locator('[data-action="enlarge"]').click();
   await expect.poll(() => hash(page)).toMatch(/look=(causal\.leak_prefix\.table|prefix\.table_causal\.leak)&large=causal/);
   await page.reload();

@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@playwright/test';
 import { answer, done, machine, open, opened } from '../machines.js';
-import { TEXT, address, edits, press, ran, spot, stroke, visible, words } from '../masks.js';
+import { TEXT, address, edits, look, press, ran, spot, stroke, visible, words } from '../masks.js';
 
 const select = (element) => element.locator('[data-action="rule"]');
 const dial = (element) => element.locator('[data-action="reach"]');
@@ -168,7 +168,7 @@ test('a model from elsewhere keeps its silenced heads and its look for another s
   await choose(page, element, 'documents');
   await element.locator('[data-action="silence"]').click();
   await ran(page, element);
-  await press(element, 'leak');
+  await look(element, 'leak');
   const silenced = () => element.evaluate((demo) => demo.getAttribute('silenced'));
   expect(await silenced()).toMatch(/^d\d+\.1$/);
   const before = await silenced();

@@ -1,0 +1,26 @@
+/** All that an element asks of the engine for the views in its matrix's place: of what stands there now, and of nothing else. */
+
+import { LeakTest } from './element-leak.js';
+
+export class Asks {
+  /** Counts what was told. */
+  told = 0;
+
+  /** @param {() => void} changed */
+  constructor(changed) {
+    const tell = () => { this.told += 1; changed(); };
+    this.leak = new LeakTest(tell);
+    /** By the name of the place. @type {Record<string, import('./element-asked.js').Asked<any> & { follow: Function }>} */
+    this.all = { leak: this.leak };
+  }
+
+  /** @param {string} place what stands in the matrix's place */
+  show(place) {
+    for (const [name, asked] of Object.entries(this.all)) asked.show(name === place);
+  }
+
+  /** @param {import('./timeline.js').Frame} frame @param {import('./machine.js').Machine} machine @param {string} of the run */
+  follow(frame, machine, of) {
+    for (const asked of Object.values(this.all)) asked.follow(frame, machine, of);
+  }
+}
