@@ -3,6 +3,8 @@
 //! This is the one place that makes masks. A device tests bit `key % 32` of word `key / 32` and
 //! nothing else, and the page asks here for the picture it draws.
 
+mod reach;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
@@ -11,6 +13,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, Result};
 use crate::object::objects;
+
+pub use reach::{Reach, Sight};
 
 objects!(Edit, Edits, Mask, MaskFile);
 

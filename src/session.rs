@@ -16,7 +16,7 @@ use crate::device::{Caches, Prepared};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::graph::{CacheInfo, Capacity, Draw, Graph, Site, What};
-use crate::mask::Mask;
+use crate::mask::{Bits, Mask, Reach, Sight};
 use crate::object::objects;
 use crate::request::{Fill, NEW_TOKENS, Request, Resolved, StackInput, Watch, Watchable, resolve};
 use crate::stream::{Advance, Ahead, Ask, Stage, Stream, drawn, keys_of, mask_of};
@@ -32,6 +32,8 @@ objects!(Taken);
 
 /// Candidates that come with a step where the request does not say.
 const CANDIDATES: usize = 10;
+/// Tokens of a text of which it is told who can know what: the work grows with their cube.
+const MOST_REACHING: usize = 1024;
 /// Caches are made for a multiple of this many positions.
 const CAPACITY_STEP: usize = 128;
 
@@ -293,6 +295,52 @@ impl Session {
             );
         }
         Ok(pictures)
+    }
+
+    /// What each row can know of each token, a site each: `[row][token]`, the number of layers after which its state can hold
+    /// something of it. 0 is itself, `None` is never. Of `cross` the tokens are the source's, through memory and answer.
+    pub fn reach(
+        &self,
+        engine: &Engine,
+        request: &Request,
+    ) -> Result<BTreeMap<&'static str, Vec<Vec<Option<u32>>>>> {
+        let spec = &engine.spec;
+        let resolved = resolve(spec, &engine.tokenizer, request)?;
+        let bits = |site: Site, input: &StackInput| -> Result<Bits> {
+            let (rows, keys, stack) = (input.ids.len(), keys_of(site, input), spec.stack(site));
+            if rows.max(keys) > MOST_REACHING {
+                let expected = format!("at most {MOST_REACHING} tokens");
+                return Err(Error::limit(
+                    "who can know what",
+                    expected,
+                    format!("{}", rows.max(keys)),
+                ));
+            }
+            let all: Vec<usize> = (0..rows).collect();
+            Ok(mask_of(site, input).bits(&all, keys, stack.layers, stack.heads))
+        };
+        let mut reaches = BTreeMap::new();
+        let mut memory = None;
+        if let Some(input) = &resolved.encoder {
+            let own = bits(Site::Encoder, input)?;
+            memory = Some(Reach::within(Sight { bits: &own, gates: &input.gates }));
+        }
+        if let Some(input) = &resolved.decoder {
+            let own = bits(Site::Decoder, input)?;
+            let own = Sight { bits: &own, gates: &input.gates };
+            match &memory {
+                None => drop(reaches.insert(Site::Decoder.name(), Reach::within(own).layers)),
+                Some(memory) => {
+                    let cross = bits(Site::Cross, input)?;
+                    let cross = Sight { bits: &cross, gates: &input.cross_gates };
+                    let (target, source) = Reach::across(own, cross, memory);
+                    reaches.insert(Site::Decoder.name(), target.layers);
+                    reaches.insert(Site::Cross.name(), source.layers);
+                }
+            }
+        }
+        reaches.extend(memory.map(|memory| (Site::Encoder.name(), memory.layers)));
+        Ok(reaches)
     }
 
     // ---- one pass ---------------------------------------------------------------------------

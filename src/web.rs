@@ -272,6 +272,15 @@ impl WasmEngine {
         self.put(session);
         to_js(&result.map_err(js_error)?)
     }
+
+    /// After how many layers each row can know of each token, a site each.
+    pub fn reach(&self, request: JsValue) -> Result<JsValue, JsValue> {
+        let request = request_of(request)?;
+        let session = self.take()?;
+        let result = session.reach(&self.engine, &request);
+        self.put(session);
+        to_js(&result.map_err(js_error)?)
+    }
 }
 
 /// Products `[rows, inner] x [inner, out]` on a device, made ready to be timed: for the bench.

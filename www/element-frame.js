@@ -102,7 +102,7 @@ function paintingOf({ description }, { machine, painter }) {
   return {
     can: machine.canRun, on: machine.canRun && painter.on, canUndo: painter.canUndo, edits: painter.edits,
     rule, silenced: description ? fitting(readSilenced(silenced), description) : [],
-    own: ownName(description?.masks ?? {}), reach: machine.reach, turns: painter.turns,
+    own: ownName(description?.masks ?? {}), prefixEnd: machine.prefixEnd, turns: painter.turns,
   };
 }
 

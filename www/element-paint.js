@@ -2,7 +2,7 @@
 
 import { between, editAt, paint, readEdits, writeEdits } from './edits.js';
 import { readSilenced, toggled, writeSilenced } from './gates.js';
-import { partsOf, reachOf, spell } from './rules.js';
+import { partsOf, dialOf, spell } from './rules.js';
 
 /**
  * @typedef {import('./edits.js').Edit} Edit
@@ -79,7 +79,7 @@ export class Painter {
   choose(frame, name) {
     this.#turns = false;
     const rule = /** @type {import('./rules.js').RuleName} */ (name);
-    this.#change({ ...this.asked(), edits: '', rule: name && spell({ name: rule, n: reachOf(rule, frame)?.first ?? null }, frame.architecture !== 'encoder') });
+    this.#change({ ...this.asked(), edits: '', rule: name && spell({ name: rule, n: dialOf(rule, frame)?.first ?? null }, frame.architecture !== 'encoder') });
   }
 
   /** How far the rule reaches: until the dial is let go that is one change. @param {Frame} frame @param {number} n */

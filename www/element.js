@@ -509,7 +509,7 @@ export class UnmaskedDemo extends HTMLElement {
     if (action === 'look') { this.#showInstead(value); return; }
     if (action === 'exchange') { this.#exchange(value); return; }
     if (action === 'paint') { this.#painter.on = !this.#painter.on; this.#later(); return; }
-    if (action === 'rule' || action === 'reach') { this.#chooseRule(action, value); return; }
+    if (action === 'rule' || action === 'dial') { this.#chooseRule(action, value); return; }
     if (action === 'silence') { this.#silence(value); return; }
     if (action === 'rest') { this.#painter.rest(); return; }
     if (action === 'undo') { this.#painter.undo(); return; }

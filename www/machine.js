@@ -104,7 +104,7 @@ export class Machine {
     return this.shown.head === 'all' && !watchesNothing(alone) ? 'heads' : 'text';
   }
   /** Where a prefix that was asked for by no number ends; null where no run knows. */
-  get reach() { return Object.values(this.settings?.mask ?? {}).map(({ rule }) => partsOf(rule)?.n).find(Boolean) ?? null; }
+  get prefixEnd() { return Object.values(this.settings?.mask ?? {}).map(({ rule }) => partsOf(rule)?.n).find(Boolean) ?? null; }
   /** Whether it is an encoder that puts words in place of blanks: not every one has a head that does. */
   get fills() { return Boolean(this.isEncoder) && this.engine.describe().tasks.some(({ task }) => task === 'fill'); }
 

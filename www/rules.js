@@ -56,7 +56,7 @@ export const opensAhead = (text) => text === 'full' || (text ?? '').startsWith('
  * @param {RuleName} name @param {import('./timeline.js').Frame} frame
  * @returns {{ most: number, first: number }|null} null: the rule has none
  */
-export function reachOf(name, { architecture, blocks, sourceLength }) {
+export function dialOf(name, { architecture, blocks, sourceLength }) {
   const rows = blocks.at(-1)?.wholeRows ?? 1;
   const isEncoder = architecture === 'encoder';
   const source = isEncoder ? rows : sourceLength;

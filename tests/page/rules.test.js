@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isUntrained } from '../../www/models.js';
-import { isOfSentence, opensAhead, othersThan, ownName, partsOf, reachOf, readRule, spell } from '../../www/rules.js';
+import { isOfSentence, opensAhead, othersThan, ownName, partsOf, dialOf, readRule, spell } from '../../www/rules.js';
 
 const SPELLED = ['full', 'causal', 'prefix', 'prefix:4', 'window:3', 'causal+window:3', 'documents:5', 'causal+documents:5'];
 
@@ -34,15 +34,15 @@ test('a model is offered what differs from its own, and a prefix where it is to 
 
 test('a prefix ends within the source, two texts have a token each, a window at least the row itself', () => {
   const frame = (architecture, wholeRows, sourceLength) => /** @type {any} */ ({ architecture, blocks: [{ wholeRows }], sourceLength });
-  assert.deepEqual(reachOf('prefix', frame('causal', 14, 9)), { most: 9, first: 9 });
-  assert.deepEqual(reachOf('prefix', frame('encoder', 9, 4)), { most: 8, first: 4 });
-  assert.deepEqual(reachOf('window', frame('causal', 14, 9)), { most: 14, first: 3 });
-  assert.deepEqual(reachOf('documents', frame('causal', 14, 9)), { most: 13, first: 4 });
+  assert.deepEqual(dialOf('prefix', frame('causal', 14, 9)), { most: 9, first: 9 });
+  assert.deepEqual(dialOf('prefix', frame('encoder', 9, 4)), { most: 8, first: 4 });
+  assert.deepEqual(dialOf('window', frame('causal', 14, 9)), { most: 14, first: 3 });
+  assert.deepEqual(dialOf('documents', frame('causal', 14, 9)), { most: 13, first: 4 });
   for (const name of /** @type {const} */ (['prefix', 'window', 'documents'])) {
-    const { most, first } = reachOf(name, frame('causal', 1, 1)) ?? { most: 0, first: 0 };
+    const { most, first } = dialOf(name, frame('causal', 1, 1)) ?? { most: 0, first: 0 };
     assert.ok(first >= 1 && most >= first, name);
   }
-  assert.equal(reachOf('full', frame('causal', 14, 9)), null);
+  assert.equal(dialOf('full', frame('causal', 14, 9)), null);
 });
 
 test('a rule that names a place is of one sentence', () => {

@@ -2,7 +2,7 @@
  * The mask matrix: what each row may see, and how strongly it looks there (chosen layer and head).
  * Hidden cells are hatched, the row that is about to choose is lit. One SVG; with head 'all', one small SVG a head.
  *
- * @typedef {import('../timeline.js').Frame & { view: View, painting: { on: boolean, edits: import('../edits.js').Edit[], rule: string, own: string, reach: number|null, turns: boolean,
+ * @typedef {import('../timeline.js').Frame & { view: View, painting: { on: boolean, edits: import('../edits.js').Edit[], rule: string, own: string, prefixEnd: number|null, turns: boolean,
  *   silenced: import('../gates.js').Head[] },
  *   ruled: import('../rules.js').Rule|null, ran: import('../edits.js').Edit[] }} Drawn
  * @typedef {{ layer: number, head: number|'all', width: number, height: number, least?: number, hover: Spot|null,

@@ -6,7 +6,7 @@
 
 import { make, part, setAttribute, setAttributes, setText } from './dom.js';
 import { drawChoice } from './controls.js';
-import { othersThan, partsOf, reachOf } from '../rules.js';
+import { othersThan, partsOf, dialOf } from '../rules.js';
 import { showPieces } from '../pieces.js';
 
 /** The architecture whose words say a rule. A prefix that ends elsewhere than the source has words of its own. */
@@ -27,16 +27,16 @@ export function draw(target, frame) {
   const choice = part(target, 'rule', () => make('label', { class: 'chooser' }, make('span', { class: 'unseen' }), make('select', { 'data-action': 'rule' })));
   const chosen = partsOf(rule);
   /** @type {Array<[any, string]>} */
-  const rules = [['', t('mask.own')], ...choicesOf(frame).map((name) => /** @type {[any, string]} */ ([name, t(sayRule({ name, n: reachOf(name, frame)?.first ?? null }))]))];
+  const rules = [['', t('mask.own')], ...choicesOf(frame).map((name) => /** @type {[any, string]} */ ([name, t(sayRule({ name, n: dialOf(name, frame)?.first ?? null }))]))];
   drawChoice(choice, t('about.mask'), rules, chosen?.name ?? '');
-  const dial = part(target, 'reach', () => make('label', { class: 'reach' }, make('input', { type: 'range', min: 1, step: 1, 'data-action': 'reach' }), make('output')));
-  const reach = chosen && reachOf(chosen.name, frame);
-  setAttribute(dial, 'hidden', !reach);
-  if (!chosen || !reach) return;
+  const dial = part(target, 'dial', () => make('label', { class: 'dial' }, make('input', { type: 'range', min: 1, step: 1, 'data-action': 'dial' }), make('output')));
+  const range = chosen && dialOf(chosen.name, frame);
+  setAttribute(dial, 'hidden', !range);
+  if (!chosen || !range) return;
   const [input, output] = dial.children;
-  const n = chosen.n ?? frame.painting.reach ?? reach.first;
+  const n = chosen.n ?? frame.painting.prefixEnd ?? range.first;
   // A run may be longer or shorter, and its dial another: not under the finger.
-  setAttributes(input, { max: frame.painting.turns ? input.max : Math.max(reach.most, n), 'aria-label': t(`mask.${chosen.name}.dial`) });
+  setAttributes(input, { max: frame.painting.turns ? input.max : Math.max(range.most, n), 'aria-label': t(`mask.${chosen.name}.dial`) });
   if (Number(input.value) !== n) input.value = String(n);
   const text = sayReach(frame, chosen.name, n);
   setText(output, text);
@@ -49,5 +49,5 @@ function sayReach({ architecture, read, target, view: { t } }, name, n) {
   // What is not written yet has only its place.
   const at = name === 'prefix' ? n - 1 : n;
   const piece = pieces[at]?.text ?? `#${at + 1}`;
-  return t(`mask.${name}.reach${name === 'window' && architecture === 'encoder' ? '.both' : ''}`, { n: n - 1, piece });
+  return t(`mask.${name}.far${name === 'window' && architecture === 'encoder' ? '.both' : ''}`, { n: n - 1, piece });
 }

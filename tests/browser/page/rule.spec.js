@@ -5,7 +5,7 @@ import { answer, done, machine, open, opened } from '../machines.js';
 import { TEXT, address, edits, look, press, ran, spot, stroke, visible, words } from '../masks.js';
 
 const select = (element) => element.locator('[data-action="rule"]');
-const dial = (element) => element.locator('[data-action="reach"]');
+const dial = (element) => element.locator('[data-action="dial"]');
 const rule = (element) => element.evaluate((demo) => demo.getAttribute('mask') ?? '');
 const hash = (page) => page.evaluate(() => location.hash);
 
