@@ -1,6 +1,16 @@
 /** All that an element asks of the engine for the views in its matrix's place: of what stands there now, and of nothing else. */
 
+import { Asked } from './element-asked.js';
 import { LeakTest } from './element-leak.js';
+import { stacksOf } from './leak.js';
+
+/** Who can know what of the tokens that are shown. @extends {Asked<import('./views/reach.js').Reach>} */
+class ReachOf extends Asked {
+  /** @param {import('./timeline.js').Frame} frame @param {import('./machine.js').Machine} machine @param {string} of the run */
+  follow(frame, machine, of) {
+    this.want(stacksOf(frame).map(({ tokens }) => tokens.map(({ id }) => id)), of, () => machine.reach(frame));
+  }
+}
 
 export class Asks {
   /** Counts what was told. */
@@ -11,7 +21,7 @@ export class Asks {
     const tell = () => { this.told += 1; changed(); };
     this.leak = new LeakTest(tell);
     /** By the name of the place. @type {Record<string, import('./element-asked.js').Asked<any> & { follow: Function }>} */
-    this.all = { leak: this.leak };
+    this.all = { reach: new ReachOf(tell), leak: this.leak };
   }
 
   /** @param {string} place what stands in the matrix's place */

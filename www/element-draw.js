@@ -52,7 +52,7 @@ export function drawMachine(parts, drawn) {
     setText(parts.less, less);
     drawPainting(parts, frame);
     const { place, places } = frame.view;
-    setAttribute(parts.mask, 'hidden', place !== '');
+    setAttribute(parts.mask, 'hidden', place !== '' && !PLACES[place].keeps);
     for (const [one, target] of Object.entries(parts.places)) {
       setAttributes(target, { 'aria-label': t(`look.${one}.label`, { name }), hidden: place !== one });
       if (place === one) PLACES[one].draw(target, frame);

@@ -90,7 +90,7 @@ export function drawnOf(element, tools) {
   };
 }
 
-/** What the engine answered for each place, and whether that is of what is shown. @param {Demo} element @param {Tools} tools @returns {Record<string, any>} */
+/** What the engine answered for each place, and whether that is of what is shown. @param {Demo} element @param {Tools} tools @returns {any} */
 function answersOf(element, { asks, machine, runKey }) {
   return Object.fromEntries(Object.entries(asks.all).map(([name, { on, result, error, waiting, of }]) => [name,
     { on, result, error, waiting: waiting || machine.phase !== 'done' || element.renewed || of !== runKey }]));

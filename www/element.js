@@ -21,7 +21,7 @@ import { isOwn, resolveModel } from './models.js';
 import { Asks } from './element-asks.js';
 import { Painter } from './element-paint.js';
 import { setAttributes } from './views/dom.js';
-import { sayLeak } from './views/leak.js';
+import { PLACES } from './views/places.js';
 import { cellAt, layout } from './views/matrix.js';
 import { describeCell, roomOf } from './views/mask.js';
 import { headsShown } from './views/silence.js';
@@ -89,8 +89,8 @@ export class UnmaskedDemo extends HTMLElement {
       this.#tell('unmasked-use', { kind: 'edits', edits, mask: rule, silenced });
     },
   });
-  #asks = new Asks(() => { this.#sayLeak(); this.#later(); });
-  /** A token was exchanged, or the test turned on: what comes of it is said aloud. */
+  #asks = new Asks(() => { this.#sayAnswer(); this.#later(); });
+  /** A token was exchanged, or another place chosen: what comes of it is said aloud. */
   #awaits = false;
   /** It is the painter who writes the attributes. */
   #paints = false;
@@ -546,16 +546,17 @@ export class UnmaskedDemo extends HTMLElement {
     if (this.#asks.leak.on && spot) this.#asks.leak.choose(spot);
   }
 
-  #sayLeak() {
-    const { result, waiting } = this.#asks.leak;
-    if (!this.#awaits || waiting || !result) return;
+  #sayAnswer() {
+    const place = placeOf(this, this.#machine);
+    const { frame } = this.#awaits ? this.#drawn() : { frame: null };
+    if (!frame || !this.#asks.all[place] || this.#asks.all[place].waiting) return;
     this.#awaits = false;
-    this.#say(sayLeak(result, this.#drawn().t).join(' '));
+    this.#say(PLACES[place].say?.(frame) ?? '');
   }
 
   /** @param {string} look what is to stand in the matrix's place; '' = the matrix */
   #showInstead(look) {
-    this.#awaits = look === 'leak';
+    this.#awaits = Boolean(PLACES[look]?.say);
     setAttributes(this, { look: look || null });
     this.#tell('unmasked-use', { kind: 'look', look });
   }

@@ -248,6 +248,9 @@ export class Engine {
   /** The mask that a request would run under, as rows of 0 and 1 with its rule. */
   maskPicture(request) { return this.#call('maskPicture', { request: plain(request) }); }
 
+  /** What each row can know of each token, a grid each: after how many layers its state can hold something of it; 0 is itself, null never. */
+  reach(request) { return this.#call('reach', { request: plain(request) }); }
+
   /** A run to iterate over; `run.header` resolves to the trace's beginning. A loss does not end it: it goes on. */
   generate(request) {
     const held = this.#held;

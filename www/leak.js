@@ -21,6 +21,14 @@ export function stacksOf({ architecture, read, source, target, blocks }) {
   return [{ name: 'decoder', tokens: [...source, ...target].slice(0, rows) }];
 }
 
+/** What asks the engine for these tokens, as the pass of a frame read them. @param {Frame} frame @param {Stack[]} [stacks] @returns {{ ids: number[], targetIds?: number[] }} */
+export function requestOf({ architecture, sourceLength, ...frame }, stacks = stacksOf({ architecture, sourceLength, ...frame })) {
+  const [first, second] = stacks.map(({ tokens }) => tokens.map(({ id }) => id));
+  if (architecture === 'encoder') return { ids: first };
+  if (second) return { ids: first, targetIds: second };
+  return { ids: first.slice(0, sourceLength), targetIds: first.slice(sourceLength) };
+}
+
 /** @param {Token} token */
 const isPlain = ({ state, special }) => state !== 'special' && state !== 'blank' && !special;
 
@@ -58,19 +66,13 @@ export function askLeak(frame, spot, { width, layers }) {
   const token = tokens[spot.position];
   const other = token && otherThan(stacks, spot);
   if (!token || !other) return null;
-  const idsOf = (exchanged) => stacks.map((stack) => stack.tokens.map(({ id }, at) => (exchanged && stack.name === spot.stack && at === spot.position ? other.id : id)));
-  const requestOf = (exchanged) => {
-    const [first, second] = idsOf(exchanged);
-    if (frame.architecture === 'encoder') return { ids: first };
-    if (second) return { ids: first, targetIds: second };
-    return { ids: first.slice(0, frame.sourceLength), targetIds: first.slice(frame.sourceLength) };
-  };
+  const changed = stacks.map((stack) => ({ ...stack, tokens: stack.tokens.map((one, at) => (stack.name === spot.stack && at === spot.position ? other : one)) }));
   const rows = Math.max(...stacks.map((stack) => stack.tokens.length));
   const count = Math.max(...stacks.map(({ name }) => layers[name])) + 1;
   const fit = Math.max(1, Math.floor(MOST / (rows * width)));
   const groups = [];
   for (let first = 0; first < count; first += fit) groups.push(Array.from({ length: Math.min(fit, count - first) }, (_, at) => first + at));
-  return { token, other, stacks, request: { ...requestOf(false), sourceLength: frame.sourceLength }, variants: [{}, requestOf(true)], groups };
+  return { token, other, stacks, request: { ...requestOf(frame, stacks), sourceLength: frame.sourceLength }, variants: [{}, requestOf(frame, changed)], groups };
 }
 
 /** The largest change of each row: 0 where every number is the same, bit for bit. @param {number[][]} before @param {number[][]} after [row][width] */

@@ -12,7 +12,7 @@
 import { before, questionOf } from './compare.js';
 import { maskUnder } from './edits.js';
 import { loadEngine } from './engine.js';
-import { askLeak, largest } from './leak.js';
+import { askLeak, largest, requestOf } from './leak.js';
 import { fitting, gatesOf } from './gates.js';
 import { opensAhead, partsOf } from './rules.js';
 import { writeChoices } from './state.js';
@@ -376,6 +376,12 @@ export class Machine {
       }));
     }
     return { spot, token, other, stacks: stacks.map((stack, at) => ({ ...stack, moved: moved[at] })) };
+  }
+
+  /** After how many layers each row of a frame can know of each of its tokens, under the mask and with the heads of its run. @param {import('./timeline.js').Frame} frame */
+  async reach(frame) {
+    const { mask, gates, language } = this.settings;
+    return this.engine?.reach({ ...requestOf(frame), ...this.#first(), mask, gates, language }) ?? null;
   }
 
   release() {

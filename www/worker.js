@@ -107,6 +107,7 @@ const methods = {
   usage: async () => ({ engines: engines.size, runs: runs.size, ...(await compiled()).usage() }),
   tokenize: ({ engine, text, pair }) => inTurn(engine, ({ wasm }) => wasm.tokenize(text, pair)),
   maskPicture: ({ engine, request }) => inTurn(engine, ({ wasm }) => wasm.maskPicture(request)),
+  reach: ({ engine, request }) => inTurn(engine, ({ wasm }) => wasm.reach(request)),
   forward: ({ engine, request }) => inTurn(engine, async (slot) => {
     await drain(slot);
     return withRoom(() => slot.wasm.forward(request), slot);

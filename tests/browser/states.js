@@ -139,6 +139,15 @@ export const STATES = [
     for (const name of ARCHITECTURES) await look(machine(page, name), 'leak');
     await expect(page.locator('.leak table')).toHaveCount(5);
   } },
+  { name: 'who knows what', size: DESKTOP, bring: async (page, show) => {
+    await run(`step=4&layer=3&mask=encoder.window:2_causal.${encodeURIComponent('causal+window:3')}&edits=prefix.d2.11s&${text(SENTENCE)}`, 4)(page, show);
+    for (const name of ARCHITECTURES) await look(machine(page, name), 'reach');
+    await expect(page.locator('.reach-words')).toHaveText([/./, /./, /./, /./]);
+  } },
+  { name: 'phone, who knows what', size: PHONE, bring: async (page, show) => {
+    await run(`step=4&on=encoder-decoder&look=encoder-decoder.reach&${text(SENTENCE)}`, 4)(page, show);
+    await expect(page.locator('.reach-words')).toHaveText(/./);
+  } },
   { name: 'phone, the leak test', size: PHONE, bring: async (page, show) => {
     await run(`step=4&on=encoder-decoder&${text(SENTENCE)}`, 4)(page, show);
     await look(machine(page, 'encoder-decoder'), 'leak');

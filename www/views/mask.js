@@ -4,8 +4,9 @@
  *
  * @typedef {import('../timeline.js').Frame & { view: View, painting: { on: boolean, edits: import('../edits.js').Edit[], rule: string, own: string, prefixEnd: number|null, turns: boolean,
  *   silenced: import('../gates.js').Head[] },
- *   ruled: import('../rules.js').Rule|null, ran: import('../edits.js').Edit[] }} Drawn
- * @typedef {{ layer: number, head: number|'all', width: number, height: number, least?: number, hover: Spot|null,
+ *   ruled: import('../rules.js').Rule|null, ran: import('../edits.js').Edit[],
+ *   reach: { result: import('./reach.js').Reach|null, error: Error|null, waiting: boolean } }} Drawn
+ * @typedef {{ layer: number, head: number|'all', width: number, height: number, place: string, least?: number, hover: Spot|null,
  *   cell: { block: string, row: number, key: number }|null, t: (key: string, values?: object) => string }} View
  * @typedef {{ stack: 'encoder'|'decoder', position: number }} Spot   position within its own stack
  */
@@ -15,16 +16,19 @@ import { editAt } from '../edits.js';
 import { isSilent } from '../gates.js';
 import { LEVELS, cellPath, cellPaths, cornerPath, keyPath, layout, rowPath } from './matrix.js';
 import { showPieces } from '../pieces.js';
+import { describe, drawnCells } from './reach.js';
 
 const SMALL_GAP = 12;
 const SMALLEST_GAP = 4;
 
-/** @param {Element} target @param {Drawn} frame */
-export function draw(target, frame) {
+/** @param {Element} target @param {Drawn} plain */
+export function draw(target, plain) {
+  const frame = drawnCells(plain);
   const { view } = frame;
   const many = view.head === 'all';
   const heads = many ? Array.from({ length: Math.max(1, frame.heads) }, (_, head) => head) : [view.head];
-  setAttributes(target, { 'data-many': many, 'data-columns': many ? columnsOf(frame.heads) : null });
+  setAttributes(target, { 'data-many': many, 'data-columns': many ? columnsOf(frame.heads) : null,
+    'data-waiting': view.place === 'reach' && frame.reach.waiting });
   const figures = reuse(target, heads.length, () => make('figure', { class: 'matrix' }));
   const room = roomOf(frame);
   figures.forEach((figure, at) => drawFigure(figure, frame, layout(frame, room), heads[at], many));
@@ -35,7 +39,7 @@ const columnsOf = (heads) => (heads <= 4 ? 2 : heads <= 12 ? 3 : heads <= 32 ? 6
 
 /** The room one matrix has; the element asks too, to find the cell under the pointer. */
 export function roomOf({ view, heads }) {
-  if (view.head !== 'all') return { width: view.width, height: view.height };
+  if (view.head !== 'all' || view.place === 'reach') return { width: view.width, height: view.height };
   const columns = columnsOf(heads);
   const gap = columns > 3 ? SMALLEST_GAP : SMALL_GAP;
   const width = (view.width - gap * (columns - 1)) / columns;
@@ -136,14 +140,15 @@ function drawBlockNames(svg, frame, plan, many) {
 /** Numbers inside the cells where they are large enough to hold them. */
 function drawNumbers(svg, frame, plan, head, many) {
   const numbers = [];
-  if (plan.cell >= 30 && !many) {
+  const told = frame.view.place === 'reach';
+  if (plan.cell >= (told ? 13 : 30) && !many) {
     for (const { block, x, y } of plan.blocks) {
       const layer = Math.min(frame.view.layer, (frame.layers[block.name] ?? 1) - 1);
       for (let row = 0; row < block.rows; row += 1) {
         const weights = block.attention(layer, head, row);
         for (let key = 0; weights && key < block.keys; key += 1) {
           if (block.visible(row, key) && weights[key] >= 0.005) {
-            numbers.push({ x: x + (key + 0.5) * plan.cell, y: y + (row + 0.5) * plan.cell, p: weights[key] });
+            numbers.push({ x: x + (key + 0.5) * plan.cell, y: y + (row + 0.5) * plan.cell, p: weights[key], text: block.number?.(row, key) ?? sayWeight(weights[key]) });
           }
         }
       }
@@ -151,14 +156,18 @@ function drawNumbers(svg, frame, plan, head, many) {
   }
   reuse(svg.querySelector('.numbers'), numbers.length, () => makeSvg('text', { 'text-anchor': 'middle', 'dominant-baseline': 'central' }))
     .forEach((node, at) => {
-      const { x, y, p } = numbers[at];
-      setAttributes(node, { x, y, 'font-size': Math.round(plan.cell * 0.32), 'data-dark': p > 0.45 });
-      setText(node, p > 0.995 ? '1' : p.toFixed(2).replace(/^0/, ''));
+      const { x, y, p, text } = numbers[at];
+      setAttributes(node, { x, y, 'font-size': Math.round(plan.cell * (told ? 0.5 : 0.32)), 'data-dark': p > 0.45 });
+      setText(node, text);
     });
 }
 
+/** An attention, as short as a cell. */
+const sayWeight = (p) => (p > 0.995 ? '1' : p.toFixed(2).replace(/^0/, ''));
+
 /** What one cell says, in words and a number. */
-export function describeCell(frame, at) {
+export function describeCell(plain, at) {
+  const frame = drawnCells(plain);
   const { view } = frame;
   const block = frame.blocks.find(({ name }) => name === at.block);
   if (!block) return null;
@@ -166,6 +175,7 @@ export function describeCell(frame, at) {
   const rows = one ?? (at.block === 'encoder' ? frame.read : frame.target);
   const keys = one ?? (at.block === 'decoder' ? frame.target : frame.read);
   const [row, key] = [rows, keys].map((tokens, axis) => showPieces(tokens)[axis ? at.key : at.row]?.text ?? '');
+  if (view.place === 'reach') return { text: describe(frame, at, { row, key }), number: '' };
   const cell = { site: at.block, row: at.row, key: at.key };
   const [painted, ran] = [editAt(frame.painting.edits, cell), editAt(frame.ran, cell)];
   const text = view.t(cellKey(frame, at, block.visible(at.row, at.key), painted, ran), { row, key });

@@ -1,12 +1,21 @@
 /** What may stand in a matrix's place, each a view of its own: a line for another. The names are those of the attribute `look`. */
 
-import { draw as drawLeak } from './leak.js';
+import { draw as drawLeak, sayLeak } from './leak.js';
+import { draw as drawReach, say as sayReach } from './reach.js';
 import { draw as drawTable } from './table.js';
 
-/** @typedef {{ style: string, draw: (target: Element, frame: any) => void, needs?: 'engine' }} Place   needs: a stored run has no engine to ask */
+/**
+ * @typedef {object} Place
+ * @property {string} style   its class
+ * @property {(target: Element, frame: any) => void} draw
+ * @property {'engine'} [needs]   a stored run has no engine to ask
+ * @property {boolean} [keeps]   the matrix stays, with other cells, and this stands under it
+ * @property {(frame: any) => string} [say]   what is said aloud when what was asked for has come
+ */
 
 /** @type {Record<string, Place>} */
 export const PLACES = {
   table: { style: 'tables', draw: drawTable },
-  leak: { style: 'leak', draw: drawLeak, needs: 'engine' },
+  reach: { style: 'reach', draw: drawReach, needs: 'engine', keeps: true, say: (frame) => (frame.reach.result ? sayReach(frame) : '') },
+  leak: { style: 'leak', draw: drawLeak, needs: 'engine', say: ({ leak: { result }, view: { t } }) => (result ? sayLeak(result, t).join(' ') : '') },
 };

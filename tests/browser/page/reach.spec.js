@@ -1,105 +1,123 @@
-/** Widgets in pages of others: three in running text, one in a frame. */
+/** Who can know what: the numbers in the matrix are the engine's, of the mask and the heads of the run that is shown. */
 import { expect, test } from '@playwright/test';
-import { startHost } from '../host.js';
-import { answer, done } from '../machines.js';
-import { foreign, watch } from '../watch.js';
+import { done, drawn, host, machine, open } from '../machines.js';
+import { TEXT, address, look, press, ran, stroke } from '../masks.js';
 
-const device = () => (test.info().project.name === 'webgpu' ? 'webgpu' : 'cpu');
+const words = (element) => element.locator('.reach-words');
+const numbers = (element) => element.locator('.mask .numbers text').allTextContents();
+const settled = async (element) => {
+  await expect(element.locator('.reach')).toBeVisible();
+  await expect(element.locator('.reach')).not.toHaveAttribute('data-waiting', /.*/);
+};
+/** What an engine of its own says of the decoder's rows by the shown layer, a row after the other, as it is drawn. */
+const asked = (page, request, layer) => page.evaluate(async ({ request: wish, layer: most }) => {
+  const { loadEngine } = await import('/engine.js');
+  const engine = await loadEngine('/models/en-fr-causal-int8/', { device: 'cpu' });
+  const { decoder } = await engine.reach(wish);
+  engine.free();
+  return decoder.flat().filter((n) => n !== null && n <= most).map(String);
+}, { request, layer });
+const idsOf = (element) => element.evaluate((demo) => demo.timeline.header.tokens.map(({ id }) => id));
 
-/** Counts what the worker asks the browser's graphics for; it says so on the console. */
-const COUNTED = `
-  const own = globalThis.GPUAdapter?.prototype.requestDevice;
-  if (own) GPUAdapter.prototype.requestDevice = function (...wanted) { console.debug('a device is asked for'); return own.apply(this, wanted); };
-`;
-
-test('three widgets in running text share one download, one worker and one device', { tag: '@gpu' }, async ({ page, baseURL }) => {
-  const seen = await watch(page);
-  const devices = [];
-  page.context().on('console', (message) => { if (message.text() === 'a device is asked for') devices.push(message.text()); });
-  await page.route('**/worker.js', async (route) => {
-    const response = await route.fetch();
-    await route.fulfill({ response, body: `${await response.text()}\n${COUNTED}` });
-  });
-  await page.route('**/examples/lesson.html', async (route) => {
-    const response = await route.fetch();
-    await route.fulfill({ response, body: (await response.text()).replaceAll('<unmasked-demo ', `<unmasked-demo device="${device()}" `) });
-  });
-  await page.goto('/examples/lesson.html');
-  const demos = page.locator('unmasked-demo');
-  await expect(demos).toHaveCount(3);
-  for (const demo of await demos.all()) await demo.scrollIntoViewIfNeeded();
+test('a window lets a row know further with each layer, as the engine says, and a token more with each step', async ({ page }) => {
+  await open(page, address(`on=causal&layer=2&mask=causal.${encodeURIComponent('causal+window:3')}`));
   await done(page);
-
-  expect(seen.requests.filter((url) => url.endsWith('model.safetensors'))).toHaveLength(1);
-  expect(page.workers()).toHaveLength(1);
-  expect(devices).toHaveLength(device() === 'webgpu' ? 1 : 0);
-  const [mask, choice, whole] = await demos.all();
-  await expect(mask.locator('figure')).not.toHaveCount(1);
-  await expect(mask.locator('.candidates')).toBeHidden();
-  await expect(choice.locator('.mask')).toBeHidden();
-  await expect(whole.getByRole('heading')).toBeVisible();
-  expect(await answer(choice), 'drawn and greedy').not.toEqual(await answer(whole));
-  const before = await answer(mask);
-  await choice.locator('.action-step').click();
-  await choice.locator('.candidate:not([data-chosen])').first().click();
-  await done(page);
-  expect(await answer(mask), 'one widget leaves the others alone').toEqual(before);
-  expect(foreign(seen.requests, new URL(baseURL).origin)).toEqual([]);
-  expect(seen.errors).toEqual([]);
-});
-
-test('embed.html stands in a frame of another origin, with its settings from the address', async ({ page, baseURL }) => {
-  const seen = await watch(page);
-  const query = new URLSearchParams({
-    architecture: 'prefix', text: 'Where is the cat?', view: 'tokens candidates', controls: 'step play', lang: 'zh', theme: 'dark', step: '2', device: 'cpu',
-  });
-  const course = await startHost(new Map([['index.html', Buffer.from(`<!doctype html><html lang="en"><title>A course</title>
-    <link rel="icon" href="data:,"><iframe title="A machine" src="${baseURL}/embed.html?${query}" width="720" height="600"></iframe>`)]]));
-  await page.goto(course.url);
-  const frame = page.frameLocator('iframe');
-  const demo = frame.locator('unmasked-demo');
-  await expect.poll(() => demo.evaluate((element) => element.phase), { timeout: 60_000 }).toBe('done');
-  expect(await demo.evaluate((element) => [element.architecture, element.text, element.position, element.lang])).toEqual(['prefix', 'Where is the cat?', 2, 'zh']);
-  await expect(frame.locator('html')).toHaveAttribute('data-theme', 'dark');
-  await expect(frame.locator('html')).toHaveAttribute('lang', 'zh-Hans');
-  await expect(demo.locator('.mask')).toBeHidden();
-  await expect(demo.locator('.action-step')).toBeVisible();
-  await demo.locator('.candidate').first().focus();
+  const element = machine(page, 'causal');
+  await look(element, 'reach');
+  await settled(element);
+  await expect(words(element)).toHaveText('After layer 2, “[SEP]” can know of 5 of 9 tokens. It sees 3 itself.');
+  const mask = { decoder: { rule: 'causal+window:3' } };
+  const ids = await idsOf(element);
+  expect(await numbers(element)).toEqual(await asked(page, { ids, mask }, 2));
+  await page.locator('[data-setting="layer"]').selectOption('6');
+  await expect(words(element)).toHaveText('After layer 6, “[SEP]” can know of 9 of 9 tokens. It sees 3 itself.');
+  await drawn(page);
+  expect(await numbers(element)).toEqual(await asked(page, { ids, mask }, 6));
+  // A step further the answer's first token is a row, too.
   await page.keyboard.press('n');
-  expect(await demo.evaluate((element) => element.position)).toBe(3);
-  expect(foreign(seen.requests, new URL(baseURL).origin)).toEqual([course.url]);
-  expect(seen.errors).toEqual([]);
-  await course.close();
+  await expect(words(element)).toContainText('of 10 tokens');
+  // Cell by cell it is said in words.
+  await element.locator('.mask').focus();
+  for (const key of ['ArrowUp', 'ArrowLeft']) await page.keyboard.press(key);
+  await expect(element.locator('.tooltip')).toContainText('can know of');
 });
 
-for (const [path, script] of [['embed.html?device=cpu&text=Thank+you!', 'element.js'], ['#device=cpu&on=causal', 'app.js'], ['open.html#device=cpu&on=causal', 'app.js']]) {
-  test(`an element's style is asked for with the scripts, once: /${path.split(/[?#]/)[0]}`, async ({ page }) => {
-    // Of what a link of the page's own style asks for, nothing is given to who fetches: it would have to be asked for anew.
-    const sheets = [];
-    page.on('request', (request) => { if (/\/(tokens|element)\.css$/.test(request.url()) && request.resourceType() !== 'stylesheet') sheets.push(new URL(request.url()).pathname); });
-    let give = () => {};
-    const held = new Promise((resolve) => { give = () => resolve(undefined); });
-    await page.route(`**/${script}`, async (route) => { await held; await route.continue(); });
-    await page.goto(`/${path}`, { waitUntil: 'commit' });
-    await expect.poll(() => sheets.sort(), 'before the element is there').toEqual(['/element.css', '/tokens.css']);
-    give();
-    await done(page);
-    expect(sheets).toHaveLength(2);
-  });
-}
-
-test('no address makes embed.html load from elsewhere', async ({ page, baseURL }) => {
-  const seen = await watch(page);
-  await page.goto('/embed.html?model=https://elsewhere.example/m/&trace=https://elsewhere.example/t.json&scene=//elsewhere.example/s.json&architecture=encoder&device=cpu&text=%3Cimg%20src%3Dx%3E');
+test('a cell painted open lets a row know, and no number is of another mask', async ({ page }) => {
+  await open(page, address('on=causal&look=causal.reach'));
   await done(page);
-  expect(foreign(seen.requests, new URL(baseURL).origin)).toEqual([]);
-  expect(seen.errors).toEqual([]);
+  const element = machine(page, 'causal');
+  await settled(element);
+  expect(new Set(await numbers(element))).toEqual(new Set(['0', '1']));
+  const ids = await idsOf(element);
+  await press(element, 'paint');
+  await stroke(page, element, [[1, 4]]);
+  await ran(page, element);
+  await settled(element);
+  const edits = [{ row: 1, key: 4, visible: true }];
+  const painted = await asked(page, { ids, mask: { decoder: { edits } } }, 6);
+  await expect.poll(() => numbers(element)).toEqual(painted);
+  expect(new Set(painted)).toEqual(new Set(['0', '1', '2', '3']));
+  await look(element);
+  await expect(element.locator('.reach')).toBeHidden();
 });
 
-test('every page of the site carries the policy that the server sends', async ({ page }) => {
-  for (const path of ['/', '/open.html', '/embed.html']) {
-    const response = await page.goto(path);
-    expect(await page.locator('meta[http-equiv="Content-Security-Policy"]').getAttribute('content'), path)
-      .toBe(response.headers()['content-security-policy']);
+test('a layer all of whose heads are silent tells nobody anything', async ({ page }) => {
+  await open(page, address('on=encoder&look=encoder.reach&layer=1&head=all'));
+  await done(page);
+  const element = machine(page, 'encoder');
+  await settled(element);
+  // No head is one's own here: one matrix, with numbers.
+  await expect(element.locator('.mask figure')).toHaveCount(1);
+  expect(new Set(await numbers(element))).toEqual(new Set(['0', '1']));
+  await press(element, 'paint');
+  await element.locator('[data-action="silence"]').click();
+  await ran(page, element);
+  await settled(element);
+  await expect.poll(async () => new Set(await numbers(element))).toEqual(new Set(['0']));
+  await page.locator('[data-setting="layer"]').selectOption('3');
+  await expect.poll(async () => new Set(await numbers(element))).toEqual(new Set(['0', '2']));
+});
+
+test('where the leak test finds no change nothing could be known, and a change is only where it could', async ({ page }) => {
+  await open(page, address(`step=2&mask=encoder.window:2_prefix.prefix:3_encoder-decoder.${encodeURIComponent('causal+window:2')}&edits=causal.d2.5s`));
+  await done(page);
+  for (const name of ['encoder', 'causal', 'prefix', 'encoder-decoder']) {
+    const element = machine(page, name);
+    await look(element, 'leak');
+    await expect(element.locator('.leak table').first()).toBeVisible();
+    await expect(element.locator('.leak')).not.toHaveAttribute('data-waiting', /.*/);
+    const moved = await element.locator('.leak table').evaluateAll((tables) => tables.map((table) => [...table.querySelectorAll('tbody tr')]
+      .map((line) => [...line.querySelectorAll('td')].map((cell) => cell.textContent !== '0'))));
+    const token = await element.locator('.exchange').evaluateAll((buttons) => buttons.findIndex((button) => button.getAttribute('aria-pressed') === 'true'));
+    const known = await element.evaluate(async (demo, at) => {
+      const { requestOf } = await import('/leak.js');
+      const { maskUnder } = await import('/edits.js');
+      const { settingsOf } = await import('/element-settings.js');
+      const { loadEngine } = await import('/engine.js');
+      const engine = await loadEngine(`/models/en-fr-${demo.architecture}-int8/`, { device: 'cpu' });
+      const { edits, rule } = settingsOf(demo);
+      const { masks, max_positions: most } = engine.describe();
+      const site = demo.architecture === 'encoder' ? 'encoder' : 'decoder';
+      const mask = maskUnder(edits, rule ? { [site]: { rule } } : undefined, { sites: Object.keys(masks), most });
+      const reach = await engine.reach({ ...requestOf(demo.timeline.frame(demo.position)), mask });
+      engine.free();
+      return ['encoder', demo.architecture === 'encoder-decoder' ? 'cross' : 'decoder'].filter((one) => reach[one]).map((one) => reach[one].map((row) => row[at]));
+    }, token);
+    expect([known.length, known[0].length], name).toEqual([moved.length, moved[0].length]);
+    const expected = known.map((rows, at) => rows.map((first, row) => moved[at][row].map((_, layer) => first !== null && first <= layer)));
+    expect(moved, name).toEqual(expected);
   }
+});
+
+test('a stored run has no engine to ask, and a link brings it in both languages', async ({ page }) => {
+  await host(page, `<unmasked-demo architecture="prefix" device="cpu" lang="zh" look="reach" text="${TEXT}"></unmasked-demo>`);
+  await done(page);
+  const stored = page.locator('unmasked-demo');
+  await expect(words(stored)).toHaveText(/^第 6 层之后，“\[SEP\]”可知 9 个词元中的 9 个/);
+  const trace = await stored.evaluate((demo) => JSON.stringify({ ...demo.timeline.header, steps: demo.timeline.steps }));
+  await page.route('**/run.json', (route) => route.fulfill({ contentType: 'application/json', body: trace }));
+  await stored.evaluate((demo) => { demo.trace = '/run.json'; });
+  await drawn(page);
+  await expect(stored.locator('.reach')).toBeHidden();
+  await expect(stored.locator('.mask')).toBeVisible();
 });
