@@ -116,6 +116,7 @@ function drawPainting(parts, frame) {
     edits.length ? t('paint.count', { n: edits.length }) : on && !rule && !silenced.length && !frame.leak.on ? t('paint.hint') : '',
     edits.length >= MOST_EDITS && t('paint.full'),
     silenced.length && t('silence.count', { n: silenced.length }),
+    frame.sources !== null && frame.architecture === 'encoder-decoder' && frame.sources < frame.sourceLength && t('paint.sources', { n: frame.sources }),
     untrained && t('paint.untrained'),
     was && t('paint.before', { piece: showPiece(was).text, p: percent(was.probability) }),
     blind && t('paint.blind', blind),

@@ -3,7 +3,7 @@
 import { fitting, readSilenced } from './gates.js';
 import { chooseLanguage, translator } from './i18n/index.js';
 import { depthsOf, headsOf, isOwn, isUntrained } from './models.js';
-import { ownName, partsOf } from './rules.js';
+import { ownName, partsOf, sourcesOf } from './rules.js';
 import { ARCHITECTURES } from './state.js';
 import { roomFor } from './views/matrix.js';
 import { PLACES } from './views/places.js';
@@ -72,7 +72,7 @@ export function drawnOf(element, tools) {
     cutText: machine.cutText, canForce: machine.canRun && !element.renewed,
     canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: element.hasAttribute('enlarged') ? 10 : 5,
     specials: timeline?.signs.specials ?? new Set(), ran: timeline?.edits ?? [], before: machine.before(Math.min(position, base.length - 1)),
-    untrained: isUntrained(description, timeline?.rule, { rows: main?.wholeRows ?? 0, source: base.sourceLength }), ruled: partsOf(timeline?.rule),
+    untrained: isUntrained(description, timeline?.rule, { rows: main?.wholeRows ?? 0, source: base.sourceLength }), ruled: partsOf(timeline?.rule), sources: sourcesOf(timeline?.rule),
     ...answersOf(element, tools), painting: paintingOf(element, tools),
   } : null;
   return {

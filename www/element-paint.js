@@ -2,7 +2,7 @@
 
 import { between, editAt, paint, readEdits, writeEdits } from './edits.js';
 import { readSilenced, toggled, writeSilenced } from './gates.js';
-import { partsOf, dialOf, spell } from './rules.js';
+import { dialOf, join, mainOf, partsOf, sourcesOf, spell } from './rules.js';
 
 /**
  * @typedef {import('./edits.js').Edit} Edit
@@ -79,14 +79,26 @@ export class Painter {
   choose(frame, name) {
     this.#turns = false;
     const rule = /** @type {import('./rules.js').RuleName} */ (name);
-    this.#change({ ...this.asked(), edits: '', rule: name && spell({ name: rule, n: dialOf(rule, frame)?.first ?? null }, frame.architecture !== 'encoder') });
+    const main = name && spell({ name: rule, n: dialOf(rule, frame)?.first ?? null }, frame.architecture !== 'encoder');
+    const now = this.asked();
+    this.#change({ ...now, edits: '', rule: join(main, sourcesOf(now.rule)) });
   }
 
   /** How far the rule reaches: until the dial is let go that is one change. @param {Frame} frame @param {number} n */
   turn(frame, n) {
-    const name = partsOf(this.asked().rule)?.name;
-    if (!name) return;
-    const wish = { ...this.asked(), edits: '', rule: spell({ name, n }, frame.architecture !== 'encoder') };
+    const { rule } = this.asked();
+    const name = partsOf(rule)?.name;
+    if (name) this.#turn(join(spell({ name, n }, frame.architecture !== 'encoder'), sourcesOf(rule)));
+  }
+
+  /** How many tokens of the source a target may look at. @param {Frame} frame @param {number} n */
+  narrow(frame, n) {
+    this.#turn(join(mainOf(this.asked().rule), n < frame.sourceLength ? n : null));
+  }
+
+  /** @param {string} rule */
+  #turn(rule) {
+    const wish = { ...this.asked(), edits: '', rule };
     if (this.#turns) this.ask(wish);
     else this.#change(wish);
     this.#turns = true;

@@ -509,7 +509,7 @@ export class UnmaskedDemo extends HTMLElement {
     if (action === 'look') { this.#showInstead(value); return; }
     if (action === 'exchange') { this.#exchange(value); return; }
     if (action === 'paint') { this.#painter.on = !this.#painter.on; this.#later(); return; }
-    if (action === 'rule' || action === 'dial') { this.#chooseRule(action, value); return; }
+    if (['rule', 'dial', 'sources'].includes(action)) { this.#chooseRule(action, value); return; }
     if (action === 'silence') { this.#silence(value); return; }
     if (action === 'rest') { this.#painter.rest(); return; }
     if (action === 'undo') { this.#painter.undo(); return; }
@@ -568,7 +568,8 @@ export class UnmaskedDemo extends HTMLElement {
     const { frame } = this.#drawn();
     if (!frame) return;
     if (action === 'rule') this.#painter.choose(frame, value);
-    else this.#painter.turn(frame, Number(value));
+    else if (action === 'dial') this.#painter.turn(frame, Number(value));
+    else this.#painter.narrow(frame, Number(value));
   }
 
   #tell(name, detail) {

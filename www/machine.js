@@ -14,7 +14,7 @@ import { maskUnder } from './edits.js';
 import { loadEngine } from './engine.js';
 import { askLeak, largest, requestOf } from './leak.js';
 import { fitting, gatesOf } from './gates.js';
-import { opensAhead, partsOf } from './rules.js';
+import { mainOf, opensAhead, partsOf, sourcesOf } from './rules.js';
 import { writeChoices } from './state.js';
 import { Timeline } from './timeline.js';
 import { lacks, placed, readAgain, watchFor, watchesNothing } from './watch.js';
@@ -540,11 +540,18 @@ export class Machine {
   }
 
   /**
-   * The mask for a rule. A prefix ends where the source does; an encoder's, where its first sentence does (UniLM).
+   * The masks for a rule: what it says of the source is said of the attention to it, where there is one.
    * @param {Settings} settings
    */
-  async #maskOf({ rule, text, pair, language, sourceLanguage, maxNewTokens, mask }) {
-    if (!rule) return mask;
+  async #maskOf(settings) {
+    const [sources, main] = [sourcesOf(settings.rule), mainOf(settings.rule)];
+    /** @type {import('./edits.js').Masks|undefined} */
+    const masks = main ? await this.#mainMask(main, settings) : settings.mask;
+    return sources !== null && this.engine.describe().masks.cross ? { ...masks, cross: { rule: `padding:${sources}` } } : masks;
+  }
+
+  /** A prefix ends where the source does; an encoder's, where its first sentence does (UniLM). @param {string} rule @param {Settings} settings @returns {Promise<import('./edits.js').Masks>} */
+  async #mainMask(rule, { text, pair, language, sourceLanguage, maxNewTokens }) {
     const site = this.isEncoder ? 'encoder' : 'decoder';
     if (rule !== 'prefix') return { [site]: { rule } };
     const { tokens, source_length: whole } = await this.engine.tokenize(text, pair);

@@ -10,7 +10,7 @@
 
 import { isForeign } from './hub.js';
 import { MODELS, openModel, readList } from './place.js';
-import { ownName, partsOf, plainest } from './rules.js';
+import { ownName, partsOf, plainest, sourcesOf } from './rules.js';
 
 /** @type {Promise<ModelEntry[]>|null} */
 let list = null;
@@ -57,8 +57,9 @@ export const isOwn = (description) => description.family === 'unmasked';
  */
 export function isUntrained(description, rule, { rows, source }) {
   const parts = partsOf(rule);
-  if (!parts || !description || !isOwn(description)) return false;
-  return plainest(parts, { rows, source, writes: description.architecture !== 'encoder' }) !== ownName(description.masks);
+  if (!description || !isOwn(description)) return false;
+  if (description.masks.cross && (sourcesOf(rule) ?? source) < source) return true;
+  return parts !== null && plainest(parts, { rows, source, writes: description.architecture !== 'encoder' }) !== ownName(description.masks);
 }
 
 /** Bytes of each file, where the list has them. */

@@ -1,7 +1,7 @@
 /**
  * The rules of a mask that a person can choose in place of a model's own, as the engine spells them: `full`, `causal`,
  * `prefix:4`, `window:3`, `documents:5`; in what writes, the last two never let it look ahead: `causal+window:3`. Pure.
- * `prefix` alone ends where the source does.
+ * `prefix` alone ends where the source does. How many tokens of the source a target may look at is told after it, or alone: `source:2`.
  *
  * @typedef {'full'|'causal'|'prefix'|'window'|'documents'} RuleName
  * @typedef {{ name: RuleName, n: number|null }} Rule   n: keys open to all, tokens that are near, the first token of the second text
@@ -11,12 +11,23 @@
 const NAMES = ['full', 'causal', 'prefix', 'window', 'documents'];
 const SPELLED = /^(?:(full|causal|prefix)|(prefix|(?:causal\+)?(?:window|documents)):([1-9]\d{0,3}))$/;
 
+const SOURCES = /(?:^|\+)source:([1-9]\d{0,3})$/;
+
+/** What it says of rows that see each other, without what it says of the source. @param {string|null|undefined} text */
+export const mainOf = (text) => (text ?? '').replace(SOURCES, '');
+
+/** How many tokens of the source a target may look at, the first ones; null = all. @param {string|null|undefined} text */
+export const sourcesOf = (text) => (SOURCES.test(text ?? '') ? Number(SOURCES.exec(text ?? '')?.[1]) : null);
+
+/** @param {string} main @param {number|null} sources */
+export const join = (main, sources) => [main, sources === null ? '' : `source:${sources}`].filter(Boolean).join('+');
+
 /** A rule as it is spelled, where it is one; it comes from anybody. @param {string|null|undefined} text @returns {string|undefined} */
-export const readRule = (text) => (SPELLED.test(text ?? '') ? text ?? undefined : undefined);
+export const readRule = (text) => (text && (SPELLED.test(mainOf(text)) || (mainOf(text) === '' && !text.startsWith('+'))) ? text : undefined);
 
 /** @param {string|null|undefined} text @returns {Rule|null} */
 export function partsOf(text) {
-  const [, plain, numbered, n] = SPELLED.exec(text ?? '') ?? [];
+  const [, plain, numbered, n] = SPELLED.exec(mainOf(text)) ?? [];
   if (!plain && !numbered) return null;
   const name = NAMES.find((one) => (plain ?? numbered).endsWith(one));
   return name ? { name, n: n ? Number(n) : null } : null;
@@ -49,7 +60,7 @@ export function plainest({ name, n }, { rows, source, writes }) {
 export const isOfSentence = (text) => ['prefix', 'documents'].includes(partsOf(text)?.name ?? '') && partsOf(text)?.n !== null;
 
 /** Whether it may let rows see what is written after them, so that each step tells of all rows anew. @param {string|null|undefined} text */
-export const opensAhead = (text) => text === 'full' || (text ?? '').startsWith('prefix:');
+export const opensAhead = (text) => mainOf(text) === 'full' || mainOf(text).startsWith('prefix:');
 
 /**
  * What n may be in a run, and what it is before anybody chose.

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isUntrained } from '../../www/models.js';
-import { isOfSentence, opensAhead, othersThan, ownName, partsOf, dialOf, readRule, spell } from '../../www/rules.js';
+import { dialOf, isOfSentence, join, mainOf, opensAhead, othersThan, ownName, partsOf, readRule, sourcesOf, spell } from '../../www/rules.js';
 
 const SPELLED = ['full', 'causal', 'prefix', 'prefix:4', 'window:3', 'causal+window:3', 'documents:5', 'causal+documents:5'];
 
@@ -15,6 +15,18 @@ test('a rule is read and spelled as the engine has it, and nothing else is one',
     assert.equal(readRule(text), undefined, String(text));
     assert.equal(partsOf(text), null, String(text));
   }
+});
+
+test('how much of the source is seen stands after a rule, or alone', () => {
+  for (const [text, main, sources] of /** @type {const} */ ([['source:2', '', 2], ['causal+window:3+source:1', 'causal+window:3', 1], ['full+source:12', 'full', 12], ['causal', 'causal', null]])) {
+    assert.equal(readRule(text), text);
+    assert.deepEqual([mainOf(text), sourcesOf(text)], [main, sources]);
+    assert.equal(join(main, sources), text);
+    assert.deepEqual(partsOf(text), partsOf(main));
+  }
+  for (const text of ['source', 'source:0', 'source:2+causal', 'causal+source:', 'causalsource:2', 'source:2+source:3', '+source:2', 'causal+full+source:2']) assert.equal(readRule(text), undefined, text);
+  assert.equal(isOfSentence('source:2'), false);
+  assert.equal(opensAhead('full+source:2'), true);
 });
 
 test('what writes never looks ahead under a window or two texts', () => {
@@ -60,5 +72,8 @@ test('a model was trained with its own rule, however it is spelled', () => {
   for (const rule of ['prefix:9', 'prefix', null]) assert.equal(untrained(own('prefix'), rule), false, String(rule));
   for (const rule of ['window:13', 'prefix:13', 'causal', 'documents:3']) assert.equal(untrained(encoder, rule), true, rule);
   for (const rule of ['window:14', 'prefix:14', 'full', 'documents:14']) assert.equal(untrained(encoder, rule), false, rule);
+  const wired = { family: 'unmasked', architecture: 'encoder-decoder', masks: { encoder: 'full', decoder: 'causal', cross: 'full' } };
+  for (const [rule, is] of /** @type {const} */ ([['source:1', true], ['source:8', true], ['source:9', false], ['causal+source:9', false], ['full+source:9', true], [null, false]])) assert.equal(untrained(wired, rule), is, String(rule));
+  assert.equal(untrained(own('causal'), 'source:1'), false, 'it looks at no other stack');
   assert.equal(untrained({ family: 'gpt2', architecture: 'causal', masks: { decoder: 'causal' } }, 'full'), false, 'its card says it');
 });

@@ -4,7 +4,7 @@
  *
  * @typedef {import('../timeline.js').Frame & { view: View, painting: { on: boolean, edits: import('../edits.js').Edit[], rule: string, own: string, prefixEnd: number|null, turns: boolean,
  *   silenced: import('../gates.js').Head[] },
- *   ruled: import('../rules.js').Rule|null, ran: import('../edits.js').Edit[],
+ *   ruled: import('../rules.js').Rule|null, sources: number|null, ran: import('../edits.js').Edit[],
  *   reach: { result: import('./reach.js').Reach|null, error: Error|null, waiting: boolean } }} Drawn
  * @typedef {{ layer: number, head: number|'all', width: number, height: number, place: string, least?: number, hover: Spot|null,
  *   cell: { block: string, row: number, key: number }|null, t: (key: string, values?: object) => string }} View
@@ -204,7 +204,8 @@ function numberOf(frame, at, head) {
 }
 
 /** The rule behind a hidden cell, as far as the architecture, or the rule that was chosen, tells. */
-function whyHidden({ architecture, ruled }, { block, row, key }) {
+function whyHidden({ architecture, ruled, sources }, { block, row, key }) {
+  if (block === 'cross') return sources !== null && key >= sources ? 'sources' : 'mask';
   const rule = block === (architecture === 'encoder' ? 'encoder' : 'decoder') ? ruled : null;
   if (key > row && (block === 'decoder' || ['causal', 'prefix'].includes(rule?.name))) return 'future';
   return ['window', 'documents'].includes(rule?.name) ? rule.name : 'mask';

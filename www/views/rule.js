@@ -1,12 +1,12 @@
 /**
- * The rule of a machine's mask, to be chosen: its own, or another, and how far that one reaches. For who changes masks.
+ * The rule of a machine's mask, to be chosen: its own, or another, and how far that one reaches; and how much of the source a target sees. For who changes masks.
  *
  * @typedef {import('./mask.js').Drawn} Drawn
  */
 
 import { make, part, setAttribute, setAttributes, setText } from './dom.js';
 import { drawChoice } from './controls.js';
-import { othersThan, partsOf, dialOf } from '../rules.js';
+import { dialOf, othersThan, partsOf, sourcesOf } from '../rules.js';
 import { showPieces } from '../pieces.js';
 
 /** The architecture whose words say a rule. A prefix that ends elsewhere than the source has words of its own. */
@@ -29,16 +29,25 @@ export function draw(target, frame) {
   /** @type {Array<[any, string]>} */
   const rules = [['', t('mask.own')], ...choicesOf(frame).map((name) => /** @type {[any, string]} */ ([name, t(sayRule({ name, n: dialOf(name, frame)?.first ?? null }))]))];
   drawChoice(choice, t('about.mask'), rules, chosen?.name ?? '');
-  const dial = part(target, 'dial', () => make('label', { class: 'dial' }, make('input', { type: 'range', min: 1, step: 1, 'data-action': 'dial' }), make('output')));
   const range = chosen && dialOf(chosen.name, frame);
-  setAttribute(dial, 'hidden', !range);
-  if (!chosen || !range) return;
+  const n = chosen?.n ?? frame.painting.prefixEnd ?? range?.first ?? 1;
+  drawDial(target, 'far', 'dial', frame, chosen && range && { n, most: range.most, name: t(`mask.${chosen.name}.dial`), text: sayReach(frame, chosen.name, n) });
+  const of = frame.sourceLength;
+  const seen = Math.min(of, sourcesOf(rule) ?? of);
+  drawDial(target, 'sources', 'sources', frame, frame.architecture !== 'encoder-decoder' ? null
+    : { n: seen, most: of, name: t('mask.source.dial'), text: t(seen < of ? 'mask.source.far' : 'mask.source.all', { n: seen, of }) });
+}
+
+/** @param {Element} target @param {string} name @param {string} action @param {Drawn} frame @param {{ n: number, most: number, name: string, text: string }|null} shown null: there is nothing to turn */
+function drawDial(target, name, action, { painting: { turns } }, shown) {
+  const dial = part(target, name, () => make('label', { class: 'dial' }, make('input', { type: 'range', min: 1, step: 1, 'data-action': action }), make('output')));
+  setAttribute(dial, 'hidden', !shown);
+  if (!shown) return;
+  const { n, most, text } = shown;
   const [input, output] = dial.children;
-  const n = chosen.n ?? frame.painting.prefixEnd ?? range.first;
   // A run may be longer or shorter, and its dial another: not under the finger.
-  setAttributes(input, { max: frame.painting.turns ? input.max : Math.max(range.most, n), 'aria-label': t(`mask.${chosen.name}.dial`) });
+  setAttributes(input, { max: turns ? input.max : Math.max(most, n), 'aria-label': shown.name });
   if (Number(input.value) !== n) input.value = String(n);
-  const text = sayReach(frame, chosen.name, n);
   setText(output, text);
   setAttribute(input, 'aria-valuetext', text);
 }

@@ -189,3 +189,43 @@ test('a dial at its end is the mask that the model was trained with, and a rule 
   await expect(select(wired)).toHaveValue('prefix');
   await expect(dial(wired)).toHaveAttribute('aria-valuetext', 'open up to “#4”');
 });
+
+test('a target that may look at less of the source answers as the engine does under that mask, and the dial takes it back', async ({ page }) => {
+  await open(page, address('on=causal,encoder-decoder&step=1'));
+  await done(page);
+  const element = machine(page, 'encoder-decoder');
+  const sources = element.locator('[data-action="sources"]');
+  const own = await answer(element);
+  await press(machine(page, 'causal'), 'paint');
+  await expect(machine(page, 'causal').locator('[data-action="sources"]')).toBeHidden();
+  await press(element, 'paint');
+  await expect(sources).toHaveAttribute('aria-valuetext', 'sees all of the source');
+  await sources.focus();
+  await page.keyboard.press('Home');
+  await ran(page, element);
+  expect(await rule(element)).toBe('source:1');
+  await expect(sources).toHaveAttribute('aria-valuetext', 'sees 1 of 9 of the source');
+  const narrow = await alone(page, 'en-fr-encoder-decoder', { cross: { rule: 'padding:1' } });
+  expect(await answer(element)).toEqual(narrow);
+  expect(narrow).not.toEqual(own);
+  expect([await visible(element, 'cross', 0, 0), await visible(element, 'cross', 0, 1), await visible(element, 'encoder', 0, 1)]).toEqual([true, false, true]);
+  await expect(words(element)).toContainText('Of the source it sees 1 alone');
+  await expect(words(element)).toContainText('It was never trained with this mask. Before: “');
+  // Another rule of the target's own rows leaves the source as it is, and so does a link.
+  await choose(page, element, 'window');
+  expect(await rule(element)).toBe('causal+window:3+source:1');
+  await expect.poll(() => hash(page)).toContain('mask=encoder-decoder.causal%2Bwindow%3A3%2Bsource%3A1');
+  await page.reload();
+  await done(page);
+  expect(await answer(element)).toEqual(await alone(page, 'en-fr-encoder-decoder', { decoder: { rule: 'causal+window:3' }, cross: { rule: 'padding:1' } }));
+  await press(element, 'paint');
+  await choose(page, element, '');
+  expect(await rule(element)).toBe('source:1');
+  await sources.focus();
+  await page.keyboard.press('End');
+  await ran(page, element);
+  expect([await rule(element), await answer(element)]).toEqual(['', own]);
+  await press(element, 'undo');
+  await ran(page, element);
+  expect([await rule(element), await answer(element)]).toEqual(['source:1', narrow]);
+});
