@@ -13,6 +13,7 @@ import { OPEN } from './place.js';
 import { drawCredits, drawExamples, drawToggles, examplesOf, familiesOf, pairsOf } from './page/furniture.js';
 import { drawHelp, toggleHelp } from './page/help.js';
 import { wireKeyboard } from './page/keyboard.js';
+import { VIEW, drawPresent, fillScreen, wirePresent } from './page/present.js';
 import { announcer, sayStep } from './page/say.js';
 import { drawSettings, saySampling, wireSettings } from './page/settings.js';
 import { isOfSentence } from './rules.js';
@@ -29,7 +30,7 @@ const ON_A_PHONE = ['encoder', 'causal'];
 
 /** @type {(id: string) => any} the elements of index.html, each of its own kind */
 const byId = (id) => document.getElementById(id);
-const [stage, sentence, examples, settings, toggles, dock, dialog, credits] = ['machines', 'sentence', 'examples', 'settings', 'toggles', 'dock', 'help-dialog', 'credits'].map(byId);
+const [stage, sentence, examples, settings, toggles, dock, dialog, credits, present] = ['machines', 'sentence', 'examples', 'settings', 'toggles', 'dock', 'help-dialog', 'credits', 'present'].map(byId);
 const narrow = matchMedia('(max-width: 44rem)');
 const wide = matchMedia('(min-width: 60rem)');
 const say = announcer(byId('say'));
@@ -169,6 +170,7 @@ function arrange() {
       edits: (model ? painted.get(place)?.edits : state.edits?.[place]) || null, silenced: (model ? painted.get(place)?.silenced : state.silenced?.[place]) || null,
       look: (model ? painted.get(place)?.look : state.look?.[place]) || null,
       fill: state.fill, blanks: architecture === 'encoder' && state.blanks !== null ? state.blanks.join(' ') : null,
+      view: state.present ? VIEW : null, covered: state.cover,
       enlarged: only === place, aligned: only === null, enlargeable: demos.size > 1,
       ...model?.attributes(text),
     });
@@ -292,6 +294,7 @@ function draw() {
   setText(byId('printed'), [`${t('settings.layer')} ${chosen.layer}`, `${t('settings.head')} ${chosen.head === 'all' ? t('settings.head.all') : chosen.head}`,
     t('clock.at', { n: Math.min(clock.position, available()), of: available() }), saySampling(state, t)].join(' · '));
   drawToggles(toggles, places().map((one) => ({ ...one, name: nameOf(one.place) })), t);
+  drawPresent(present, dock, state, t);
   drawControls(dock, {
     names: DOCK, playing: clock.playing, position: clock.position, available: available(), ended: ended(),
     speed: clock.speed, speeds: SPEEDS, layer: 1, layers: 1, head: 1, heads: 1, t,
@@ -360,11 +363,23 @@ const actions = {
   play: () => clock.toggle(),
   language: () => change({ lang: lang === 'en' ? 'zh' : 'en' }),
   help: () => toggleHelp(dialog),
+  present: () => turn('present'), cover: () => turn('cover'), reveal: () => { for (const demo of demos.values()) demo.reveal(); },
   leave: () => {
     const unpinned = [...demos.values()].filter((demo) => demo.unpin());
-    if (!unpinned.length && enlarged !== null) enlarge(null);
+    if (unpinned.length) return;
+    if (enlarged !== null) enlarge(null);
+    else if (state.present) turn('present');
   },
 };
+
+/** @param {'present'|'cover'} name what is turned on, or off again, for a class */
+function turn(name) {
+  change({ [name]: !state[name] });
+  if (name === 'present') fillScreen(state.present);
+  // What had the focus may be gone.
+  if (state.present) stage.focus({ preventScroll: true });
+  say(t(`present.${name}.${state[name] ? 'on' : 'off'}`));
+}
 
 function wirePage() {
   byId('help').append(icon('help'));
@@ -402,7 +417,10 @@ function wirePage() {
     if (target.dataset.action === 'scrub') { clock.pause(); clock.seek(Number(target.value)); }
     if (target.dataset.action === 'speed') clock.setSpeed(Number(target.value));
   });
-  wireKeyboard(actions);
+  wirePresent(present, dock, turn);
+  // The browser's own Escape leaves the screen, and with it the view.
+  document.addEventListener('fullscreenchange', () => { if (!document.fullscreenElement && state.present) change({ present: false }); });
+  wireKeyboard(actions, () => state.present);
   addEventListener('hashchange', () => {
     const asked = readHash(location.hash);
     Object.assign(state, defaults(), asked);

@@ -4,12 +4,12 @@
 export const WORK = {
   architecture: 'model', model: 'model', device: 'model', family: 'model', trace: 'model', scene: 'model',
   text: 'text', pair: 'text', blanks: 'text', fill: 'run', forced: 'run', mask: 'run', edits: 'run', silenced: 'run', language: 'run', sourcelanguage: 'run', temperature: 'run', topk: 'run', topp: 'run', seed: 'run', max: 'run',
-  view: 'draw', look: 'draw', controls: 'draw', layer: 'draw', head: 'draw', lang: 'draw', theme: 'draw', enlarged: 'draw', enlargeable: 'draw',
+  view: 'draw', look: 'draw', controls: 'draw', layer: 'draw', head: 'draw', lang: 'draw', theme: 'draw', enlarged: 'draw', enlargeable: 'draw', covered: 'draw',
   autoplay: 'draw', start: 'draw',
 };
 
 /** Of these it is told whether they are there, not what they say. */
-const FLAGS = ['autoplay', 'enlarged', 'enlargeable'];
+const FLAGS = ['autoplay', 'enlarged', 'enlargeable', 'covered'];
 const FALLBACKS = { architecture: 'causal', device: 'auto' };
 
 /** Every attribute is also a property. @param {typeof HTMLElement} type the element's class */

@@ -20,6 +20,7 @@ import { PLACES } from './views/places.js';
  * @property {{ layer: number, head: number|'all' }|null} chosen   which layer and head the page around says are shown, counted from 1
  * @property {boolean} missing
  * @property {boolean} wanted
+ * @property {boolean} uncovered   whether a person uncovered the candidates that are shown
  * @property {string} runKey   another one for every run, and every choice that was forced in it
  */
 
@@ -70,7 +71,7 @@ export function drawnOf(element, tools) {
     ...base, heads, layers: { ...description && depthsOf(description), ...base.layers },
     view: { ...view, place: placeOf(element, machine), places: placesOf(machine), layer, head, asked, least, t },
     cutText: machine.cutText, canForce: machine.canRun && !element.renewed,
-    canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: element.hasAttribute('enlarged') ? 10 : 5,
+    canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: element.hasAttribute('enlarged') ? 10 : 5, covered: element.hasAttribute('covered') && !base.settled && !tools.uncovered,
     specials: timeline?.signs.specials ?? new Set(), ran: timeline?.edits ?? [], before: machine.before(Math.min(position, base.length - 1)),
     untrained: isUntrained(description, timeline?.rule, { rows: main?.wholeRows ?? 0, source: base.sourceLength }), ruled: partsOf(timeline?.rule), sources: sourcesOf(timeline?.rule),
     ...answersOf(element, tools), painting: paintingOf(element, tools),
@@ -113,7 +114,7 @@ function paintingOf({ description }, { machine, painter }) {
 export function lookOf({ frame, machine, controls: { t, ...controls }, ...drawn }, counts) {
   const { t: words, ...view } = frame?.view ?? {};
   const shown = frame && [frame.canForce, ...counts, machine.forks, machine.looks, machine.plain !== null, frame[frame.view.place]?.waiting, frame.unseen, frame.position,
-    frame.waiting, frame.settled, roomFor(frame.length, frame.ended), frame.cutText, frame.painting];
+    frame.waiting, frame.settled, frame.covered, roomFor(frame.length, frame.ended), frame.cutText, frame.painting];
   return JSON.stringify([machine.phase, machine.progress, machine.error?.message, machine.device, machine.notice, machine.blanked, machine.verdict, shown, view, controls,
     drawn.lang, drawn.rule, drawn.missing, drawn.wanted, drawn.architecture, [...drawn.show], drawn.enlargeable, drawn.enlarged]);
 }

@@ -98,6 +98,8 @@ export class UnmaskedDemo extends HTMLElement {
   #keeps = false;
   /** A cell was painted by key: what comes of it is said aloud. */
   #listens = false;
+  /** Where covered candidates were uncovered: a run and a position in it. */
+  #uncovered = '';
   /** What was asked in the run that is shown. @type {string|null|undefined} */
   #question = undefined;
   /** Rows that the matrix has room for while it is painted. */
@@ -152,6 +154,12 @@ export class UnmaskedDemo extends HTMLElement {
   /** Follows another clock: a position past what is computed shows the wait, or the end. */
   seek(position) {
     if (this.#clock.position !== position) this.#clock.put(Math.max(0, position));
+  }
+
+  /** Uncovers the candidates of the shown step, where they are covered. */
+  reveal() {
+    this.#uncovered = this.#spotKey;
+    this.#later();
   }
 
   /** Chooses candidate `id` at the shown step; the run goes on from there. */
@@ -404,7 +412,7 @@ export class UnmaskedDemo extends HTMLElement {
   #drawn() {
     const drawn = drawnOf(this, {
       machine: this.#machine, clock: this.#clock, painter: this.#painter, asks: this.#asks, view: this.#view, least: this.#least,
-      chosen: this.#chosen, missing: this.#missing, wanted: this.#wanted, runKey: this.#runKey,
+      chosen: this.#chosen, missing: this.#missing, wanted: this.#wanted, runKey: this.#runKey, uncovered: this.#uncovered === this.#spotKey,
     });
     this.#least = drawn.least;
     return drawn;
@@ -414,7 +422,9 @@ export class UnmaskedDemo extends HTMLElement {
     const width = Math.floor(this.#parts.mask.clientWidth);
     if (width <= 0) return;
     const beside = this.hasAttribute('aligned') && innerWidth >= 1280;
-    const share = this.hasAttribute('enlarged') ? 0.72 : !beside ? 0.7 : width >= 480 ? 0.44 : 0.315;
+    // Where two stand side by side what is under the matrix is to be in sight, too.
+    const paired = this.hasAttribute('aligned') && innerWidth >= 704;
+    const share = this.hasAttribute('enlarged') ? 0.72 : beside ? (width >= 480 ? 0.44 : 0.315) : paired ? 0.5 : 0.7;
     const tall = Math.max(230, innerHeight * share);
     Object.assign(this.#view, { width, height: Math.floor(Math.min(width, tall)) });
     this.#later();
@@ -507,6 +517,7 @@ export class UnmaskedDemo extends HTMLElement {
   #control(action, value) {
     if (action === 'retry') { this.#wanted = true; this.#load(); return; }
     if (action === 'look') { this.#showInstead(value); return; }
+    if (action === 'reveal') { this.reveal(); return; }
     if (action === 'exchange') { this.#exchange(value); return; }
     if (action === 'paint') { this.#painter.on = !this.#painter.on; this.#later(); return; }
     if (['rule', 'dial', 'sources'].includes(action)) { this.#chooseRule(action, value); return; }
@@ -560,6 +571,8 @@ export class UnmaskedDemo extends HTMLElement {
     setAttributes(this, { look: look || null });
     this.#tell('unmasked-use', { kind: 'look', look });
   }
+
+  get #spotKey() { return `${this.#runKey} ${this.position}`; }
 
   /** Another one for every run, and every choice that was forced in it. */
   get #runKey() { return `${this.#generation} ${this.#machine.forks}`; }

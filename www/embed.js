@@ -20,6 +20,6 @@ if (theme !== 'auto') document.documentElement.dataset.theme = theme;
 document.body.append(make('main', {}, make('h1', { class: 'unseen', text: document.title }), demo));
 wireKeyboard({
   toggle: () => (demo.playing ? demo.pause() : demo.play()),
-  step: () => demo.step(), back: () => demo.back(), restart: () => demo.restart(), end: () => demo.end(), leave: () => demo.unpin(),
+  step: () => demo.step(), back: () => demo.back(), restart: () => demo.restart(), end: () => demo.end(), leave: () => demo.unpin(), reveal: () => demo.reveal(),
 });
 document.documentElement.dataset.ready = 'true';

@@ -33,6 +33,8 @@ export const LONGEST_TEXT = 2000;
  * @property {Record<string, string>|null} silenced  of each architecture the heads that are silent, as its element reads them; null = none
  * @property {Record<string, string>|null} look  of each architecture what stands in the matrix's place; null = nothing
  * @property {string} large  the architecture that has the page to itself; '' = none
+ * @property {boolean} present    nothing but the stage, in large type
+ * @property {boolean} cover      candidates are covered until a person asks for them
  * @property {'auto'|'webgpu'|'cpu'} device
  * @property {string} lang        '' = the browser's
  * @property {'auto'|'light'|'dark'} theme
@@ -44,7 +46,7 @@ export const LONGEST_TEXT = 2000;
 export function defaults() {
   return {
     text: null, pair: null, on: null, family: '', layer: 0, head: 0, temperature: 0, topK: 0, topP: 1, seed: 1,
-    fill: 'parallel', blanks: null, forced: null, mask: null, edits: null, silenced: null, look: null, large: '', device: 'auto', lang: '', theme: 'auto', step: 0, speed: 1,
+    fill: 'parallel', blanks: null, forced: null, mask: null, edits: null, silenced: null, look: null, large: '', present: false, cover: false, device: 'auto', lang: '', theme: 'auto', step: 0, speed: 1,
   };
 }
 
@@ -56,6 +58,7 @@ const real = (least, most) => (text) => {
   if (!/^\d{1,4}(\.\d{1,4})?$/.test(text)) return undefined;
   return Math.min(most, Math.max(least, Number(text)));
 };
+const flag = (text) => (['1', 'true'].includes(text) ? true : undefined);
 const oneOf = (...names) => (text) => (names.includes(text) ? text : undefined);
 
 /** Fields that hold something of each architecture. */
@@ -96,6 +99,8 @@ const FIELDS = {
   silenced: ofEach((heads) => readSilenced(heads).length > 0),
   look: ofEach((look) => LOOKS.includes(look)),
   large: oneOf(...ARCHITECTURES),
+  present: flag,
+  cover: flag,
   device: oneOf('auto', 'webgpu', 'cpu'),
   lang: oneOf('en', 'zh'),
   theme: oneOf('auto', 'light', 'dark'),
@@ -170,6 +175,7 @@ export function writeHash(state) {
 function textOf(name, value) {
   if (name === 'blanks') return value.join('.');
   if (OF_EACH.includes(name)) return Object.entries(value).map((one) => one.join('.')).join('_');
+  if (value === true) return '1';
   if (name === 'on') return value.length ? value.join(',') : 'none';
   return String(value);
 }

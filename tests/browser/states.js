@@ -144,6 +144,12 @@ export const STATES = [
     for (const name of ARCHITECTURES) await look(machine(page, name), 'reach');
     await expect(page.locator('.reach-words')).toHaveText([/./, /./, /./, /./]);
   } },
+  { name: 'presenter’s view', size: DESKTOP, bring: run(`present=1&step=4&${text(SENTENCE)}`, 4) },
+  { name: 'presenter’s view on a projector of 1024, covered', size: { width: 1024, height: 768 }, bring: run(`present=1&cover=1&on=causal,prefix&step=4&${text(SENTENCE)}`, 4) },
+  { name: 'for a class', size: DESKTOP, bring: async (page, show) => {
+    await run(`cover=1&step=4&${text(SENTENCE)}`, 4)(page, show);
+    await page.locator('#present summary').click();
+  } },
   { name: 'phone, who knows what', size: PHONE, bring: async (page, show) => {
     await run(`step=4&on=encoder-decoder&look=encoder-decoder.reach&${text(SENTENCE)}`, 4)(page, show);
     await expect(page.locator('.reach-words')).toHaveText(/./);

@@ -50,9 +50,9 @@ test('every attribute that the docs name can be said by an address, but those th
   const values = {
     architecture: 'prefix', family: 'zh-en', device: 'cpu', text: 'a', pair: 'b', blanks: '1 4', fill: 'confidence', forced: '2.117', mask: 'full', edits: 'd5.3h', silenced: 'd6.1', look: 'leak',
     language: '7', sourcelanguage: '8', temperature: '0.5', topk: '3', topp: '0.9', seed: '4', max: '12', layer: '2', head: 'all', view: 'mask', controls: 'step', start: '3',
-    autoplay: 'true', lang: 'zh', theme: 'dark',
+    autoplay: 'true', covered: 'true', lang: 'zh', theme: 'dark',
   };
-  const spelled = { topk: 'topK', topp: 'topP', sourcelanguage: 'sourceLanguage', start: 'step' };
+  const spelled = { topk: 'topK', topp: 'topP', sourcelanguage: 'sourceLanguage', start: 'step', covered: 'cover' };
   const refused = ['model', 'trace', 'scene'];
   assert.deepEqual(names.filter((name) => !refused.includes(name)).sort(), Object.keys(values).sort());
   for (const [name, value] of Object.entries(values)) {

@@ -9,6 +9,14 @@ test('every key of the lessons has its action', () => {
   for (const [key, action] of Object.entries(keys)) assert.equal(actionOf({ key }, body), action, key);
 });
 
+test('a presenter’s remote steps in the presenter’s view, and scrolls the page else', () => {
+  for (const [key, action] of [['PageDown', 'step'], ['PageUp', 'back']]) {
+    assert.equal(actionOf({ key }, body, true), action);
+    assert.equal(actionOf({ key }, body), null);
+    assert.equal(actionOf({ key }, { tagName: 'INPUT' }, true), null);
+  }
+});
+
 test('a field keeps its keys, a button its space', () => {
   for (const tagName of ['INPUT', 'TEXTAREA', 'SELECT']) assert.equal(actionOf({ key: 'n' }, { tagName }), null, tagName);
   assert.equal(actionOf({ key: ' ' }, { tagName: 'BUTTON' }), null);

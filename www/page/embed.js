@@ -38,7 +38,7 @@ export function attributesOf(search) {
       layer: state.layer || null, head: state.head || null, device: state.device, lang: state.lang || null,
       theme: state.theme === 'auto' ? null : state.theme,
       look: LOOKS.find((look) => look === fields.get('look')) ?? null,
-      view: known(fields.get('view'), VIEWS), controls: known(fields.get('controls'), CONTROLS),
+      covered: state.cover, view: known(fields.get('view'), VIEWS), controls: known(fields.get('controls'), CONTROLS),
       start: fields.get('step') === 'end' ? 'end' : state.step || null, autoplay: ['', '1', 'true'].includes(fields.get('autoplay') ?? 'no'),
     },
     theme: state.theme,

@@ -5,7 +5,7 @@ import { make } from '../views/dom.js';
 /** @type {Array<[string[], string]>} */
 const KEYS = [
   [['Space'], 'help.key.space'], [['←', '→'], 'help.key.arrows'], [['N'], 'help.key.n'], [['G'], 'help.key.g'],
-  [['R'], 'help.key.r'], [['L'], 'help.key.l'], [['H'], 'help.key.h'], [['↑', '↓', '←', '→'], 'help.key.matrix'],
+  [['R'], 'help.key.r'], [['L'], 'help.key.l'], [['P'], 'help.key.p'], [['C'], 'help.key.c'], [['A'], 'help.key.a'], [['H'], 'help.key.h'], [['↑', '↓', '←', '→'], 'help.key.matrix'],
 ];
 
 /** @param {HTMLDialogElement} dialog @param {string|null} open address of the page that opens models from elsewhere */

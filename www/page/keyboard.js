@@ -2,8 +2,10 @@
 
 /** @type {Map<string, string>} */
 const ACTIONS = new Map(Object.entries({
-  ' ': 'toggle', ArrowRight: 'step', ArrowLeft: 'back', n: 'step', g: 'end', r: 'restart', l: 'language', h: 'help', '?': 'help', Escape: 'leave',
+  ' ': 'toggle', ArrowRight: 'step', ArrowLeft: 'back', n: 'step', g: 'end', r: 'restart', l: 'language', h: 'help', '?': 'help', p: 'present', c: 'cover', a: 'reveal', Escape: 'leave',
 }));
+/** What a presenter's remote sends; else these scroll. */
+const REMOTE = new Map(Object.entries({ PageDown: 'step', PageUp: 'back' }));
 
 const ARROWS = ['ArrowLeft', 'ArrowRight'];
 
@@ -11,10 +13,11 @@ const ARROWS = ['ArrowLeft', 'ArrowRight'];
  * Which action a key event means on this page, or null.
  * @param {{ key: string, ctrlKey?: boolean, altKey?: boolean, metaKey?: boolean, defaultPrevented?: boolean, isComposing?: boolean }} event
  * @param {{ tagName?: string, type?: string, isContentEditable?: boolean, getAttribute?: (name: string) => string|null }|null} target where the key was pressed
+ * @param {boolean} [presents] whether the presenter's view is on
  */
-export function actionOf(event, target) {
+export function actionOf(event, target, presents = false) {
   if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.altKey || event.metaKey) return null;
-  const action = ACTIONS.get(event.key) ?? ACTIONS.get(event.key.toLowerCase()) ?? null;
+  const action = ACTIONS.get(event.key) ?? ACTIONS.get(event.key.toLowerCase()) ?? (presents ? REMOTE.get(event.key) : null) ?? null;
   if (action === null) return null;
   const tag = (target?.tagName ?? '').toLowerCase();
   if (target?.isContentEditable || tag === 'textarea' || tag === 'select') return null;
@@ -26,10 +29,10 @@ export function actionOf(event, target) {
   return action;
 }
 
-/** @param {Record<string, () => void>} actions */
-export function wireKeyboard(actions) {
+/** @param {Record<string, () => void>} actions @param {() => boolean} [presents] */
+export function wireKeyboard(actions, presents = () => false) {
   document.addEventListener('keydown', (event) => {
-    const action = actionOf(event, /** @type {any} */ (event.composedPath()[0]));
+    const action = actionOf(event, /** @type {any} */ (event.composedPath()[0]), presents());
     if (action === null || !actions[action]) return;
     const dialog = document.querySelector('dialog[open]');
     if (dialog && action !== 'help') return;

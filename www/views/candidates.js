@@ -8,7 +8,7 @@
 import { make, part, percent, reuse, setAttribute, setAttributes, setText, setVariable } from './dom.js';
 import { continuesWord, showPiece, showPieces } from '../pieces.js';
 
-/** @param {Element} target @param {Drawn & { canForce: boolean, most: number, specials: Set<number>, before: { of: Map<number, number> }|null }} frame */
+/** @param {Element} target @param {Drawn & { canForce: boolean, covered: boolean, most: number, specials: Set<number>, before: { of: Map<number, number> }|null }} frame */
 export function draw(target, frame) {
   const { view } = frame;
   const head = part(target, 'candidates-head', () => make('div', {}, make('p', { class: 'candidates-title' }), make('p', { class: 'rest' })));
@@ -16,6 +16,18 @@ export function draw(target, frame) {
   setText(title, titleOf(frame));
   const list = part(target, 'bars', () => make('div', { role: 'group' }));
   setAttributes(list, { 'aria-label': view.t('candidates.label'), 'data-waiting': frame.waiting });
+  const cover = part(target, 'cover', () => make('button', { type: 'button', class: 'cover', 'data-action': 'reveal' }));
+  const covered = frame.covered && !frame.waiting;
+  // Who uncovered them by key goes on among them.
+  const isAt = !covered && cover.matches(':focus');
+  setAttribute(cover, 'hidden', !covered);
+  setAttribute(list, 'hidden', covered);
+  setText(cover, view.t('candidates.cover'));
+  if (covered) {
+    reuse(list, 0, () => make('button'));
+    setAttribute(rest, 'hidden', true);
+    return;
+  }
   // Those of before stay while what comes is computed: the one that was pressed keeps the focus.
   if (frame.waiting) {
     for (const row of list.children) setAttribute(row, 'aria-disabled', 'true');
@@ -31,6 +43,7 @@ export function draw(target, frame) {
     make('span', { class: 'piece', dir: 'auto' }), make('span', { class: 'bar' }, make('i'), make('s')), make('span', { class: 'percent' }), make('span', { class: 'unseen' })));
   const texts = candidates.map((candidate) => showPiece(candidate).text);
   rows.forEach((row, index) => drawCandidate(row, frame, candidates[index], texts.indexOf(texts[index]) !== texts.lastIndexOf(texts[index])));
+  if (isAt) list.querySelector('button')?.focus();
   const left = 1 - candidates.reduce((sum, { probability }) => sum + probability, 0);
   setAttribute(rest, 'hidden', candidates.length === 0);
   setText(rest, candidates.length ? view.t('candidates.rest', { p: percent(Math.max(0, left)) }) : '');

@@ -1,0 +1,112 @@
+/** For a class: the presenter's view and covered candidates, by key, by remote, by menu and by link. */
+import { expect, test } from '@playwright/test';
+import { chips, done, drawn, host, machine, open } from '../machines.js';
+import { TEXT, address } from '../masks.js';
+
+const hash = (page) => page.evaluate(() => location.hash);
+const position = (page) => page.evaluate(() => /** @type {any} */ (document.querySelector('unmasked-demo')).position);
+const candidates = (element) => element.locator('.candidate .piece').allTextContents();
+
+test('nothing but the stage is there, larger, and a remote steps through it', async ({ page }) => {
+  await open(page, address('step=1'));
+  await done(page);
+  const size = () => page.evaluate(() => parseFloat(getComputedStyle(document.documentElement).fontSize));
+  const before = await size();
+  await page.keyboard.press('PageDown');
+  expect(await position(page), 'it scrolls').toBe(1);
+  await page.keyboard.press('p');
+  await expect(page.locator('#sentence')).toBeHidden();
+  await expect(page.locator('#bar')).toBeHidden();
+  await expect(machine(page, 'causal').locator('.about')).toBeHidden();
+  await expect(machine(page, 'causal').locator('.mask')).toBeVisible();
+  expect(await size()).toBeGreaterThan(before * 1.1);
+  for (const key of ['PageDown', 'PageDown', 'PageUp', 'PageDown']) await page.keyboard.press(key);
+  expect(await position(page)).toBe(3);
+  await expect.poll(() => hash(page)).toContain('present=1');
+  await page.reload();
+  await done(page);
+  await expect(page.locator('#bar')).toBeHidden();
+  // What is large goes first, then the view.
+  await machine(page, 'prefix').locator('[data-action="enlarge"]').click();
+  await expect(machine(page, 'causal')).toBeHidden();
+  await page.keyboard.press('Escape');
+  await expect(machine(page, 'causal')).toBeVisible();
+  await expect(page.locator('#bar')).toBeHidden();
+  await page.keyboard.press('Escape');
+  await expect(page.locator('#bar')).toBeVisible();
+  await expect.poll(() => hash(page)).not.toContain('present');
+});
+
+test('the menu turns it on with the whole screen, and leaving that leaves it', async ({ page }) => {
+  await open(page, address('on=causal,prefix'));
+  await done(page);
+  await page.locator('#present summary').click();
+  await page.getByRole('button', { name: 'Presenter’s view' }).click();
+  await expect(page.locator('#bar')).toBeHidden();
+  await expect(page.locator('#machines')).toBeFocused();
+  await expect.poll(() => page.evaluate(() => document.fullscreenElement !== null)).toBe(true);
+  await page.evaluate(() => document.exitFullscreen());
+  await expect(page.locator('#bar')).toBeVisible();
+  await page.keyboard.press('p');
+  await expect(page.locator('#bar')).toBeHidden();
+  await page.locator('#dock .leave').click();
+  await expect(page.locator('#bar')).toBeVisible();
+  await expect.poll(() => page.evaluate(() => document.fullscreenElement)).toBe(null);
+});
+
+test('covered candidates are nowhere in the page until they are asked for, step by step', async ({ page }) => {
+  await open(page, address('on=causal,prefix&step=1&cover=1'));
+  await done(page);
+  await drawn(page);
+  const [causal, prefix] = ['causal', 'prefix'].map((name) => machine(page, name));
+  for (const element of [causal, prefix]) {
+    await expect(element.locator('.cover')).toHaveText('What comes next? Guess first, then press.');
+    expect(await candidates(element)).toEqual([]);
+    await expect(element.locator('.rest')).toBeHidden();
+  }
+  // One by a press, with the focus among what was under it; the others stay.
+  await causal.locator('.cover').focus();
+  await page.keyboard.press('Enter');
+  await expect(causal.locator('.cover')).toBeHidden();
+  await expect(causal.locator('.candidate').first()).toBeFocused();
+  expect((await candidates(causal)).length).toBe(5);
+  expect(await candidates(prefix)).toEqual([]);
+  // All by a key; the next step is covered again, and the one before is known by now.
+  await page.keyboard.press('a');
+  await expect(prefix.locator('.cover')).toBeHidden();
+  await page.keyboard.press('n');
+  for (const element of [causal, prefix]) await expect(element.locator('.cover')).toBeVisible();
+  await page.keyboard.press('ArrowLeft');
+  await expect(causal.locator('.cover')).toBeHidden();
+  await page.keyboard.press('ArrowLeft');
+  await expect(causal.locator('.cover')).toBeVisible();
+  // At the end of a run nothing is left to be guessed.
+  await page.keyboard.press('g');
+  await expect(causal.locator('.cover')).toBeHidden();
+  await page.keyboard.press('c');
+  await page.keyboard.press('ArrowLeft');
+  await expect(causal.locator('.candidate').first()).toBeVisible();
+  await expect.poll(() => hash(page)).not.toContain('cover');
+});
+
+test('an encoder’s blank is covered before it is filled; the element and a frame can cover, too', async ({ page }) => {
+  await open(page, address('on=encoder&cover=1'));
+  await done(page);
+  await drawn(page);
+  const encoder = machine(page, 'encoder');
+  await expect(encoder.locator('.cover')).toBeVisible();
+  const before = await chips(encoder);
+  await page.keyboard.press('n');
+  await expect.poll(() => chips(encoder)).not.toEqual(before);
+  await host(page, `<unmasked-demo architecture="causal" device="cpu" lang="en" covered text="${TEXT}"></unmasked-demo>`);
+  await done(page);
+  const demo = page.locator('unmasked-demo');
+  await expect(demo.locator('.cover')).toBeVisible();
+  await demo.evaluate((element) => /** @type {any} */ (element).reveal());
+  await expect(demo.locator('.candidate')).toHaveCount(5);
+  await page.goto(`/embed.html?architecture=prefix&device=cpu&lang=en&cover=1&text=${encodeURIComponent(TEXT)}`);
+  await done(page);
+  await expect(page.locator('unmasked-demo .cover')).toBeVisible();
+  await page.keyboard.press('a');
+  await expect(page.locator('unmasked-demo .cover')).toBeHidden();
+});
