@@ -21,6 +21,7 @@ import { isOwn, resolveModel } from './models.js';
 import { Asks } from './element-asks.js';
 import { Painter } from './element-paint.js';
 import { setAttributes } from './views/dom.js';
+import { sayGiven } from './views/blanks.js';
 import { sayLeak } from './views/leak.js';
 import { cellAt, layout } from './views/matrix.js';
 import { describeCell, roomOf } from './views/mask.js';
@@ -508,6 +509,7 @@ export class UnmaskedDemo extends HTMLElement {
     if (action === 'retry') { this.#wanted = true; this.#load(); return; }
     if (action === 'look') { this.#showInstead(value); return; }
     if (action === 'exchange') { this.#exchange(value); return; }
+    if (action === 'given') { this.#tellGiven(Number(value)); return; }
     if (action === 'paint') { this.#painter.on = !this.#painter.on; this.#later(); return; }
     if (action === 'rule' || action === 'reach') { this.#chooseRule(action, value); return; }
     if (action === 'silence') { this.#silence(value); return; }
@@ -551,6 +553,14 @@ export class UnmaskedDemo extends HTMLElement {
     if (!this.#awaits || waiting || !result) return;
     this.#awaits = false;
     this.#say(sayLeak(result, this.#drawn().t).join(' '));
+  }
+
+  /** @param {number} id the guess of the first of two blanks of which it is told what follows */
+  #tellGiven(id) {
+    this.#asks.blanks.choose(id);
+    const { result } = this.#asks.blanks;
+    const { frame, t } = this.#drawn();
+    if (frame && result) this.#say(sayGiven(result, frame.specials, t));
   }
 
   /** @param {string} look what is to stand in the matrix's place; '' = the matrix */

@@ -9,6 +9,7 @@
  *   edits: painted cells of the mask; mask: both for the engine; silenced: heads; gates: those for the engine
  */
 
+import { readBlanks } from './blanks.js';
 import { before, questionOf } from './compare.js';
 import { maskUnder } from './edits.js';
 import { loadEngine } from './engine.js';
@@ -376,6 +377,17 @@ export class Machine {
       }));
     }
     return { spot, token, other, stacks: stacks.map((stack, at) => ({ ...stack, moved: moved[at] })) };
+  }
+
+  /**
+   * What an encoder guesses for two of its blanks, apart and one after the other, under the mask of its run.
+   * @param {{ rows: number[], count: number, at: number }} pair
+   * @param {() => boolean} isWanted whether it still is, between two passes
+   * @returns {Promise<import('./blanks.js').Two|null>} null: there are none to ask of, or it is wanted no more
+   */
+  async twoBlanks(pair, isWanted) {
+    const { engine, settings: { mask, gates }, blankedIds: ids } = this;
+    return engine && ids ? readBlanks(engine, { ids, ...this.#first(), mask, gates }, pair, isWanted) : null;
   }
 
   release() {
