@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bitsBetween, blanksOf, likeliest, logShares, pairOf, readBlanks } from '../../www/blanks.js';
 import { placesOf } from '../../www/element-frame.js';
+import { Machine } from '../../www/machine.js';
 import { sayBlanks } from '../../www/views/blanks.js';
 
 const MASK = 3;
@@ -75,17 +76,33 @@ test('both blanks are asked for at once, then the second under each guess of the
 });
 
 test('what is said names each blank’s own best, the likeliest pair, and what follows from the chosen one', () => {
-  const guess = (id, probability) => ({ id, piece: `w${id}`, space: true, probability });
+  const guess = (id, probability) => ({ id, piece: `w${id}`, space: id !== 6, probability });
   const given = (id, probability, shares, bits) => ({ guess: guess(id, probability), shares, best: guess(7, 0.8), before: 0.1, bits });
   const two = { rows: [1, 3], count: 2, at: 0, vocabulary: 8, seconds: [guess(5, 0.5), guess(6, 0.25)], given: [given(8, 0.4, [0.1, 0.2], 1.5), given(9, 0.2, [0.9, 0.001], 0.5)], bits: 7 / 6, chosen: 9 };
   assert.deepEqual(sayBlanks(two, new Set(), t), [
-    'blanks.apart w8 w5 40% 50% 20% 4.0%', 'blanks.together w9 w5 20% 50% 10% 18%', 'blanks.given w9 w7 80% 10% 0.50 blanks.mean 1.17',
+    'blanks.apart w8 w5 40% 50% 20% 4.0%', 'blanks.together w9 w5 20% 50% 10% 18%', 'blanks.mean blanks.given w9 w7 80% 10% 0.50 1.17',
   ]);
   const [of, , same] = sayBlanks({ ...two, count: 3, at: 1, given: [given(8, 0.4, [0.9, 0.2], 1.5)], chosen: 8 }, new Set(), t);
   assert.deepEqual([of, same], ['blanks.of 3 2 3', 'blanks.same']);
+  const [apart] = sayBlanks({ ...two, seconds: [guess(6, 0.5), guess(5, 0.25)] }, new Set([8]), t);
+  assert.equal(apart, 'blanks.apart w8 ·w6 40% 50% 20% 4.0%', 'a piece that goes on with a word is marked');
 });
 
 test('it is offered where an engine fills blanks, and nowhere else', () => {
   const places = (canRun, fills) => placesOf(/** @type {any} */ ({ canRun, fills })).includes('blanks');
   assert.deepEqual([places(true, true), places(true, false), places(false, false)], [true, false, false]);
+});
+
+test('a machine asks under its run’s own mask, silent heads and second sentence, of the text as it was before anything was filled in', async () => {
+  const machine = new Machine(() => {});
+  const fake = Object.assign(engine(), { describe: () => ({ architecture: 'encoder' }) });
+  const pair = { rows: [1, 3], count: 2, at: 0 };
+  const [mask, gates, ids] = [{ encoder: 'causal' }, { encoder: [[0]] }, [1, MASK, 9, MASK, 2]];
+  Object.assign(machine, { engine: fake, settings: { mask, gates, fill: 'confidence', sampling: { temperature: 2 } }, fillBase: { sourceLength: 3 }, blankedIds: null });
+  assert.equal(await machine.twoBlanks(pair, () => true), null, 'without a blank there is nothing to ask of');
+  machine.blankedIds = ids;
+  await machine.twoBlanks(pair, () => true);
+  for (const { ids: read, sourceLength, mask: under, gates: silent, sampling } of [fake.asked[0].generate, fake.asked[1].sweep]) {
+    assert.deepEqual([read, sourceLength, under, silent, sampling], [ids, 3, mask, gates, undefined]);
+  }
 });

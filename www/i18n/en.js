@@ -209,7 +209,7 @@ export default {
   'blanks.together': 'Together the likeliest pair shown: “{a}” and “{b}”, {q}; apart {p}.',
   'blanks.same': 'No other pair shown is likelier together.',
   'blanks.given': '“{a}” in the first blank makes “{b}” the second’s likeliest, {q} (apart: {p}), and moves its guess by {bits} bits.',
-  'blanks.mean': 'The mean of those shown: {bits}.',
+  'blanks.mean': '{given} The mean of those shown: {bits}.',
   'blanks.choose': 'what follows from “{piece}”',
   'blanks.how': 'Apart is how an encoder fills all blanks at once: no guess knows another. Bits: the Kullback–Leibler divergence over all {n} tokens. Press a word of the first blank to be told of it.',
   'mask.own': 'Its own mask.',

@@ -209,7 +209,7 @@ export default {
   'blanks.together': '一起猜，所列中最可能的一对：“{a}” 和 “{b}”，{q}；分开则为 {p}。',
   'blanks.same': '所列中没有哪一对一起更可能。',
   'blanks.given': '第一空填入 “{a}” 后，第二空最可能是 “{b}”，{q}（分开时 {p}），其分布改变 {bits} 比特。',
-  'blanks.mean': '所列各词平均 {bits} 比特。',
+  'blanks.mean': '{given}所列各词平均 {bits} 比特。',
   'blanks.choose': '填入 “{piece}” 之后如何',
   'blanks.how': '编码器一次全填时就是分开猜：各空互不知情。比特：在全部 {n} 个词元上的 KL 散度。按第一空的某个词，就说明那个词。',
   'mask.own': '自身的掩码。',

@@ -8,7 +8,7 @@
 
 import { make, part, percent, reuse, setAttribute, setAttributes, setText, setVariable } from './dom.js';
 import { blanksOf, likeliest } from '../blanks.js';
-import { showPiece } from '../pieces.js';
+import { continuesWord, showPiece } from '../pieces.js';
 import { sayError } from './status.js';
 
 /** So many times likelier, or less likely, together than apart: the strongest colour. */
@@ -34,8 +34,11 @@ export function draw(target, frame) {
 /** What is wanted before there is anything to show: more blanks, or the engine's answer. */
 const wantedOf = (frame) => ['none', 'one'][blanksOf(frame).length] ?? 'waiting';
 
-/** @param {import('../blanks.js').Guess} guess @param {Set<number>} specials */
-const nameOf = (guess, specials) => showPiece({ ...guess, special: specials.has(guess.id) }).text;
+/** A piece, with a mark before it where it goes on with a word, as among the candidates. @param {import('../blanks.js').Guess} guess @param {Set<number>} specials */
+function nameOf(guess, specials) {
+  const shown = showPiece({ ...guess, special: specials.has(guess.id) });
+  return continuesWord(shown) && shown.kind === 'text' && /^[\p{L}\p{N}]/u.test(shown.text) ? `·${shown.text}` : shown.text;
+}
 
 function drawTable(table, two, specials, t) {
   const [caption, top, body] = table.children;
@@ -83,7 +86,7 @@ export function sayBlanks(two, specials, t) {
     ...count > 2 ? [t('blanks.of', { n: count, a: at + 1, b: at + 2 })] : [],
     t('blanks.apart', of({ row: 0, column: 0 })),
     best.row || best.column ? t('blanks.together', of(best)) : t('blanks.same'),
-    `${sayGiven(two, specials, t)} ${t('blanks.mean', { bits: bits.toFixed(2) })}`,
+    t('blanks.mean', { given: sayGiven(two, specials, t), bits: bits.toFixed(2) }),
   ];
 }
 
