@@ -1,6 +1,7 @@
 /** All that an element asks of the engine for the views in its matrix's place: of what stands there now, and of nothing else. */
 
 import { Asked } from './element-asked.js';
+import { TwoBlanks } from './element-blanks.js';
 import { LeakTest } from './element-leak.js';
 import { stacksOf } from './leak.js';
 
@@ -20,8 +21,9 @@ export class Asks {
   constructor(changed) {
     const tell = () => { this.told += 1; changed(); };
     this.leak = new LeakTest(tell);
+    this.blanks = new TwoBlanks(tell);
     /** By the name of the place. @type {Record<string, import('./element-asked.js').Asked<any> & { follow: Function }>} */
-    this.all = { reach: new ReachOf(tell), leak: this.leak };
+    this.all = { reach: new ReachOf(tell), leak: this.leak, blanks: this.blanks };
   }
 
   /** @param {string} place what stands in the matrix's place */

@@ -34,7 +34,10 @@ export function architectureOf(element) {
 export const viewsOf = (element) => new Set((element.getAttribute('view') || 'title about tokens mask candidates stats').split(/\s+/));
 
 /** What may stand in the matrix's place. @param {import('./machine.js').Machine} machine */
-export const placesOf = (machine) => Object.keys(PLACES).filter((name) => PLACES[name].needs !== 'engine' || machine.canRun);
+export const placesOf = (machine) => Object.keys(PLACES).filter((name) => {
+  const { needs } = PLACES[name];
+  return needs === 'fill' ? machine.fills : needs !== 'engine' || machine.canRun;
+});
 
 /** What stands there; '' = the matrix. @param {Element} element @param {import('./machine.js').Machine} machine */
 export const placeOf = (element, machine) => placesOf(machine).find((name) => name === element.getAttribute('look')) ?? '';

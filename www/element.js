@@ -21,6 +21,7 @@ import { isOwn, resolveModel } from './models.js';
 import { Asks } from './element-asks.js';
 import { Painter } from './element-paint.js';
 import { setAttributes } from './views/dom.js';
+import { sayGiven } from './views/blanks.js';
 import { PLACES } from './views/places.js';
 import { cellAt, layout } from './views/matrix.js';
 import { describeCell, roomOf } from './views/mask.js';
@@ -519,6 +520,7 @@ export class UnmaskedDemo extends HTMLElement {
     if (action === 'look') { this.#showInstead(value); return; }
     if (action === 'reveal') { this.reveal(); return; }
     if (action === 'exchange') { this.#exchange(value); return; }
+    if (action === 'given') { this.#tellGiven(Number(value)); return; }
     if (action === 'paint') { this.#painter.on = !this.#painter.on; this.#later(); return; }
     if (['rule', 'dial', 'sources'].includes(action)) { this.#chooseRule(action, value); return; }
     if (action === 'silence') { this.#silence(value); return; }
@@ -563,6 +565,14 @@ export class UnmaskedDemo extends HTMLElement {
     if (!frame || !this.#asks.all[place] || this.#asks.all[place].waiting) return;
     this.#awaits = false;
     this.#say(PLACES[place].say?.(frame) ?? '');
+  }
+
+  /** @param {number} id the guess of the first of two blanks of which it is told what follows */
+  #tellGiven(id) {
+    this.#asks.blanks.choose(id);
+    const { result } = this.#asks.blanks;
+    const { frame, t } = this.#drawn();
+    if (frame && result) this.#say(sayGiven(result, frame.specials, t));
   }
 
   /** @param {string} look what is to stand in the matrix's place; '' = the matrix */

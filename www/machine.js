@@ -9,6 +9,7 @@
  *   edits: painted cells of the mask; mask: both for the engine; silenced: heads; gates: those for the engine
  */
 
+import { readBlanks } from './blanks.js';
 import { before, questionOf } from './compare.js';
 import { maskUnder } from './edits.js';
 import { loadEngine } from './engine.js';
@@ -382,6 +383,17 @@ export class Machine {
   async reach(frame) {
     const { mask, gates, language } = this.settings;
     return this.engine?.reach({ ...requestOf(frame), ...this.#first(), mask, gates, language }) ?? null;
+  }
+
+  /**
+   * What an encoder guesses for two of its blanks, apart and one after the other, under the mask of its run.
+   * @param {{ rows: number[], count: number, at: number }} pair
+   * @param {() => boolean} isWanted whether it still is, between two passes
+   * @returns {Promise<import('./blanks.js').Two|null>} null: there are none to ask of, or it is wanted no more
+   */
+  async twoBlanks(pair, isWanted) {
+    const { engine, settings: { mask, gates }, blankedIds: ids } = this;
+    return engine && ids ? readBlanks(engine, { ids, ...this.#first(), mask, gates }, pair, isWanted) : null;
   }
 
   release() {

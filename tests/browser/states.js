@@ -159,6 +159,14 @@ export const STATES = [
     await look(machine(page, 'encoder-decoder'), 'leak');
     await expect(page.locator('.leak table')).toHaveCount(2);
   } },
+  { name: 'two blanks', size: DESKTOP, bring: async (page, show) => {
+    await run(`blanks=0.4&look=encoder.blanks&${text('She is taller than her mother.')}`, 0)(page, show);
+    await expect(machine(page, 'encoder').locator('.blanks table')).toHaveCount(1);
+  } },
+  { name: 'phone, two blanks', size: PHONE, bring: async (page, show) => {
+    await run(`lang=zh&on=encoder&family=zh-en&look=encoder.blanks&${text('今天下午让我们打网球吧。')}`, 0)(page, show);
+    await expect(machine(page, 'encoder').locator('.blanks table')).toHaveCount(1);
+  } },
   { name: 'silenced heads', size: DESKTOP, bring: async (page, show) => {
     await run(`step=3&layer=6&head=all&silenced=causal.d6.1d6.3_encoder.e6.2&on=encoder,causal,encoder-decoder&${text(SENTENCE)}`, 3)(page, show);
     for (const name of ['causal', 'encoder-decoder']) await machine(page, name).locator('[data-action="paint"]').click();
