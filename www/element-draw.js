@@ -113,7 +113,7 @@ function drawPainting(parts, frame) {
   const blind = blindOf(frame);
   const was = edits.length || rule || silenced.length ? before?.chosen : null;
   setText(words, [
-    edits.length ? t('paint.count', { n: edits.length }) : on && !rule && !silenced.length && !frame.leak.on ? t('paint.hint') : '',
+    edits.length ? t('paint.count', { n: edits.length }) : on && !rule && !silenced.length && !place ? t('paint.hint') : '',
     edits.length >= MOST_EDITS && t('paint.full'),
     silenced.length && t('silence.count', { n: silenced.length }),
     untrained && t('paint.untrained'),

@@ -73,6 +73,7 @@ export function drawnOf(element, tools) {
     canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: element.hasAttribute('enlarged') ? 10 : 5,
     specials: timeline?.signs.specials ?? new Set(), ran: timeline?.edits ?? [], before: machine.before(Math.min(position, base.length - 1)),
     untrained: isUntrained(description, timeline?.rule, { rows: main?.wholeRows ?? 0, source: base.sourceLength }), ruled: partsOf(timeline?.rule),
+    description, device: machine.device,
     ...answersOf(element, tools), painting: paintingOf(element, tools),
   } : null;
   return {

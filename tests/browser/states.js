@@ -144,6 +144,8 @@ export const STATES = [
     await look(machine(page, 'encoder-decoder'), 'leak');
     await expect(page.locator('.leak table')).toHaveCount(2);
   } },
+  { name: 'what it costs', size: DESKTOP, bring: run(`step=3&look=encoder.cost_causal.cost_prefix.cost_encoder-decoder.cost&${text(SENTENCE)}`, 3) },
+  { name: 'phone, what it costs', size: PHONE, bring: run(`lang=zh&step=3&on=encoder-decoder&look=encoder-decoder.cost&${text(SENTENCE)}`, 3) },
   { name: 'silenced heads', size: DESKTOP, bring: async (page, show) => {
     await run(`step=3&layer=6&head=all&silenced=causal.d6.1d6.3_encoder.e6.2&on=encoder,causal,encoder-decoder&${text(SENTENCE)}`, 3)(page, show);
     for (const name of ['causal', 'encoder-decoder']) await machine(page, name).locator('[data-action="paint"]').click();

@@ -1,5 +1,6 @@
 /** What may stand in a matrix's place, each a view of its own: a line for another. The names are those of the attribute `look`. */
 
+import { draw as drawCost } from './cost.js';
 import { draw as drawLeak } from './leak.js';
 import { draw as drawTable } from './table.js';
 
@@ -9,4 +10,5 @@ import { draw as drawTable } from './table.js';
 export const PLACES = {
   table: { style: 'tables', draw: drawTable },
   leak: { style: 'leak', draw: drawLeak, needs: 'engine' },
+  cost: { style: 'cost', draw: drawCost, needs: 'engine' },
 };
