@@ -69,7 +69,7 @@ test('the step’s numbers follow the clock, and its rows are those that the eng
   const across = (cells) => 3 * (307_200 + 2 * 160 * 160 + 320 * cells);
   expect(at['encoder-decoder 0']).toEqual([['source, once', once, 9], ['with the cache', across(1 + 9) + table, 1], ['without it', once + across(1 + 9) + table, 10]]);
   expect(at['encoder-decoder 3'].slice(0, 2)).toEqual([['source, once', once, 9], ['with the cache', across(4 + 9) + table, 1]]);
-  await expect(said(machine(page, 'causal'), 'held')).toHaveText(/^Keys and values held: 100 kB, of 13 rows\. Each row is held from the start/);
+  await expect(said(machine(page, 'causal'), 'held')).toHaveText(/^Keys and values held: 100 kB \(rows: 13\)\. Each row is held from the start/);
 });
 
 test('a rule that looks ahead holds nothing, as the engine finds, too; an encoder has one pass', async ({ page }) => {
@@ -79,7 +79,7 @@ test('a rule that looks ahead holds nothing, as the engine finds, too; an encode
   const [[, cached, , rows], [, again]] = await lines(causal, 'step');
   expect([Number(rows), cached]).toEqual([(await stats(causal)).rows_computed, again]);
   expect(cached).toBe(6 * (11 * 307_200 + 320 * 121) + 3312 * 160);
-  await expect(said(causal, 'held')).toHaveText('Keys and values held: 84 kB, of 11 rows.');
+  await expect(said(causal, 'held')).toHaveText('Keys and values held: 84 kB (rows: 11).');
   const encoder = machine(page, 'encoder');
   expect(await lines(encoder, 'step')).toEqual([['every row', 6 * (9 * 307_200 + 320 * 81) + 3312 * 160, '17.3 M', '9']]);
   await expect(said(encoder, 'held')).toHaveText(/^No cache helps/);
@@ -125,7 +125,7 @@ test('a model from elsewhere whose heads share keys says what that saves; of wha
     return { rows: count, bytes: held / keys * count };
   });
   const kilo = (number) => (number < 1000 ? `${number} B` : `${(number / 1000).toFixed(1)} kB`);
-  await expect(said(llama, 'held')).toHaveText(new RegExp(`^Keys and values held: ${kilo(bytes)}, of ${rows} rows\\. K/V heads: 3 for 6 heads; one for each would be ${kilo(2 * bytes)}\\.`));
+  await expect(said(llama, 'held')).toHaveText(new RegExp(`^Keys and values held: ${kilo(bytes)} \\(rows: ${rows}\\)\\. K/V heads: 3 for 6 heads; one for each would be ${kilo(2 * bytes)}\\.`));
   await expect(said(llama, 'learns').locator('p')).toHaveText(new RegExp(`^It learns from ${rows - 1} of these ${rows} tokens`));
   const electra = opened(page, 'encoder');
   await expect(said(electra, 'learns')).toBeHidden();
