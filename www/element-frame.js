@@ -77,6 +77,7 @@ export function drawnOf(element, tools) {
     canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: element.hasAttribute('enlarged') ? 10 : 5, covered: element.hasAttribute('covered') && !base.settled && !tools.uncovered,
     specials: timeline?.signs.specials ?? new Set(), ran: timeline?.edits ?? [], before: machine.before(Math.min(position, base.length - 1)),
     untrained: isUntrained(description, timeline?.rule, { rows: main?.wholeRows ?? 0, source: base.sourceLength }), ruled: partsOf(timeline?.rule), sources: sourcesOf(timeline?.rule),
+    description, device: machine.device,
     ...answersOf(element, tools), painting: paintingOf(element, tools),
   } : null;
   return {

@@ -11,16 +11,13 @@
  *   tasks: Task[], masks: Record<string, string>, pretrained_as?: string, objective?: string }} Description
  */
 
+import { bytesOf } from './amounts.js';
+
 /** 124.4 M, 61 thousand: as people say it. */
 export function amount(number, t) {
   if (number >= 1e9) return t('fact.billion', { n: (number / 1e9).toFixed(2) });
   if (number >= 1e6) return t('fact.million', { n: (number / 1e6).toFixed(1) });
   return number >= 1e4 ? t('fact.thousand', { n: (number / 1e3).toFixed(1) }) : String(number);
-}
-
-function bytesOf(bytes) {
-  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(2)} GB`;
-  return bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.max(1, Math.round(bytes / 1e3))} kB`;
 }
 
 /** Its stacks in the order in which a text passes them. @param {Description} description @returns {Array<[string, Stack]>} */

@@ -9,7 +9,7 @@ import { readRule } from './rules.js';
 
 export const ARCHITECTURES = ['encoder', 'causal', 'prefix', 'encoder-decoder'];
 /** What may stand in a matrix's place. */
-export const LOOKS = ['table', 'reach', 'leak', 'blanks'];
+export const LOOKS = ['table', 'reach', 'leak', 'blanks', 'cost'];
 export const SPEEDS = [0.5, 1, 2, 4];
 export const LONGEST_TEXT = 2000;
 

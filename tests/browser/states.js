@@ -167,6 +167,8 @@ export const STATES = [
     await run(`lang=zh&on=encoder&family=zh-en&look=encoder.blanks&${text('今天下午让我们打网球吧。')}`, 0)(page, show);
     await expect(machine(page, 'encoder').locator('.blanks table')).toHaveCount(1);
   } },
+  { name: 'what it costs', size: DESKTOP, bring: run(`step=3&look=encoder.cost_causal.cost_prefix.cost_encoder-decoder.cost&${text(SENTENCE)}`, 3) },
+  { name: 'phone, what it costs', size: PHONE, bring: run(`lang=zh&step=3&on=encoder-decoder&look=encoder-decoder.cost&${text(SENTENCE)}`, 3) },
   { name: 'silenced heads', size: DESKTOP, bring: async (page, show) => {
     await run(`step=3&layer=6&head=all&silenced=causal.d6.1d6.3_encoder.e6.2&on=encoder,causal,encoder-decoder&${text(SENTENCE)}`, 3)(page, show);
     for (const name of ['causal', 'encoder-decoder']) await machine(page, name).locator('[data-action="paint"]').click();

@@ -1,6 +1,7 @@
 /** What may stand in a matrix's place, each a view of its own: a line for another. The names are those of the attribute `look`. */
 
 import { draw as drawBlanks, sayBlanks } from './blanks.js';
+import { draw as drawCost } from './cost.js';
 import { draw as drawLeak, sayLeak } from './leak.js';
 import { draw as drawReach, say as sayReach } from './reach.js';
 import { draw as drawTable } from './table.js';
@@ -20,4 +21,5 @@ export const PLACES = {
   reach: { style: 'reach', draw: drawReach, needs: 'engine', keeps: true, say: (frame) => (frame.reach.result ? sayReach(frame) : '') },
   leak: { style: 'leak', draw: drawLeak, needs: 'engine', say: ({ leak: { result }, view: { t } }) => (result ? sayLeak(result, t).join(' ') : '') },
   blanks: { style: 'blanks', draw: drawBlanks, needs: 'fill', say: ({ blanks: { result }, specials, view: { t } }) => (result ? sayBlanks(result, specials, t).join(' ') : '') },
+  cost: { style: 'cost', draw: drawCost, needs: 'engine' },
 };
