@@ -238,5 +238,44 @@ fn main() {
         assert!(costs[0].multiplications_recomputed < costs[1].multiplications_recomputed);
         assert_eq!(costs[1].multiplications_recomputed, (1 << 53) - 1);
     }));
+    cases.push(support::cpu_case("costs_are_those_of_every_row_and_what_it_sees", |_| {
+        // Of a block: 4 * 8 * 8 for queries, keys, values and output, 2 * 8 * 16 feed-forward, 2 * 8 a key that is seen.
+        let stack = || Stack::plain(2, 2, 4, 16);
+        let row = |seen: u64| 2 * (256 + 256 + 16 * seen);
+        let table = 10 * 8;
+        let of = |architecture, encoder, decoder| {
+            let spec = Spec {
+                head: Some(Head::plain(true)),
+                encoder,
+                decoder,
+                vocabulary: 10,
+                embedding_width: 8,
+                ..Spec::plain("small", architecture, 8)
+            };
+            spec.cost(3)
+        };
+        let none = Stack::absent;
+        let causal = of(Architecture::Causal, none(), stack());
+        assert_eq!(causal.multiplications_cached, row(3) + table);
+        assert_eq!(causal.multiplications_recomputed, row(1) + row(2) + row(3) + table);
+        assert_eq!(causal.cache_bytes, 2 * 2 * 3 * 8 * 4);
+        let prefix = of(Architecture::Prefix, none(), stack());
+        assert_eq!(prefix.multiplications_recomputed, 2 * row(2) + row(3) + table);
+        let encoder = of(Architecture::Encoder, stack(), none());
+        assert_eq!(encoder.multiplications_recomputed, 3 * row(3) + table);
+        // A target's row looks across: two matrices more, and the keys of the source.
+        let wired = of(Architecture::EncoderDecoder, stack(), stack());
+        let across = |seen: u64| row(seen + 3) + 2 * 2 * 64;
+        assert_eq!(wired.multiplications_cached, across(3) + table);
+        let memory = 3 * (row(3) + 2 * 2 * 64);
+        assert_eq!(
+            wired.multiplications_recomputed,
+            memory + across(1) + across(2) + across(3) + table
+        );
+        assert_eq!(wired.cache_bytes, 2 * causal.cache_bytes);
+        let mute =
+            Spec { head: None, decoder: stack(), ..Spec::plain("mute", Architecture::Causal, 8) };
+        assert_eq!(mute.cost(3).multiplications_cached, row(3));
+    }));
     support::main(cases);
 }

@@ -4,8 +4,8 @@
  *
  * Multiplications are counted as `src/spec/cost.rs` counts them (a test holds the two together): the matrices of the blocks, a
  * score and a weighted sum for every key that a row sees, and the output table; not norms, biases and what turns a token into
- * a row. That file tells of a few lengths and of causal rows alone. Here rows are those of the shown step, each with the keys
- * that its mask shows it, and a source is read whole.
+ * a row. That file tells of a few lengths, under the model's own mask. Here rows are those of the shown step, each with the keys
+ * that its mask shows it.
  *
  * @typedef {import('./timeline.js').Frame} Frame
  * @typedef {import('./timeline.js').Block} Block

@@ -12,13 +12,13 @@ const shape = (more) => ({ parameters: 0, ledger: [], ...more });
 const CAUSAL = shape({ architecture: 'causal', width: 160, vocabulary: 3312, stacks: { decoder: stack(6, 5, 5, 32, 640) }, stored: { tied: true }, objective: 'next-token',
   cost: told([8, 2388480, 15344640, 61440], [32, 2434560, 60526080, 245760], [96, 2557440, 186416640, 737280]) });
 const WIRED = shape({ architecture: 'encoder-decoder', width: 160, vocabulary: 3312, stacks: { encoder: stack(3, 5, 5, 32, 640), decoder: stack(3, 5, 5, 32, 640) }, stored: { tied: true }, objective: 'next-token-of-target',
-  cost: told([8, 1620480, 9200640, 61440], [32, 1666560, 35950080, 245760], [96, 1789440, 112688640, 737280]) });
+  cost: told([8, 1620480, 17890560, 61440], [32, 1666560, 71815680, 245760], [96, 1789440, 229132800, 737280]) });
 const LLAMA = shape({ architecture: 'causal', width: 30, vocabulary: 53, stacks: { decoder: stack(3, 6, 3, 6, 37, true) }, stored: { tied: false }, objective: 'next token',
   cost: told([8, 23028, 167046, 3456], [32, 28212, 746358, 13824], [64, 35124, 1712310, 27648]) });
 const T5 = shape({ architecture: 'encoder-decoder', width: 20, vocabulary: 50, stacks: { encoder: stack(2, 4, 4, 6, 27, true), decoder: stack(1, 4, 4, 6, 27, true) }, stored: { tied: false }, objective: 'spans',
-  cost: told([8, 6268, 40456, 3072], [32, 8572, 195688, 12288], [512, 54652, 14912488, 196608]) });
+  cost: told([8, 6268, 112264, 3072], [32, 8572, 575080, 12288], [512, 54652, 50473960, 196608]) });
 const ALBERT = shape({ architecture: 'encoder', width: 22, vocabulary: 55, stacks: { encoder: stack(4, 2, 2, 11, 31) }, stored: { tied: true },
-  cost: told([8, 15323, 112651, 5632], [32, 19547, 516043, 22528], [30, 19195, 478555, 21120]) });
+  cost: told([8, 15323, 117579, 5632], [32, 19547, 603339, 22528], [30, 19195, 555115, 21120]) });
 
 const causal = (row, key) => key <= row;
 const block = (name, rows, keys, visible = causal) => ({ name, rows, keys, visible });
