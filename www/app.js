@@ -239,7 +239,7 @@ function enlarge(place) {
   remember();
 }
 
-/** A table, or the leak test, stands where the matrix was. */
+/** Something else stands where the matrix was. */
 function looked(place, look) {
   if (modelAt(place)) painted.set(place, { ...painted.get(place), look });
   else state.look = withPlace(state.look, place, look);
@@ -311,7 +311,7 @@ function sayRuns() {
 }
 
 function saySteps() {
-  const machines = [...demos].map(([place, { timeline }]) => ({ name: nameOf(place), timeline }));
+  const machines = [...demos].map(([place, demo]) => ({ name: nameOf(place), timeline: demo.timeline, isCovered: demo.isCovered }));
   say(sayStep(clock.position, machines, clock.position === available() && ended(), t));
 }
 

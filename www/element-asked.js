@@ -11,9 +11,13 @@ export class Asked {
   #wish = null;
   #asks = false;
 
-  /** @param {() => void} changed told when there is a result, or it waits for another */
-  constructor(changed) {
+  /**
+   * @param {() => void} changed told when there is a result, or it waits for another
+   * @param {number} [rest] milliseconds
+   */
+  constructor(changed, rest = REST_MILLISECONDS) {
     this.changed = changed;
+    this.rest = rest;
     this.on = false;
     /** @type {Result|null} */
     this.result = null;
@@ -59,7 +63,7 @@ export class Asked {
     this.#asks = true;
     while (this.#wish) {
       const wish = this.#wish;
-      if (this.result) await new Promise((resolve) => { setTimeout(resolve, REST_MILLISECONDS); });
+      if (this.result && this.rest) await new Promise((resolve) => { setTimeout(resolve, this.rest); });
       if (wish !== this.#wish) continue;
       const isWanted = () => wish === this.#wish;
       const said = await wish.ask(isWanted).then((result) => ({ result, error: null }), (error) => ({ result: null, error }));

@@ -5,10 +5,11 @@ import { TwoBlanks } from './element-blanks.js';
 import { LeakTest } from './element-leak.js';
 import { stacksOf } from './leak.js';
 
-/** Who can know what of the tokens that are shown. @extends {Asked<import('./views/reach.js').Reach>} */
+/** Who can know what of the tokens that are shown: told at once, no model runs for it. @extends {Asked<import('./views/reach.js').Reach>} */
 class ReachOf extends Asked {
   /** @param {import('./timeline.js').Frame} frame @param {import('./machine.js').Machine} machine @param {string} of the run */
   follow(frame, machine, of) {
+    if (!this.on) return;
     this.want(stacksOf(frame).map(({ tokens }) => tokens.map(({ id }) => id)), of, () => machine.reach(frame));
   }
 }
@@ -23,7 +24,7 @@ export class Asks {
     this.leak = new LeakTest(tell);
     this.blanks = new TwoBlanks(tell);
     /** By the name of the place. @type {Record<string, import('./element-asked.js').Asked<any> & { follow: Function }>} */
-    this.all = { reach: new ReachOf(tell), leak: this.leak, blanks: this.blanks };
+    this.all = { reach: new ReachOf(tell, 0), leak: this.leak, blanks: this.blanks };
   }
 
   /** @param {string} place what stands in the matrix's place */

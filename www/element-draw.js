@@ -43,7 +43,7 @@ export function drawMachine(parts, drawn) {
   setAttribute(parts.verdict, 'hidden', verdict === '');
   setText(parts.verdict, verdict);
   if (showing && show.has('mask')) {
-    setAttributes(parts.mask, { 'aria-label': [t('matrix.label', { name }), frame.painting.on && t('paint.key')].filter(Boolean).join(' '), 'data-painting': frame.painting.on });
+    setAttributes(parts.mask, { 'aria-label': [t(frame.view.place === 'reach' ? 'reach.matrix' : 'matrix.label', { name }), frame.painting.on && t('paint.key')].filter(Boolean).join(' '), 'data-painting': frame.painting.on });
     drawMask(parts.mask, frame);
     setText(parts.hint, hintOf(frame));
     setAttribute(parts.hint, 'data-verdict', Boolean(frame.verdict));
@@ -111,7 +111,8 @@ function drawPainting(parts, frame) {
   setAttribute(parts.painting, 'hidden', !brush);
   for (const button of [undo, reset]) setAttribute(button, 'hidden', !brush);
   const blind = blindOf(frame);
-  const was = edits.length || rule || silenced.length ? before?.chosen : null;
+  // What it was before is what it is now, more often than not.
+  const was = !frame.covered && (edits.length || rule || silenced.length) ? before?.chosen : null;
   setText(words, [
     edits.length ? t('paint.count', { n: edits.length }) : on && !rule && !silenced.length && !place ? t('paint.hint') : '',
     edits.length >= MOST_EDITS && t('paint.full'),

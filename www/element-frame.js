@@ -58,6 +58,15 @@ export function shownOf(element, chosen, frame = element.timeline?.frame(element
   return { layers, heads, layer, head, asked: chosen ?? { layer: wanted, head: named === 'all' ? 'all' : Number(named) || 1 } };
 }
 
+/** Whether what comes next is still to be guessed. At the end of a run nothing is. @param {Element} element @param {{ uncovered: boolean }} tools @param {import('./timeline.js').Frame} frame */
+export const isCovered = (element, { uncovered }, { settled }) => element.hasAttribute('covered') && !settled && !uncovered;
+
+/** What would tell what is covered gives its place back to the matrix. @param {Element} element @param {Tools} tools @param {import('./timeline.js').Frame} frame */
+function shownPlaceOf(element, tools, frame) {
+  const place = placeOf(element, tools.machine);
+  return PLACES[place]?.answers && isCovered(element, tools, frame) ? '' : place;
+}
+
 /** Everything the views need, as one plain object. @param {Demo} element @param {Tools} tools */
 export function drawnOf(element, tools) {
   const { machine, clock, painter, view, chosen, missing, wanted } = tools;
@@ -72,9 +81,9 @@ export function drawnOf(element, tools) {
   const least = base && main && painter.on && machine.canRun ? Math.max(tools.least, roomFor(main.wholeRows, base.ended)) : 0;
   const frame = base && ['running', 'done'].includes(machine.phase) ? {
     ...base, heads, layers: { ...description && depthsOf(description), ...base.layers },
-    view: { ...view, place: placeOf(element, machine), places: placesOf(machine), layer, head, asked, least, t },
+    view: { ...view, place: shownPlaceOf(element, tools, base), places: placesOf(machine), layer, head, asked, least, t },
     cutText: machine.cutText, canForce: machine.canRun && !element.renewed,
-    canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: element.hasAttribute('enlarged') ? 10 : 5, covered: element.hasAttribute('covered') && !base.settled && !tools.uncovered,
+    canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: element.hasAttribute('enlarged') ? 10 : 5, covered: isCovered(element, tools, base),
     specials: timeline?.signs.specials ?? new Set(), ran: timeline?.edits ?? [], before: machine.before(Math.min(position, base.length - 1)),
     untrained: isUntrained(description, timeline?.rule, { rows: main?.wholeRows ?? 0, source: base.sourceLength }), ruled: partsOf(timeline?.rule), sources: sourcesOf(timeline?.rule),
     description, device: machine.device,
@@ -95,10 +104,10 @@ export function drawnOf(element, tools) {
   };
 }
 
-/** What the engine answered for each place, and whether that is of what is shown. @param {Demo} element @param {Tools} tools @returns {any} */
+/** What the engine answered for each place, whether that is of what is shown, and whether it is of another run. @param {Demo} element @param {Tools} tools @returns {any} */
 function answersOf(element, { asks, machine, runKey }) {
   return Object.fromEntries(Object.entries(asks.all).map(([name, { on, result, error, waiting, of }]) => [name,
-    { on, result, error, waiting: waiting || machine.phase !== 'done' || element.renewed || of !== runKey }]));
+    { on, result, error, waiting: waiting || machine.phase !== 'done' || element.renewed || of !== runKey, old: of !== runKey }]));
 }
 
 /** What a person changed, or may change, of how the model attends. @param {Demo} element @param {Tools} tools */

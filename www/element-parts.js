@@ -44,7 +44,7 @@ export function buildSkeleton(root) {
       make('button', { type: 'button', class: 'word', 'data-action': 'undo' }), make('button', { type: 'button', class: 'word', 'data-action': 'reset' })),
     looks: make('label', { class: 'looks' }, make('span', { class: 'unseen' }), make('select', { 'data-action': 'look' })),
     /** What stands in the matrix's place, by its name. @type {Record<string, HTMLElement>} */
-    places: Object.fromEntries(Object.keys(PLACES).map((name) => [name, make('div', { class: PLACES[name].style, tabindex: 0, role: 'region', hidden: true })])),
+    places: Object.fromEntries(Object.keys(PLACES).map((name) => [name, make('div', { class: PLACES[name].style, tabindex: PLACES[name].keeps ? null : 0, role: 'region', hidden: true })])),
     candidates: make('div', { class: 'candidates' }),
     status: make('div', { class: 'status', tabindex: -1 }),
     stats: make('p', { class: 'stats' }),

@@ -15,7 +15,7 @@ import { WORK, defineProperties, upgrade } from './element-attributes.js';
 import { buildSkeleton, dress, wire } from './element-parts.js';
 import { drawLater, drawNever } from './frames.js';
 import { drawMachine, nameOf } from './element-draw.js';
-import { architectureOf, drawnOf, lookOf, placeOf, shownOf, viewsOf } from './element-frame.js';
+import { architectureOf, drawnOf, isCovered, lookOf, placeOf, shownOf, viewsOf } from './element-frame.js';
 import { nextCell, pointedBy, spotFor } from './element-point.js';
 import { isOwn, resolveModel } from './models.js';
 import { Asks } from './element-asks.js';
@@ -26,6 +26,7 @@ import { PLACES } from './views/places.js';
 import { cellAt, layout } from './views/matrix.js';
 import { describeCell, roomOf } from './views/mask.js';
 import { headsShown } from './views/silence.js';
+import { sayError } from './views/status.js';
 import { keepInView } from './views/tokens.js';
 import { readRule } from './rules.js';
 import { checkArchitecture, readScene, settingsOf } from './element-settings.js';
@@ -157,8 +158,15 @@ export class UnmaskedDemo extends HTMLElement {
     if (this.#clock.position !== position) this.#clock.put(Math.max(0, position));
   }
 
+  /** Whether the candidates of the shown step are covered. */
+  get isCovered() {
+    const frame = this.timeline?.frame(this.position);
+    return frame ? isCovered(this, { uncovered: this.#uncovered === this.#spotKey }, frame) : false;
+  }
+
   /** Uncovers the candidates of the shown step, where they are covered. */
   reveal() {
+    if (!this.isCovered || this.timeline?.frame(this.position).waiting) return;
     this.#uncovered = this.#spotKey;
     this.#later();
   }
@@ -209,6 +217,7 @@ export class UnmaskedDemo extends HTMLElement {
   attributeChangedCallback(name, before, after) {
     if (!this.#giving) this.#given.delete(name);
     if (before === after || !this.#parts) return;
+    if (name === 'covered') this.#uncovered = '';
     const work = WORK[name];
     // The page's choice among its own models says nothing of files that were handed over.
     if (work === 'model' && !this.#giving && !(this.#files && name === 'family')) {
@@ -376,6 +385,9 @@ export class UnmaskedDemo extends HTMLElement {
 
   #draw = () => {
     this.#asks.show(viewsOf(this).has('mask') ? placeOf(this, this.#machine) : '');
+    const shown = this.timeline?.frame(this.position);
+    // Before it is drawn: what was answered of another step waits from now on.
+    if (shown && this.phase === 'done' && !this.renewed) this.#asks.follow(shown, this.#machine, this.#runKey);
     const drawn = this.#drawn();
     const { frame } = drawn;
     if (frame) this.#machine.look({ layer: frame.view.layer, head: frame.view.head });
@@ -386,7 +398,6 @@ export class UnmaskedDemo extends HTMLElement {
       this.#look = look;
       drawMachine(this.#parts, drawn);
     }
-    if (frame && this.phase === 'done' && !this.renewed) this.#asks.follow(frame, this.#machine, this.#runKey);
     if (this.#listens && frame && this.phase === 'done' && !this.renewed) {
       this.#listens = false;
       this.#say(this.#parts.painting.firstElementChild.textContent);
@@ -406,7 +417,7 @@ export class UnmaskedDemo extends HTMLElement {
     const { frame, t, controls } = drawn;
     if (frame.position === this.#said || controls.names.length === 0) return;
     this.#said = frame.position;
-    this.#say(sayStep(frame.position, [{ name: nameOf(drawn), timeline: this.timeline }], frame.settled, t));
+    this.#say(sayStep(frame.position, [{ name: nameOf(drawn), timeline: this.timeline, isCovered: frame.covered }], frame.settled, t));
   }
 
   /** Everything the views need, as one plain object. */
@@ -564,7 +575,9 @@ export class UnmaskedDemo extends HTMLElement {
     const { frame } = this.#awaits ? this.#drawn() : { frame: null };
     if (!frame || !this.#asks.all[place] || this.#asks.all[place].waiting) return;
     this.#awaits = false;
-    this.#say(PLACES[place].say?.(frame) ?? '');
+    const { error } = this.#asks.all[place];
+    const said = error ? sayError(error, frame.view.t) : PLACES[place].say?.(frame);
+    if (said) this.#say(said);
   }
 
   /** @param {number} id the guess of the first of two blanks of which it is told what follows */

@@ -72,22 +72,13 @@ impl Reach {
         }
     }
 
-    /// The rows among `keys` tell of what they hold by now.
-    fn told_by(&self, keys: &[u32]) -> Vec<u32> {
-        let mut told = vec![0; self.held.first().map_or(0, Vec::len)];
-        for key in ones(keys).filter(|key| *key < self.held.len()) {
-            unite(&mut told, &self.held[key]);
-        }
-        told
-    }
-
     /// Of a stack that attends to itself alone.
     pub fn within(own: Sight) -> Reach {
         let mut reach = Reach::themselves(own.bits.rows);
         for layer in 0..own.bits.layers {
-            let before = reach.clone();
+            let before = reach.held.clone();
             for row in 0..own.bits.rows {
-                reach.learn(row, &before.told_by(&own.seen(layer, row)), layer as u32 + 1);
+                reach.learn(row, &told_by(&before, &own.seen(layer, row)), layer as u32 + 1);
             }
         }
         reach
@@ -100,16 +91,29 @@ impl Reach {
         let tokens = memory.layers.first().map_or(0, Vec::len);
         let (mut target, mut source) = (Reach::themselves(rows), Reach::nothing(rows, tokens));
         for layer in 0..own.bits.layers {
-            let (targets, sources) = (target.clone(), source.clone());
+            let (targets, sources) = (target.held.clone(), source.held.clone());
             for row in 0..rows {
                 let seen = own.seen(layer, row);
-                target.learn(row, &targets.told_by(&seen), layer as u32 + 1);
-                source.learn(row, &sources.told_by(&seen), layer as u32 + 1);
-                source.learn(row, &memory.told_by(&cross.seen(layer, row)), layer as u32 + 1);
+                target.learn(row, &told_by(&targets, &seen), layer as u32 + 1);
+                source.learn(row, &told_by(&sources, &seen), layer as u32 + 1);
+                source.learn(
+                    row,
+                    &told_by(&memory.held, &cross.seen(layer, row)),
+                    layer as u32 + 1,
+                );
             }
         }
         (target, source)
     }
+}
+
+/// What the rows among `keys` hold together.
+fn told_by(held: &[Vec<u32>], keys: &[u32]) -> Vec<u32> {
+    let mut told = vec![0; held.first().map_or(0, Vec::len)];
+    for key in ones(keys).filter(|key| *key < held.len()) {
+        unite(&mut told, &held[key]);
+    }
+    told
 }
 
 fn unite(words: &mut [u32], more: &[u32]) {

@@ -182,6 +182,7 @@ export default {
   'silence.count': 'Heads silenced: {n}.',
   'look.reach': 'who knows what',
   'look.reach.label': 'Who can know what in {name}',
+  'reach.matrix': 'Who can know what in {name}, as a matrix. Arrow keys move from cell to cell; Escape leaves.',
   'reach.row': 'After layer {layer}, “{row}” can know of {n} of {of} tokens. It sees {m} itself.',
   'reach.how': 'A number is the layer after which a row’s state can hold something of a token: it looked there, or at one who knew. 0 is itself; hatched is nothing yet.',
   'reach.cell.self': '“{row}” itself',

@@ -182,6 +182,7 @@ export default {
   'silence.count': '已关闭 {n} 个头。',
   'look.reach': '谁知道什么',
   'look.reach.label': '{name}中谁能知道什么',
+  'reach.matrix': '{name}中谁能知道什么（矩阵）。方向键在格子间移动，Esc 离开。',
   'reach.row': '第 {layer} 层之后，“{row}”可知 {of} 个词元中的 {n} 个，其中自己看得到 {m} 个。',
   'reach.how': '数字是该行的状态最早在第几层之后可能含有该词元的信息：直接看到，或看到知情者。0 是自身；斜线表示尚不知道。',
   'reach.cell.self': '“{row}”自身',

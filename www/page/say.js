@@ -23,14 +23,14 @@ export function announcer(region) {
 /**
  * What the last step chose, machine by machine, or before the first one what it is about to choose; at the end, what they made of it.
  * @param {number} position
- * @param {Array<{ name: string, timeline: import('../timeline.js').Timeline|null }>} machines
+ * @param {Array<{ name: string, timeline: import('../timeline.js').Timeline|null, isCovered?: boolean }>} machines   isCovered: what comes next is to be guessed
  * @param {boolean} ended
  * @param {(key: string, values?: object) => string} t
  */
 export function sayStep(position, machines, ended, t) {
-  const told = machines.flatMap(({ name, timeline }) => {
+  const told = machines.flatMap(({ name, timeline, isCovered }) => {
     const step = timeline?.steps[Math.max(0, position - 1)];
-    if (!step) return [];
+    if (!step || (isCovered && position === 0)) return [];
     // Stored runs of old may not tell how likely a drawn one was.
     const own = candidatesOf(step).find(({ id }) => id === step.chosen);
     return [t(position ? 'say.chose' : 'say.next', { name, piece: showPiece(step).text, p: own ? percent(own.probability) : '?' })];

@@ -17,13 +17,15 @@ export function draw(target, frame) {
   const list = part(target, 'bars', () => make('div', { role: 'group' }));
   setAttributes(list, { 'aria-label': view.t('candidates.label'), 'data-waiting': frame.waiting });
   const cover = part(target, 'cover', () => make('button', { type: 'button', class: 'cover', 'data-action': 'reveal' }));
-  const covered = frame.covered && !frame.waiting;
-  // Who uncovered them by key goes on among them.
+  const { covered } = frame;
+  // Who is there by key goes on there: among them when they are uncovered, at the cover when they are covered.
   const isAt = !covered && cover.matches(':focus');
-  setAttribute(cover, 'hidden', !covered);
+  const isIn = covered && list.querySelector(':focus') !== null;
+  setAttributes(cover, { hidden: !covered, 'aria-disabled': covered && frame.waiting ? 'true' : null });
   setAttribute(list, 'hidden', covered);
   setText(cover, view.t('candidates.cover'));
   if (covered) {
+    if (isIn) cover.focus();
     reuse(list, 0, () => make('button'));
     setAttribute(rest, 'hidden', true);
     return;

@@ -5,7 +5,7 @@
  * @typedef {import('../timeline.js').Frame & { view: View, painting: { on: boolean, edits: import('../edits.js').Edit[], rule: string, own: string, prefixEnd: number|null, turns: boolean,
  *   silenced: import('../gates.js').Head[] },
  *   ruled: import('../rules.js').Rule|null, sources: number|null, ran: import('../edits.js').Edit[],
- *   reach: { result: import('./reach.js').Reach|null, error: Error|null, waiting: boolean } }} Drawn
+ *   reach: { result: import('./reach.js').Reach|null, error: Error|null, waiting: boolean, old: boolean } }} Drawn
  * @typedef {{ layer: number, head: number|'all', width: number, height: number, place: string, least?: number, hover: Spot|null,
  *   cell: { block: string, row: number, key: number }|null, t: (key: string, values?: object) => string }} View
  * @typedef {{ stack: 'encoder'|'decoder', position: number }} Spot   position within its own stack
@@ -79,7 +79,7 @@ function drawFigure(figure, frame, plan, head, many) {
 }
 
 /** Whether this head is silent wherever it is shown. */
-const isSilentIn = ({ blocks, layers, view, painting: { silenced } }, head) => silenced.length > 0
+const isSilentIn = ({ blocks, layers, view, painting: { silenced } }, head) => silenced.length > 0 && view.place !== 'reach'
   && blocks.every(({ name }) => isSilent(silenced, { site: name, layer: Math.min(view.layer, (layers[name] ?? 1) - 1), head }));
 
 function createSvg() {
@@ -175,12 +175,12 @@ export function describeCell(plain, at) {
   const rows = one ?? (at.block === 'encoder' ? frame.read : frame.target);
   const keys = one ?? (at.block === 'decoder' ? frame.target : frame.read);
   const [row, key] = [rows, keys].map((tokens, axis) => showPieces(tokens)[axis ? at.key : at.row]?.text ?? '');
-  if (view.place === 'reach') return { text: describe(frame, at, { row, key }), number: '' };
   const cell = { site: at.block, row: at.row, key: at.key };
   const [painted, ran] = [editAt(frame.painting.edits, cell), editAt(frame.ran, cell)];
   const text = view.t(cellKey(frame, at, block.visible(at.row, at.key), painted, ran), { row, key });
   // Painted, or painted back, and not computed yet: its number is of the run before.
   if (painted?.visible !== ran?.visible) return { text, number: '' };
+  if (view.place === 'reach') return { text: describe(frame, at, { row, key }), number: '' };
   const heads = view.head === 'all' ? Array.from({ length: Math.max(1, frame.heads) }, (_, head) => head) : [view.head];
   const numbers = heads.map((head) => ({ head, number: numberOf(frame, at, head) })).filter(({ number }) => number);
   const named = ({ head, number }) => (heads.length > 1 ? `${view.t('head.number', { n: head + 1 })} ${number}` : number);

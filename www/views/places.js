@@ -11,6 +11,7 @@ import { draw as drawTable } from './table.js';
  * @property {string} style   its class
  * @property {(target: Element, frame: any) => void} draw
  * @property {'engine'|'fill'} [needs]   a stored run has no engine to ask; 'fill': an encoder that fills blanks
+ * @property {boolean} [answers]   it tells what would be chosen
  * @property {boolean} [keeps]   the matrix stays, with other cells, and this stands under it
  * @property {(frame: any) => string} [say]   what is said aloud when what was asked for has come
  */
@@ -19,7 +20,7 @@ import { draw as drawTable } from './table.js';
 export const PLACES = {
   table: { style: 'tables', draw: drawTable },
   reach: { style: 'reach', draw: drawReach, needs: 'engine', keeps: true, say: (frame) => (frame.reach.result ? sayReach(frame) : '') },
-  leak: { style: 'leak', draw: drawLeak, needs: 'engine', say: ({ leak: { result }, view: { t } }) => (result ? sayLeak(result, t).join(' ') : '') },
-  blanks: { style: 'blanks', draw: drawBlanks, needs: 'fill', say: ({ blanks: { result }, specials, view: { t } }) => (result ? sayBlanks(result, specials, t).join(' ') : '') },
+  leak: { style: 'leak', draw: drawLeak, needs: 'engine', say: ({ leak: { result }, view: { t } }) => (result ? sayLeak(result, t).join(' ') : t('leak.none')) },
+  blanks: { style: 'blanks', draw: drawBlanks, needs: 'fill', answers: true, say: ({ blanks: { result }, specials, view: { t } }) => (result ? sayBlanks(result, specials, t).join(' ') : '') },
   cost: { style: 'cost', draw: drawCost, needs: 'engine' },
 };

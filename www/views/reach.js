@@ -25,7 +25,8 @@ const layerOf = ({ view, layers }, name) => Math.min(view.layer + 1, layers[name
  */
 export function drawnCells(frame) {
   if (frame.view.place !== 'reach') return frame;
-  const { result } = frame.reach;
+  // Of another run its numbers are of other tokens; of another step they hold until those of this one are there.
+  const result = frame.reach.old ? null : frame.reach.result;
   const blocks = frame.blocks.map((block) => {
     const told = result?.[block.name];
     const layer = layerOf(frame, block.name);
@@ -45,7 +46,9 @@ export function draw(target, frame) {
   const { result, error, waiting } = frame.reach;
   const { t } = frame.view;
   setAttribute(target, 'data-waiting', waiting);
-  setText(part(target, 'reach-words', () => document.createElement('p')), error ? sayError(error, t) : result ? say(frame) : '');
+  const words = part(target, 'reach-words', () => document.createElement('p'));
+  // What is said of a row waits until it is known of that row.
+  if (error || !waiting) setText(words, error ? sayError(error, t) : result ? say(frame) : '');
   setText(part(target, 'reach-how', () => document.createElement('p')), t('reach.how'));
 }
 
@@ -75,7 +78,7 @@ export function describe(frame, at, pieces) {
   const block = /** @type {Reached} */ (frame.blocks.find(({ name }) => name === at.block));
   const n = block.first(at.row, at.key);
   const layer = layerOf(frame, at.block);
-  if (n === undefined) return t('cell.unknown', pieces);
+  if (n === undefined || frame.reach.waiting) return t('cell.unknown', pieces);
   if (n === 0) return t('reach.cell.self', pieces);
   return n === null || n > layer ? t('reach.cell.never', { ...pieces, layer }) : t('reach.cell.after', { ...pieces, layer: n });
 }

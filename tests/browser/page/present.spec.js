@@ -89,6 +89,49 @@ test('covered candidates are nowhere in the page until they are asked for, step 
   await expect.poll(() => hash(page)).not.toContain('cover');
 });
 
+/** All that anybody could read or hear of a page. */
+const everything = (page) => page.evaluate(() => {
+  const textOf = (root) => [...root.querySelectorAll('*')].filter(({ tagName }) => !['STYLE', 'SCRIPT', 'OPTION'].includes(tagName))
+    .flatMap((node) => [...node.childNodes].filter(({ nodeType }) => nodeType === 3).map(({ textContent }) => textContent)
+      .concat(['title', 'aria-label'].map((name) => node.getAttribute(name) ?? ''), node.shadowRoot ? [textOf(node.shadowRoot)] : [])).join('\n');
+  return textOf(document);
+});
+
+test('nothing tells what is covered: no voice, no mark of before, no other place', async ({ page }) => {
+  // Under a rule that changes nothing here what it was before is what comes.
+  await open(page, address(`on=causal,encoder&cover=1&mask=causal.${encodeURIComponent('causal+window:20')}&look=encoder.blanks&blanks=1.2`));
+  await done(page);
+  await page.keyboard.press('n');
+  await page.keyboard.press('r');
+  // Politely, a while later.
+  await expect(page.locator('#say')).toContainText('Step 0', { timeout: 5_000 });
+  await expect(machine(page, 'causal').locator('.cover')).toBeVisible();
+  await expect(machine(page, 'encoder').locator('.cover')).toBeVisible();
+  const answers = await machine(page, 'causal').evaluate((demo) => demo.timeline.steps[0].chosen && demo.timeline.steps[0].piece);
+  expect(answers).toBe('Le');
+  const text = await everything(page);
+  expect(text).not.toMatch(/\bLe\b|Before:/);
+  expect(text).toContain('What comes next?');
+  await expect(machine(page, 'encoder').locator('.blanks')).toBeHidden();
+  await page.keyboard.press('a');
+  await expect(machine(page, 'encoder').locator('.blanks table')).toBeVisible();
+  expect(await everything(page)).toMatch(/\bLe\b/);
+  // Covered again, it is to be guessed again.
+  for (const key of ['c', 'c']) await page.keyboard.press(key);
+  await expect(machine(page, 'causal').locator('.cover')).toBeVisible();
+});
+
+test('who uncovers by key and steps on stays at the cover', async ({ page }) => {
+  await open(page, address('on=causal&cover=1'));
+  await done(page);
+  const element = machine(page, 'causal');
+  await element.locator('.cover').focus();
+  await page.keyboard.press('Enter');
+  await expect(element.locator('.candidate').first()).toBeFocused();
+  await page.keyboard.press('n');
+  await expect(element.locator('.cover')).toBeFocused();
+});
+
 test('an encoder’s blank is covered before it is filled; the element and a frame can cover, too', async ({ page }) => {
   await open(page, address('on=encoder&cover=1'));
   await done(page);

@@ -109,6 +109,32 @@ test('where the leak test finds no change nothing could be known, and a change i
   }
 });
 
+test('no sentence and no number is of another step, another sentence or another head', async ({ page }) => {
+  await open(page, address('on=causal&look=causal.reach&head=3&silenced=causal.d6.1'));
+  await done(page);
+  const element = machine(page, 'causal');
+  await settled(element);
+  // It is of no head: one that is silent crosses nothing out.
+  await expect(element.locator('.mask figure')).not.toHaveAttribute('data-silent', /.*/);
+  await element.evaluate((demo) => {
+    const node = demo.shadowRoot.querySelector('.reach-words');
+    const said = /** @type {any} */ (window).said = [];
+    new MutationObserver(() => said.push(node.textContent)).observe(node, { childList: true, characterData: true, subtree: true });
+  });
+  for (const key of ['n', 'n', 'n', 'ArrowLeft']) { await page.keyboard.press(key); await settled(element); }
+  await page.locator('#sentence').fill('Thank you so much!');
+  await ran(page, element);
+  await settled(element);
+  const said = await page.evaluate(() => /** @type {any} */ (window).said);
+  expect(said.length).toBeGreaterThan(3);
+  for (const one of said) expect(one).toMatch(/can know of (\d+) of \1 tokens\. It sees \1 itself\.$/);
+  // A stroke by key says what was painted, as the matrix does.
+  await press(element, 'paint');
+  await element.locator('.mask').focus();
+  for (const key of ['ArrowUp', 'ArrowUp', 'ArrowLeft', 'Enter']) await page.keyboard.press(key);
+  await expect(element.locator('.unseen[role="status"]')).toContainText('painted');
+});
+
 test('a stored run has no engine to ask, and a link brings it in both languages', async ({ page }) => {
   await host(page, `<unmasked-demo architecture="prefix" device="cpu" lang="zh" look="reach" text="${TEXT}"></unmasked-demo>`);
   await done(page);
