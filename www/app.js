@@ -12,6 +12,7 @@ import { familyOf, headsOf, modelList } from './models.js';
 import { OPEN } from './place.js';
 import { drawCredits, drawExamples, drawToggles, examplesOf, familiesOf, pairsOf } from './page/furniture.js';
 import { drawHelp, toggleHelp } from './page/help.js';
+import { drawLesson, lessonOf, loadLessons, wireLesson } from './page/lesson.js';
 import { wireKeyboard } from './page/keyboard.js';
 import { VIEW, drawPresent, fillScreen, wirePresent } from './page/present.js';
 import { announcer, sayStep } from './page/say.js';
@@ -30,7 +31,7 @@ const ON_A_PHONE = ['encoder', 'causal'];
 
 /** @type {(id: string) => any} the elements of index.html, each of its own kind */
 const byId = (id) => document.getElementById(id);
-const [stage, sentence, examples, settings, toggles, dock, dialog, credits, present] = ['machines', 'sentence', 'examples', 'settings', 'toggles', 'dock', 'help-dialog', 'credits', 'present'].map(byId);
+const [stage, sentence, examples, settings, toggles, dock, dialog, credits, present, lessons, lesson] = ['machines', 'sentence', 'examples', 'settings', 'toggles', 'dock', 'help-dialog', 'credits', 'present', 'lessons', 'lesson'].map(byId);
 const narrow = matchMedia('(max-width: 44rem)');
 const wide = matchMedia('(min-width: 60rem)');
 const say = announcer(byId('say'));
@@ -45,6 +46,8 @@ let families = null;
 /** The place that has the page to itself; the address holds it where it is the page's own. @type {string|null} */
 let enlarged = state.large || null;
 let writing = 0;
+/** The address that this page wrote last, or began with: no news to it. */
+let written = location.hash;
 let said = state.step;
 /** What the runs are of whose outcome was told last; null = nobody changed anything yet. @type {string|null} */
 let told = null;
@@ -295,6 +298,7 @@ function draw() {
     t('clock.at', { n: Math.min(clock.position, available()), of: available() }), saySampling(state, t)].join(' · '));
   drawToggles(toggles, places().map((one) => ({ ...one, name: nameOf(one.place) })), t);
   drawPresent(present, dock, state, t);
+  drawLesson(lessons, lesson, state.lesson, lang === 'zh' ? 'zh' : 'en', t);
   drawControls(dock, {
     names: DOCK, playing: clock.playing, position: clock.position, available: available(), ended: ended(),
     speed: clock.speed, speeds: SPEEDS, layer: 1, layers: 1, head: 1, heads: 1, t,
@@ -348,12 +352,46 @@ function drawModels() {
   drawCredits(credits, models, t);
 }
 
+/** Begins a lesson, or begins it anew: the page is as the lesson has it, in the person's own language and look. @param {string} id '' = it is left, and all stays as it is */
+function take(id) {
+  const begun = lessonOf(id);
+  if (!begun) { change({ lesson: '' }); return; }
+  const { lang: own, theme, device, present: presents } = state;
+  const hash = writeHash({ ...readHash(begun.state), lang: own, theme, device, present: presents, lesson: id });
+  if (hash !== location.hash) history.pushState(null, '', hash);
+  written = location.hash;
+  adopt();
+  lesson.querySelector('h2')?.focus();
+}
+
+/** The page becomes what its address says. */
+function adopt() {
+  const asked = readHash(location.hash);
+  Object.assign(state, defaults(), asked);
+  enlarged = asked.large || null;
+  unpaint();
+  mendFamily();
+  clock.pause();
+  clock.speed = asked.speed;
+  clock.put(asked.step);
+  setLanguage();
+  sentence.value = textNow();
+  arrange();
+  readLesson();
+}
+
+/** A link may name a lesson before any was loaded. */
+function readLesson() {
+  if (state.lesson) loadLessons().then(drawSoon);
+}
+
 /** The address holds the page's state; it is written after things settle. */
 function remember() {
   clearTimeout(writing);
   writing = setTimeout(() => {
     const hash = writeHash(state);
     if (hash !== location.hash) history.replaceState(null, '', hash || location.pathname + location.search);
+    written = location.hash;
   }, ADDRESS_MILLISECONDS);
 }
 
@@ -421,18 +459,8 @@ function wirePage() {
   // The browser's own Escape leaves the screen, and with it the view.
   document.addEventListener('fullscreenchange', () => { if (!document.fullscreenElement && state.present) change({ present: false }); });
   wireKeyboard(actions, () => state.present);
-  addEventListener('hashchange', () => {
-    const asked = readHash(location.hash);
-    Object.assign(state, defaults(), asked);
-    enlarged = asked.large || null;
-    unpaint();
-    mendFamily();
-    clock.speed = asked.speed;
-    clock.put(asked.step);
-    setLanguage();
-    sentence.value = textNow();
-    arrange();
-  });
+  wireLesson(lessons, lesson, { take, drawn: drawSoon });
+  for (const name of ['hashchange', 'popstate']) addEventListener(name, () => { if (location.hash !== written) adopt(); });
   for (const query of [narrow, wide]) query.addEventListener('change', arrange);
   document.addEventListener('visibilitychange', () => { if (document.hidden) clock.pause(); });
 }
@@ -476,6 +504,7 @@ function start() {
   setLanguage();
   sentence.value = state.text ?? '';
   arrange();
+  readLesson();
   readModels();
   draw();
   document.documentElement.dataset.ready = 'true';

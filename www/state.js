@@ -35,6 +35,7 @@ export const LONGEST_TEXT = 2000;
  * @property {string} large  the architecture that has the page to itself; '' = none
  * @property {boolean} present    nothing but the stage, in large type
  * @property {boolean} cover      candidates are covered until a person asks for them
+ * @property {string} lesson     the lesson that is on; '' = none
  * @property {'auto'|'webgpu'|'cpu'} device
  * @property {string} lang        '' = the browser's
  * @property {'auto'|'light'|'dark'} theme
@@ -46,7 +47,7 @@ export const LONGEST_TEXT = 2000;
 export function defaults() {
   return {
     text: null, pair: null, on: null, family: '', layer: 0, head: 0, temperature: 0, topK: 0, topP: 1, seed: 1,
-    fill: 'parallel', blanks: null, forced: null, mask: null, edits: null, silenced: null, look: null, large: '', present: false, cover: false, device: 'auto', lang: '', theme: 'auto', step: 0, speed: 1,
+    fill: 'parallel', blanks: null, forced: null, mask: null, edits: null, silenced: null, look: null, large: '', present: false, cover: false, lesson: '', device: 'auto', lang: '', theme: 'auto', step: 0, speed: 1,
   };
 }
 
@@ -101,6 +102,7 @@ const FIELDS = {
   large: oneOf(...ARCHITECTURES),
   present: flag,
   cover: flag,
+  lesson: (text) => (/^[a-z-]{1,24}$/.test(text) ? text : undefined),
   device: oneOf('auto', 'webgpu', 'cpu'),
   lang: oneOf('en', 'zh'),
   theme: oneOf('auto', 'light', 'dark'),

@@ -338,6 +338,12 @@ export default {
   'say.done': '{name} is done: {text}',
   'say.ready': '{name} is ready.',
 
+  'lesson.menu': 'Lessons',
+  'lesson.place': 'Lesson {n} of {of}',
+  'lesson.try': 'Try it:',
+  'lesson.again': 'begin again',
+  'lesson.next': 'next',
+  'lesson.leave': 'Leave the lesson',
   'present.menu': 'For a class',
   'present.present': 'Presenter’s view',
   'present.present.how': 'Nothing but the stage, in large type. P or Escape leaves it; a remote’s keys step.',

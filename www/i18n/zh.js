@@ -338,6 +338,12 @@ export default {
   'say.done': '{name}完成：{text}',
   'say.ready': '{name}已就绪。',
 
+  'lesson.menu': '课程',
+  'lesson.place': '第 {n} 课，共 {of} 课',
+  'lesson.try': '试一试：',
+  'lesson.again': '重新开始',
+  'lesson.next': '下一课',
+  'lesson.leave': '退出课程',
   'present.menu': '课堂',
   'present.present': '演示视图',
   'present.present.how': '只留舞台，字更大。按 P 或 Esc 退出；翻页笔逐步前进后退。',

@@ -1,0 +1,79 @@
+/** The lesson that is on: its words above the machines, and the menu of all. What they say is loaded when it is asked for. */
+
+import { make, part, reuse, setAttribute, setAttributes, setText, targetOf } from '../views/dom.js';
+import { icon } from '../views/icons.js';
+
+/** @typedef {import('./lessons.js').Lesson} Lesson */
+
+/** @type {Lesson[]} */
+let lessons = [];
+/** @type {Promise<Lesson[]>|null} */
+let loading = null;
+
+/** All lessons, once somebody asks for one; none where they cannot be had. @returns {Promise<Lesson[]>} */
+export function loadLessons() {
+  loading ??= import('./lessons.js').then(({ LESSONS }) => { lessons = LESSONS; return LESSONS; }, () => { loading = null; return []; });
+  return loading;
+}
+
+/** @param {string} id */
+export const lessonOf = (id) => lessons.find((lesson) => lesson.id === id) ?? null;
+
+/**
+ * @param {HTMLElement} menu a `details` of its own @param {HTMLElement} target where the lesson stands
+ * @param {{ take: (id: string) => void, drawn: () => void }} act   take: begin this lesson, or begin it anew; '' = leave it
+ */
+export function wireLesson(menu, target, { take, drawn }) {
+  menu.append(make('summary', {}, icon('lesson'), make('span')), make('div', { class: 'panel' }, make('ol')));
+  menu.addEventListener('toggle', () => { if (menu.hasAttribute('open')) loadLessons().then(drawn); });
+  const choose = (event) => {
+    const button = targetOf(event).closest('button[data-lesson]');
+    if (!button) return;
+    close(menu, false);
+    take(button.dataset.lesson);
+  };
+  menu.addEventListener('click', choose);
+  target.addEventListener('click', choose);
+  menu.addEventListener('keydown', (event) => { if (event.key === 'Escape' && menu.hasAttribute('open')) { event.stopPropagation(); close(menu, true); } });
+  document.addEventListener('pointerdown', (event) => { if (!menu.contains(/** @type {Node} */ (event.target))) close(menu, false); });
+}
+
+function close(menu, back) {
+  if (!menu.hasAttribute('open')) return;
+  menu.open = false;
+  if (back) menu.querySelector('summary').focus();
+}
+
+/** @param {HTMLElement} menu @param {HTMLElement} target @param {string} id the lesson that is on; '' = none @param {'en'|'zh'} lang */
+export function drawLesson(menu, target, id, lang, t) {
+  const [summary, panel] = menu.children;
+  setText(summary.lastElementChild, t('lesson.menu'));
+  reuse(panel.firstElementChild, lessons.length, () => make('li', {}, make('button', { type: 'button' }))).forEach((line, at) => {
+    setText(line.firstElementChild, lessons[at][lang].title);
+    setAttributes(line.firstElementChild, { 'data-lesson': lessons[at].id, 'aria-current': lessons[at].id === id ? 'true' : null });
+  });
+  const lesson = lessonOf(id);
+  setAttribute(target, 'hidden', !lesson);
+  if (!lesson) return;
+  const words = lesson[lang];
+  const at = lessons.indexOf(lesson);
+  const head = part(target, 'lesson-head', () => make('header', {}, make('p', { class: 'lesson-place' }), make('h2', { id: 'lesson-title', tabindex: -1 }),
+    make('button', { type: 'button', class: 'plain again' }), make('button', { type: 'button', class: 'plain next' }), make('button', { type: 'button', class: 'control leave-lesson', 'data-lesson': '' }, icon('close'))));
+  const [place, title, again, next, leave] = head.children;
+  setText(place, t('lesson.place', { n: at + 1, of: lessons.length }));
+  setText(title, words.title);
+  setText(again, t('lesson.again'));
+  setAttribute(again, 'data-lesson', lesson.id);
+  setText(next, t('lesson.next'));
+  setAttributes(next, { hidden: at + 1 === lessons.length, 'data-lesson': lessons[at + 1]?.id ?? '' });
+  setAttributes(leave, { 'aria-label': t('lesson.leave'), title: t('lesson.leave') });
+  const body = part(target, 'lesson-body', () => make('div', {}, make('p'), make('p', { class: 'lesson-try' }, make('b'), document.createTextNode(' '), make('span')), make('details', {}, make('summary'), make('p'))));
+  const [text, trial, question] = body.children;
+  setText(text, words.text);
+  setText(trial.firstElementChild, t('lesson.try'));
+  setText(trial.lastElementChild, words.try);
+  // Each lesson's answer is told anew when it is asked for.
+  if (question.dataset.of !== lesson.id) { question.dataset.of = lesson.id; question.open = false; }
+  setText(question.firstElementChild, words.ask);
+  setText(question.lastElementChild, words.answer);
+}

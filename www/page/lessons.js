@@ -1,0 +1,184 @@
+/**
+ * Lessons: each a state of the page, a few sentences, something to try, and a question whose answer is told when it is asked for.
+ * What they claim of the models is held by `tests/browser/page/lessons.spec.js`. Loaded when somebody asks for a lesson.
+ *
+ * @typedef {{ title: string, text: string, try: string, ask: string, answer: string }} Words
+ * @typedef {{ id: string, state: string, en: Words, zh: Words }} Lesson   state: an address of this page
+ */
+
+const DOCTOR = 'text=The+old+doctor+is+tired+tonight.';
+const SISTER = 'text=My+sister+wants+to+learn+English.';
+
+/** @type {Lesson[]} */
+export const LESSONS = [
+  {
+    id: 'masks', state: `family=en-fr&${SISTER}`,
+    en: {
+      title: 'One sentence, four masks',
+      text: 'Four models of one size, trained on the same sentences, read the same text. In each matrix a row is a token that looks, a column one that is looked at; hatched cells may not be seen.',
+      try: 'Press play. Then point at a word: what it cannot see is hatched, in every machine at once.',
+      ask: 'In which machines can a word of the English sentence look at the words to its right?',
+      answer: 'In the encoder, in the prefix decoder and in the reading half of the encoder–decoder. Only the causal decoder reads from left to right alone; and no machine lets what it writes look ahead.',
+    },
+    zh: {
+      title: '一个句子，四种掩码',
+      text: '四个同样大小的模型，用同样的句子训练，读同一段文本。矩阵里每一行是在看的词元，每一列是被看的词元；斜线格不可见。',
+      try: '按播放。再指向一个词：它看不到的词在所有模型中都会打上斜线。',
+      ask: '在哪些模型里，英语句子中的词能看到它右边的词？',
+      answer: '编码器、前缀解码器，以及编码器–解码器中负责阅读的一半。只有因果解码器始终从左往右读；而无论哪个模型，正在写出的部分都不能往后看。',
+    },
+  },
+  {
+    id: 'late-words', state: 'family=en-fr&on=encoder,causal,prefix&blanks=&text=We+have+to+go.&look=encoder.leak_causal.leak_prefix.leak',
+    en: {
+      title: 'A word that learns its meaning late',
+      text: 'Up to “have”, “We have a dog.” and “We have to go.” are the same. Here the last word is exchanged for another, and every row says by how much its state changed, layer by layer.',
+      try: 'Look for the row “have” in each table. Press another token to exchange that one.',
+      ask: 'Does the causal decoder’s “have” change with the end of the sentence?',
+      answer: 'No, not by a bit: it was read before the end was there, and stays as it is. The encoder and the prefix decoder read “have” again in the light of what follows; the causal decoder has to make up for it in later rows.',
+    },
+    zh: {
+      title: '后来才明白的词',
+      text: '“We have a dog.” 和 “We have to go.” 直到 “have” 都一样。这里把最后一个词换成另一个，逐层显示每一行的状态改变了多少。',
+      try: '在每张表中找到 “have” 这一行。按别的词元，就换那一个。',
+      ask: '因果解码器的 “have” 会随句尾改变吗？',
+      answer: '不会，一个比特都不变：读它时句尾还没有出现，之后也不再更新。编码器和前缀解码器会结合后文理解 “have”；因果解码器只能靠后面的行来弥补。',
+    },
+  },
+  {
+    id: 'window', state: `family=en-fr&on=causal&layer=1&${DOCTOR}&mask=causal.causal%2Bwindow%3A2&look=causal.reach`,
+    en: {
+      title: 'How far a window sees',
+      text: 'Each row may see itself and the one before it. Still it can know more: what its neighbour knew a layer before. A number is the layer after which a row can hold something of a token.',
+      try: 'Choose a higher layer in the bar above, one after the other.',
+      ask: 'After which layer can [SEP], the ninth token, know of [BOS], the first?',
+      answer: 'After the eighth: a token further with each layer. This model has six, so it never can. Press “change” and turn the dial to two before it: then four layers are enough.',
+    },
+    zh: {
+      title: '窗口能看多远',
+      text: '每一行只能看自己和前面一个。但它能知道得更多：邻居在上一层知道的。数字表示该行在第几层之后才可能含有某个词元的信息。',
+      try: '在上方逐一选择更高的层。',
+      ask: '第九个词元 [SEP] 在第几层之后才能知道第一个词元 [BOS]？',
+      answer: '第八层之后：每层远一个。这个模型只有六层，所以永远不知道。按“改动”，把窗口调到之前 2 个：四层就够了。',
+    },
+  },
+  {
+    id: 'leak', state: `family=en-fr&on=causal&layer=2&${DOCTOR}&edits=causal.d1.6s&look=causal.reach`,
+    en: {
+      title: 'One leaky cell',
+      text: 'One single cell of the causal mask was painted open (its corner is marked): “The”, the second token, may look at “tonight”, which comes later.',
+      try: 'Compare layer 1 with layer 2. Then choose “leak test” in the menu under the matrix and exchange “tonight”.',
+      ask: 'How many rows know of “tonight” too early after two layers?',
+      answer: 'Five: “The” at once, and the four rows after it, which look back at “The”, a layer later. One leak and causality is gone: no loss on later words could be trusted in training.',
+    },
+    zh: {
+      title: '一个漏洞',
+      text: '因果掩码中只有一格被打开（角上有标记）：第二个词元 “The” 可以看后面的 “tonight”。',
+      try: '比较第 1 层和第 2 层。再在矩阵下方选“泄漏测试”，把 “tonight” 换掉。',
+      ask: '两层之后，有多少行过早地知道了 “tonight”？',
+      answer: '五行：“The” 立刻知道，后面四行因为能回看 “The”，下一层也就知道了。只要漏一格，因果性就没有了：训练时后面词的损失就不再可信。',
+    },
+  },
+  {
+    id: 'no-mask', state: `family=en-fr&on=causal&${SISTER}&mask=causal.full`,
+    en: {
+      title: 'Take the mask away',
+      text: 'The causal decoder, with the same weights, under the encoder’s mask: every token sees every other. It sees more than it ever did.',
+      try: 'Press “reset” under the matrix, and “undo”, and compare the candidates: the marks in the bars are where they ended under its own mask.',
+      ask: 'Does it translate better when it may see everything?',
+      answer: 'No: it ends at once. It was never trained so, and what its rows hold under this mask means nothing to the layers above. A mask is not a switch of a finished model: it is part of what was learnt.',
+    },
+    zh: {
+      title: '拿掉掩码',
+      text: '同样的权重，因果解码器换上编码器的掩码：每个词元都能看到所有词元。它看到的比以往任何时候都多。',
+      try: '按矩阵下方的“还原”，再按“撤销”，比较候选：条形上的标记是它在自己的掩码下的位置。',
+      ask: '什么都能看，它会翻译得更好吗？',
+      answer: '不会：它立刻就结束了。它从未这样训练过，在这种掩码下各行的状态对上面的层毫无意义。掩码不是模型训练好之后的开关，而是所学内容的一部分。',
+    },
+  },
+  {
+    id: 'two-blanks', state: 'family=en-fr&on=encoder&text=She+is+taller+than+her+mother.&blanks=0.4&look=encoder.blanks',
+    en: {
+      title: 'Two blanks that depend on each other',
+      text: 'An encoder fills all blanks at once: each guess without knowing the other. Large numbers: how likely a pair is when the first blank is filled in before the second is guessed. Small: apart.',
+      try: 'Press a word on the left to be told what follows from it.',
+      ask: 'Each blank’s own best guesses are “She” and “his”. Are they the likeliest pair?',
+      answer: 'No. Once “She” stands there, “her” is far likelier; and once “He” stands there, “his” is. What writes word by word knows what it wrote; what fills all at once assumes that its blanks have nothing to do with each other.',
+    },
+    zh: {
+      title: '互相依赖的两个空位',
+      text: '编码器一次填满所有空位：每个猜测都不知道另一个。大字：先填第一空再猜第二空时这一对的概率；小字：分开猜。',
+      try: '按左边的一个词，看由它推出什么。',
+      ask: '两个空位各自最可能的是 “She” 和 “his”。它们是最可能的一对吗？',
+      answer: '不是。一旦填上 “She”，“her” 的可能性就大得多；填上 “He”，才轮到 “his”。逐词书写的模型知道自己写过什么；一次全填的模型则假设各空位互不相干。',
+    },
+  },
+  {
+    id: 'bottleneck', state: 'family=en-fr&on=encoder-decoder&text=Tom+told+me+he+was+a+doctor.&mask=encoder-decoder.source%3A1',
+    en: {
+      title: 'Everything through one state',
+      text: 'The target may look at one single state of the source, that of [BOS], which itself has read the whole sentence. So did translators before attention: one vector for a sentence. (An analogy: this model was not trained so.)',
+      try: 'Press “change” and turn the lower dial: two states, three, all of them.',
+      ask: 'Its first word is still right. Why does it go on saying it?',
+      answer: 'Because it was trained to look up, for every word, where it is in the source. With one state there is nowhere else to look, and nothing tells it how far it has come. That is what attention across was invented for.',
+    },
+    zh: {
+      title: '全都挤过一个状态',
+      text: '译文只能看源文的一个状态，即 [BOS] 的，而它读过整个句子。注意力出现之前的翻译模型就是这样：一句话一个向量。（仅是类比：这个模型不是这样训练的。）',
+      try: '按“改动”，转动下面的滑块：两个状态、三个、全部。',
+      ask: '第一个词还是对的。为什么它一直重复这个词？',
+      answer: '因为它学会的是为每个词到源文的相应位置去找。只剩一个状态，就没有别处可看，也不知道自己写到了哪里。交叉注意力正是为此发明的。',
+    },
+  },
+  {
+    id: 'heads', state: 'family=en-fr&on=encoder-decoder&layer=1&head=3&step=6&text=Tom+told+me+he+was+a+doctor.&silenced=encoder-decoder.c1.3',
+    en: {
+      title: 'A head that points, and is not needed',
+      text: 'Head 3 of layer 1 looks across at the very words that are being translated: a picture of how translation works. Here it is silenced: it is computed and shown, and counts for nothing.',
+      try: 'Press “change” and let it be heard again; silence others, or all heads of layer 3.',
+      ask: 'Which words of the translation are lost without it?',
+      answer: 'None: the answer is the same. Other heads, and later layers, tell as much. That a head looks at a word shows where a model may take something from, not that it needs it there: attention alone explains little.',
+    },
+    zh: {
+      title: '会指路、却不必要的头',
+      text: '第 1 层的第 3 头正好看向正在翻译的词：好像把翻译的过程画了出来。这里让它沉默：照样计算和显示，但不起任何作用。',
+      try: '按“改动”，让它重新发声；再让别的头，或第 3 层的所有头沉默。',
+      ask: '没有它，译文会丢掉哪些词？',
+      answer: '一个也不丢：译文完全一样。其他头和更高的层提供了同样的信息。头看着某个词，说明模型可能从那里取得信息，而不是非它不可：只凭注意力解释不了多少。',
+    },
+  },
+  {
+    id: 'guess', state: `family=en-fr&on=causal,prefix,encoder-decoder&cover=1&${DOCTOR}`,
+    en: {
+      title: 'Guess the next word',
+      text: 'A model that writes does one thing again and again: it gives every token of its vocabulary a probability and takes one. Its candidates are covered here.',
+      try: 'Say your own guess, press the cover, step on (N). At the end open “Sampling” and raise the temperature.',
+      ask: 'What does a higher temperature do to the bars?',
+      answer: 'It makes them more alike: unlikely tokens gain, likely ones lose, and what is drawn is more often a surprise. The order of the candidates stays. At 0 the first is always taken.',
+    },
+    zh: {
+      title: '猜下一个词',
+      text: '会写的模型反复做一件事：给词表中每个词元一个概率，然后取一个。这里候选被遮住了。',
+      try: '先说出自己的猜测，再揭开，然后前进一步（N）。最后打开“采样”，调高温度。',
+      ask: '温度升高，条形会怎样？',
+      answer: '彼此更接近：不太可能的词元增加，可能的减少，抽到意外结果的机会更大。候选的次序不变。温度为 0 时总是取第一个。',
+    },
+  },
+  {
+    id: 'cache', state: `family=en-fr&step=3&${SISTER}&look=encoder.cost_causal.cost_prefix.cost_encoder-decoder.cost`,
+    en: {
+      title: 'What can be kept',
+      text: 'A row whose mask shows it nothing later never changes: its keys and values can be kept, and a step computes one new row instead of all. The tables count the multiplications with and without.',
+      try: 'Step on, and watch “without it” grow while “with the cache” hardly does.',
+      ask: 'A word is added to the end of the English text. Whose kept rows are still true?',
+      answer: 'The causal decoder’s alone. In the encoder, the prefix decoder and the encoder–decoder every row of the source has seen its end, so all are computed again: one reason why chats, whose text grows with every turn, are mostly run by causal decoders.',
+    },
+    zh: {
+      title: '什么可以留着',
+      text: '如果掩码不让一行看到后面的任何东西，它就不再改变：键和值可以缓存，每一步只算一个新行而不是全部。表中列出有无缓存时的乘法次数。',
+      try: '一步步前进，看“无缓存”增长，而“有缓存”几乎不变。',
+      ask: '在英语文本末尾加一个词，哪个模型缓存的行仍然成立？',
+      answer: '只有因果解码器。在编码器、前缀解码器和编码器–解码器中，源文的每一行都看过句尾，所以全部要重算：对话的文本每轮都在变长，这也是聊天大多用因果解码器的一个原因。',
+    },
+  },
+];
