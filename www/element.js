@@ -19,6 +19,7 @@ import { architectureOf, drawnOf, lookOf, placeOf, shownOf, viewsOf } from './el
 import { nextCell, pointedBy, spotFor } from './element-point.js';
 import { isOwn, resolveModel } from './models.js';
 import { Asks } from './element-asks.js';
+import { figureOf, recordOf, saveAs } from './element-save.js';
 import { Painter } from './element-paint.js';
 import { setAttributes } from './views/dom.js';
 import { sayLeak } from './views/leak.js';
@@ -257,6 +258,12 @@ export class UnmaskedDemo extends HTMLElement {
       control: (action, value) => this.#control(action, value),
     });
   }
+
+  /** What its matrix shows, as the text of an SVG file; null where it shows none. */
+  figure() { return figureOf(this.#drawn(), this.#machine); }
+
+  /** The run so far, as the trace that the attribute `trace` plays; null where there is none. */
+  record() { return recordOf(this.#drawn(), this.#machine); }
 
   /** Fetches the model now, for a page that knows that it will be seen. */
   load() { this.#use(); }
@@ -508,6 +515,7 @@ export class UnmaskedDemo extends HTMLElement {
     if (action === 'retry') { this.#wanted = true; this.#load(); return; }
     if (action === 'look') { this.#showInstead(value); return; }
     if (action === 'exchange') { this.#exchange(value); return; }
+    if (action === 'save') { saveAs(this.#parts.save, value, this.#drawn(), this.#machine); return; }
     if (action === 'paint') { this.#painter.on = !this.#painter.on; this.#later(); return; }
     if (action === 'rule' || action === 'reach') { this.#chooseRule(action, value); return; }
     if (action === 'silence') { this.#silence(value); return; }

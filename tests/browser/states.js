@@ -144,6 +144,14 @@ export const STATES = [
     await look(machine(page, 'encoder-decoder'), 'leak');
     await expect(page.locator('.leak table')).toHaveCount(2);
   } },
+  { name: 'what can be saved', size: DESKTOP, bring: async (page, show) => {
+    await run(`step=4&${text(SENTENCE)}`, 4)(page, show);
+    await machine(page, 'prefix').locator('.save > button').click();
+  } },
+  { name: 'phone, what can be saved', size: PHONE, bring: async (page, show) => {
+    await run(`lang=zh&step=4&on=causal&${text(SENTENCE)}`, 4)(page, show);
+    await machine(page, 'causal').locator('.save > button').click();
+  } },
   { name: 'silenced heads', size: DESKTOP, bring: async (page, show) => {
     await run(`step=3&layer=6&head=all&silenced=causal.d6.1d6.3_encoder.e6.2&on=encoder,causal,encoder-decoder&${text(SENTENCE)}`, 3)(page, show);
     for (const name of ['causal', 'encoder-decoder']) await machine(page, name).locator('[data-action="paint"]').click();
