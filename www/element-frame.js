@@ -93,8 +93,9 @@ export function drawnOf(element, tools) {
 /** A model that is none of the page's own: its name and what it learned; of a stored run, as that tells. @param {Demo} element @param {import('./machine.js').Machine} machine */
 function modelOf({ description }, machine) {
   if (description) return isOwn(description) ? null : { name: description.name, objective: description.objective, fills: machine.fills };
-  const { name, objective } = machine.timeline?.header.model ?? {};
-  return name ? { name, objective, fills: true } : null;
+  const { header, length } = machine.timeline ?? {};
+  const { name, objective } = header?.model ?? {};
+  return name ? { name, objective, fills: Boolean(length) || Boolean(objective?.startsWith('masked')) } : null;
 }
 
 /** What the engine answered for each place, and whether that is of what is shown. @param {Demo} element @param {Tools} tools @returns {Record<string, any>} */
