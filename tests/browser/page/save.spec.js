@@ -92,15 +92,19 @@ test('a picture of pixels is the figure, three times as large', async ({ page })
   expect(name).toBe('unmasked-prefix-layer6-head1.png');
   const { size } = await read(page, await element.evaluate((demo) => demo.figure()));
   expect([bytes.readUInt32BE(16), bytes.readUInt32BE(20)]).toEqual(size.map((side) => side * 3));
-  const colours = await page.evaluate(async (data) => {
-    const picture = await createImageBitmap(await (await fetch(`data:image/png;base64,${data}`)).blob());
+  // White paper, with all that is drawn on it.
+  const [corner, colours] = await page.evaluate(async (data) => {
+    const picture = Object.assign(new Image(), { src: `data:image/png;base64,${data}` });
+    await picture.decode();
     const context = /** @type {any} */ (new OffscreenCanvas(picture.width, picture.height).getContext('2d'));
     context.drawImage(picture, 0, 0);
     const { data: pixels } = context.getImageData(0, 0, picture.width, picture.height);
-    return [[...pixels.slice(0, 4)], new Set(new Uint32Array(pixels.buffer)).size];
-  }, bytes.toString('base64')).catch(() => null);
-  // Pages forbid reading data here; where it can be read it is white paper with something on it.
-  if (colours) { expect(colours[0]).toEqual([255, 255, 255, 255]); expect(colours[1]).toBeGreaterThan(20); }
+    const found = new Set(new Uint32Array(pixels.buffer));
+    const has = (/** @type {number[]} */ ...rgb) => found.has(((255 << 24) | (rgb[2] << 16) | (rgb[1] << 8) | rgb[0]) >>> 0);
+    return [[...pixels.slice(0, 4)], { now: has(0xb4, 0x53, 0x09), ink: has(0x1b, 0x1c, 0x20) }];
+  }, bytes.toString('base64'));
+  expect(corner).toEqual([255, 255, 255, 255]);
+  expect(colours).toEqual({ now: true, ink: true });
 });
 
 test('numbers are the engine’s own, a line a cell, and no piece becomes a formula', async ({ page }) => {
@@ -179,7 +183,7 @@ for (const [name, settings] of /** @type {Array<[string, string]>} */ ([
       expect(await said(element), one).toEqual(before[one].said);
       // It can be taken along once more, and is the same.
       expect(await element.evaluate((demo) => demo.record())).toEqual(JSON.parse(before[one].bytes.toString('utf8')));
-      expect(await offers(element)).toEqual(['svg', 'png', 'csv', 'run']);
+      await expect.poll(() => offers(element)).toEqual(['svg', 'png', 'csv', 'run']);
     }
     expect(asked.filter((url) => /\.(safetensors|wasm)$/.test(url))).toEqual([]);
   });
@@ -245,7 +249,7 @@ test('it offers what stands there: the leak test’s numbers and no picture; whe
   await done(page);
   const element = machine(page, 'causal');
   await expect(element.locator('.leak')).not.toHaveAttribute('data-waiting', /.*/);
-  expect(await offers(element)).toEqual(['csv', 'run']);
+  await expect.poll(() => offers(element)).toEqual(['csv', 'run']);
   const { name, bytes } = await saved(page, element, 'csv');
   expect(name).toBe('unmasked-causal-leak.csv');
   const lines = bytes.toString('utf8').slice(1).trim().split('\r\n').map((line) => line.split(','));
@@ -257,9 +261,9 @@ test('it offers what stands there: the leak test’s numbers and no picture; whe
   const say = await page.evaluate(async (rows) => { const { sayChange } = await import('/leak.js'); return rows.map(([, , piece, , ...changes]) => [piece, ...changes.map((change) => sayChange(Number(change)))]); }, lines.slice(1));
   expect(say).toEqual(shown[0]);
   await look(element, 'table');
-  expect(await offers(element)).toEqual(['csv', 'run']);
+  await expect.poll(() => offers(element)).toEqual(['csv', 'run']);
   await look(element);
-  expect(await offers(element)).toEqual(['svg', 'png', 'csv', 'run']);
+  await expect.poll(() => offers(element)).toEqual(['svg', 'png', 'csv', 'run']);
   // What is painted is in it.
   await press(element, 'paint');
   await stroke(page, element, [[6, 1]]);
