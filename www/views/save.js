@@ -28,19 +28,23 @@ function wire(button, menu) {
     place(button.getBoundingClientRect(), menu);
   };
   // What it belongs to moves away from under it. A scroll is told of after it, also of one from before.
-  const away = () => { if (was !== '' && was !== where()) menu.hidePopover(); };
+  const away = () => {
+    if (!menu.matches(':popover-open')) listen(false);
+    else if (was !== '' && was !== where()) menu.hidePopover();
+  };
+  const listen = (/** @type {boolean} */ isOpen) => {
+    for (const name of ['scroll', 'resize']) {
+      if (isOpen) addEventListener(name, away, { capture: true, passive: true });
+      else removeEventListener(name, away, { capture: true });
+    }
+  };
   menu.addEventListener('beforetoggle', (/** @type {any} */ { newState }) => {
     tell(menu, '');
     was = '';
     // Its size is known when it is there, and that is before the next frame.
     if (newState === 'open') requestAnimationFrame(put);
   });
-  menu.addEventListener('toggle', (/** @type {any} */ { newState }) => {
-    for (const name of ['scroll', 'resize']) {
-      if (newState === 'open') addEventListener(name, away, { capture: true, passive: true });
-      else removeEventListener(name, away, { capture: true });
-    }
-  });
+  menu.addEventListener('toggle', (/** @type {any} */ { newState }) => listen(newState === 'open'));
   menu.addEventListener('focusout', (/** @type {FocusEvent} */ { relatedTarget: next }) => {
     if (next && next !== button && !menu.contains(/** @type {Node} */ (next)) && menu.matches(':popover-open')) menu.hidePopover();
   });
