@@ -10,6 +10,7 @@ import { setIcon } from './views/icons.js';
 import { draw as drawMask } from './views/mask.js';
 import { PLACES } from './views/places.js';
 import { draw as drawRule, sayRule } from './views/rule.js';
+import { draw as drawSave } from './views/save.js';
 import { draw as drawSilence } from './views/silence.js';
 import { draw as drawStats } from './views/stats.js';
 import { draw as drawStatus } from './views/status.js';
@@ -53,6 +54,7 @@ export function drawMachine(parts, drawn) {
     drawPainting(parts, frame);
     const { place, places } = frame.view;
     setAttribute(parts.mask, 'hidden', place !== '' && !PLACES[place].keeps);
+    drawSave(parts.save, frame, machine);
     for (const [one, target] of Object.entries(parts.places)) {
       setAttributes(target, { 'aria-label': t(`look.${one}.label`, { name }), hidden: place !== one });
       if (place === one) PLACES[one].draw(target, frame);
@@ -109,7 +111,7 @@ function drawPainting(parts, frame) {
   // Who took the last stroke back goes on where strokes begin.
   if (!brush && parts.painting.contains(parts.painting.getRootNode().activeElement)) parts.paintButton.focus();
   setAttribute(parts.painting, 'hidden', !brush);
-  for (const button of [undo, reset]) setAttribute(button, 'hidden', !brush);
+  for (const button of [undo, reset]) setAttribute(button, 'hidden', !brush || !can);
   const blind = blindOf(frame);
   // What it was before is what it is now, more often than not.
   const was = !frame.covered && (edits.length || rule || silenced.length) ? before?.chosen : null;

@@ -91,7 +91,7 @@ export function drawnOf(element, tools) {
   } : null;
   return {
     frame, t, lang, machine, missing, wanted, least, architecture: description?.architecture ?? base?.architecture ?? architectureOf(element),
-    model: description && !isOwn(description) ? { name: description.name, objective: description.objective, fills: machine.fills } : null,
+    model: modelOf(element, machine),
     rule: partsOf(timeline?.rule),
     parameters: description?.parameters ?? timeline?.header.model?.parameters ?? 0,
     show: viewsOf(element),
@@ -102,6 +102,14 @@ export function drawnOf(element, tools) {
       speed: clock.speed, speeds: [0.5, 1, 2, 4], layer: layer + 1, layers, head: head === 'all' ? 'all' : head + 1, heads, t,
     },
   };
+}
+
+/** A model that is none of the page's own: its name and what it learned; of a stored run, as that tells. @param {Demo} element @param {import('./machine.js').Machine} machine */
+function modelOf({ description }, machine) {
+  if (description) return isOwn(description) ? null : { name: description.name, objective: description.objective, fills: machine.fills };
+  const { header, length } = machine.timeline ?? {};
+  const { name, objective } = header?.model ?? {};
+  return name ? { name, objective, fills: Boolean(length) || Boolean(objective?.startsWith('masked')) } : null;
 }
 
 /** What the engine answered for each place, whether that is of what is shown, and whether it is of another run. @param {Demo} element @param {Tools} tools @returns {any} */
@@ -115,7 +123,7 @@ function paintingOf({ description }, { machine, painter }) {
   const { rule, silenced } = painter.asked();
   return {
     can: machine.canRun, on: machine.canRun && painter.on, canUndo: painter.canUndo, edits: painter.edits,
-    rule, silenced: description ? fitting(readSilenced(silenced), description) : [],
+    rule, silenced: description ? fitting(readSilenced(silenced), description) : machine.timeline?.silenced ?? [],
     own: ownName(description?.masks ?? {}), prefixEnd: machine.prefixEnd, turns: painter.turns,
   };
 }

@@ -3,6 +3,7 @@
 import { icon } from './views/icons.js';
 import { make, targetOf } from './views/dom.js';
 import { PLACES } from './views/places.js';
+import { buildSave } from './views/save.js';
 import { readSheets } from './place.js';
 
 /** How long an element waits for its style: a server that never answers would else hide it for ever. */
@@ -42,6 +43,7 @@ export function buildSkeleton(root) {
     rule: make('p', { class: 'ruling', hidden: true }),
     painting: make('p', { class: 'painting', hidden: true }, make('span', { class: 'painting-words' }),
       make('button', { type: 'button', class: 'word', 'data-action': 'undo' }), make('button', { type: 'button', class: 'word', 'data-action': 'reset' })),
+    save: buildSave(),
     looks: make('label', { class: 'looks' }, make('span', { class: 'unseen' }), make('select', { 'data-action': 'look' })),
     /** What stands in the matrix's place, by its name. @type {Record<string, HTMLElement>} */
     places: Object.fromEntries(Object.keys(PLACES).map((name) => [name, make('div', { class: PLACES[name].style, tabindex: PLACES[name].keeps ? null : 0, role: 'region', hidden: true })])),
@@ -54,7 +56,7 @@ export function buildSkeleton(root) {
   };
   const head = make('header', { class: 'head' }, parts.sign, parts.title, parts.kin, parts.enlarge);
   parts.read = make('section', { class: 'read' }, parts.tokens, parts.cut, parts.verdict);
-  parts.look = make('section', { class: 'look' }, parts.mask, ...Object.values(parts.places), make('div', { class: 'under' }, parts.hint, parts.less, parts.paintButton, parts.looks), parts.rule, parts.painting);
+  parts.look = make('section', { class: 'look' }, parts.mask, ...Object.values(parts.places), make('div', { class: 'under' }, parts.hint, parts.less, parts.paintButton, parts.save, parts.looks), parts.rule, parts.painting);
   parts.machine = make('article', { class: 'machine' }, head, parts.about, parts.read, parts.look,
     parts.candidates, parts.status, make('footer', { class: 'foot' }, parts.controls, parts.stats), parts.notice, parts.say);
   root.append(parts.machine);

@@ -76,11 +76,13 @@ export async function readScene(element, give = (name, value) => element.setAttr
   }
   if (typeof trace !== 'object' || trace === null) throw new TraceError(`the ${name} is not an object`);
   if (name === 'trace' && !Array.isArray(trace.steps)) throw new TraceError('the trace has no steps to play');
-  if (Array.isArray(trace.steps) && trace.steps.length) checkTrace(trace);
+  // A text that was only read has no steps, and is a run all the same.
+  const plays = Array.isArray(trace.steps) && (trace.steps.length > 0 || name === 'trace' && Array.isArray(trace.tokens));
+  if (plays) checkTrace(trace);
   const settings = typeof trace.scene === 'object' ? trace.scene ?? {} : {};
   for (const [key, value] of Object.entries(settings)) {
     const plain = ['string', 'number'].includes(typeof value);
     if (SCENE.includes(key.toLowerCase()) && plain && !element.hasAttribute(key)) give(key.toLowerCase(), String(value));
   }
-  return { ...trace, steps: Array.isArray(trace.steps) && trace.steps.length ? trace.steps : undefined };
+  return { ...trace, steps: plays ? trace.steps : undefined };
 }

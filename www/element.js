@@ -19,6 +19,7 @@ import { architectureOf, drawnOf, isCovered, lookOf, placeOf, shownOf, viewsOf }
 import { nextCell, pointedBy, spotFor } from './element-point.js';
 import { isOwn, resolveModel } from './models.js';
 import { Asks } from './element-asks.js';
+import { figureOf, recordOf, saveAs } from './element-save.js';
 import { Painter } from './element-paint.js';
 import { setAttributes } from './views/dom.js';
 import { sayGiven } from './views/blanks.js';
@@ -276,6 +277,12 @@ export class UnmaskedDemo extends HTMLElement {
     });
   }
 
+  /** What its matrix shows, as the text of an SVG file; null where it shows none. */
+  figure() { return figureOf(this.#drawn(), this.#machine); }
+
+  /** The run so far, as the trace that the attribute `trace` plays; null where there is none. */
+  record() { return recordOf(this.#drawn(), this.#machine); }
+
   /** Fetches the model now, for a page that knows that it will be seen. */
   load() { this.#use(); }
 
@@ -532,6 +539,7 @@ export class UnmaskedDemo extends HTMLElement {
     if (action === 'reveal') { this.reveal(); return; }
     if (action === 'exchange') { this.#exchange(value); return; }
     if (action === 'given') { this.#tellGiven(Number(value)); return; }
+    if (action === 'save') { saveAs(this.#parts.save, value, this.#drawn(), this.#machine); return; }
     if (action === 'paint') { this.#painter.on = !this.#painter.on; this.#later(); return; }
     if (['rule', 'dial', 'sources'].includes(action)) { this.#chooseRule(action, value); return; }
     if (action === 'silence') { this.#silence(value); return; }

@@ -17,7 +17,8 @@ import { askLeak, largest, requestOf } from './leak.js';
 import { fitting, gatesOf } from './gates.js';
 import { mainOf, opensAhead, partsOf, sourcesOf } from './rules.js';
 import { writeChoices } from './state.js';
-import { Timeline } from './timeline.js';
+import { Timeline, signsOf } from './timeline.js';
+import { departuresOf, saidOf } from './trace.js';
 import { lacks, placed, readAgain, watchFor, watchesNothing } from './watch.js';
 import { cutOf, defaultBlank, endOfFirst, firstSentence, wordAt, wordsOf } from './words.js';
 
@@ -134,7 +135,8 @@ export class Machine {
   /** Plays a stored trace: nothing is loaded and nothing can be changed. */
   show(trace) {
     this.release();
-    this.timeline = Timeline.fromTrace(trace);
+    this.timeline = Object.assign(Timeline.fromTrace(trace), departuresOf(trace));
+    this.verdict = saidOf(trace);
     this.device = trace.device ?? null;
     this.generation += 1;
     this.#enter('done');
@@ -503,9 +505,8 @@ export class Machine {
   #maskId() { return this.engine.describe().special?.mask ?? null; }
 
   #signs() {
-    const special = this.engine.describe().special ?? {};
-    const ids = Object.values(special).filter((id) => typeof id === 'number');
-    return { maskId: this.isEncoder ? special.mask ?? null : null, specials: new Set(ids) };
+    const { special, architecture } = this.engine.describe();
+    return signsOf(special, architecture);
   }
 
   #endsAnswer(id) { return id === this.engine.describe().special?.eos; }

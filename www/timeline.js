@@ -12,7 +12,7 @@
  * @typedef {{ backend: 'gpu'|'cpu', adapter?: string, software?: boolean, reason?: string }} DeviceInfo
  * @typedef {{ rows_computed: number, milliseconds: number, dispatches?: number, submits?: number, readbacks?: number }} Stats
  * @typedef {Record<string, any[]>} Grids   of encoder, decoder and cross: [layer][head][row][key]
- * @typedef {{ model?: { architecture?: Architecture, parameters?: number }, tokens: Token[], source_length?: number, truncated?: number,
+ * @typedef {{ model?: { architecture?: Architecture, parameters?: number, name?: string, objective?: string }, special?: Record<string, any>, scene?: any, tokens: Token[], source_length?: number, truncated?: number,
  *   target?: Token[], forward?: { mask?: Record<string, string[]>, attention?: Grids }, device?: DeviceInfo }} Header
  *   a trace without its steps
  * @typedef {Token & { position: number, state: 'special'|'source'|'blank'|'filled'|'answer', forced: boolean }} Shown
@@ -50,7 +50,7 @@ export class Timeline {
   /** A stored trace as a finished run. */
   static fromTrace(trace) {
     const { steps, ...header } = trace;
-    const timeline = new Timeline(header, {});
+    const timeline = new Timeline(header, signsOf(header.special, header.model?.architecture));
     for (const step of steps ?? []) timeline.push(step);
     timeline.ended = true;
     return timeline;
@@ -259,8 +259,18 @@ export class Timeline {
     const held = this.header.forward?.attention ?? {};
     const own = this.steps[0]?.attention ?? {};
     const first = held.encoder ?? held.decoder ?? own.encoder ?? own.decoder;
-    return first?.[0]?.length ?? 0;
+    // A large model's run holds the layers that were looked at, and nothing of the others.
+    return first?.find((/** @type {any} */ layer) => layer)?.length ?? 0;
   }
+}
+
+/**
+ * The ids that are a model's own signs. Only in an encoder [MASK] is a blank.
+ * @param {Record<string, any>|null|undefined} special as its description has them @param {string|undefined} architecture
+ */
+export function signsOf(special, architecture) {
+  const ids = Object.values(special ?? {}).filter((id) => typeof id === 'number');
+  return { maskId: architecture === 'encoder' ? special?.mask ?? null : null, specials: new Set(ids) };
 }
 
 /** The most probable ones, and the one that was drawn where it is none of them. @param {Step} step @returns {Candidate[]} */

@@ -3,6 +3,10 @@
  * Rows may be shorter than a matrix is wide, and unknown fields are left alone: newer engines write more.
  */
 
+import { readEdits } from './edits.js';
+import { readSilenced } from './gates.js';
+import { readRule } from './rules.js';
+
 const MOST_ENTRIES = 4096;
 
 /** Such an error's `kind` is what the page's own sentence for it is found by. */
@@ -26,8 +30,13 @@ const object = (fields) => (value, path) => {
   for (const [name, check] of Object.entries(fields)) check(Object.hasOwn(value, name) ? value[name] : undefined, path ? `${path}.${name}` : name);
 };
 
+/** A dictionary of the model's own: whoever uses it takes what is a number. */
+const names = object({});
+const pair = (value, path) => { list(number, 2)(value, path); if (value.length < 2) refuse(path, 'two numbers', value); };
+const heads = maybe(object({ pair: maybe(pair), classes: maybe(list(number)), replaced: maybe(list(number)), labels: maybe(list(text)) }));
 const sites = (check) => maybe(object({ encoder: maybe(check), decoder: maybe(check), cross: maybe(check) }));
-const matrices = sites(list(list(list(list(number)))));
+/** Of a large model's run there are holes: layers and heads that nobody looked at. */
+const matrices = sites(list(maybe(list(maybe(list(list(number)))))));
 const masks = sites(list(text));
 const stats = maybe(object({ rows_computed: maybe(count), dispatches: maybe(count), milliseconds: number }));
 const token = object({ id: count, piece: text, space: maybe(flag), special: maybe(flag), start: maybe(count), end: maybe(count) });
@@ -37,10 +46,10 @@ const step = object({
   attention: matrices, mask: masks, stats, ended: maybe(oneOf('eos', 'length', 'context')), forced: maybe(flag),
 });
 const trace = object({
-  model: maybe(object({ architecture: oneOf('encoder', 'causal', 'prefix', 'encoder-decoder'), parameters: maybe(count), family: maybe(text) })),
+  model: maybe(object({ architecture: oneOf('encoder', 'causal', 'prefix', 'encoder-decoder'), parameters: maybe(count), family: maybe(text), name: maybe(text), objective: maybe(text) })),
   device: maybe(object({ backend: oneOf('cpu', 'gpu'), adapter: maybe(text), reason: maybe(text), cause: maybe(text), software: maybe(flag), lacks: maybe(list(text)) })),
-  tokens: list(token), target: maybe(list(token)), source_length: maybe(count), truncated: maybe(count), text: maybe(text),
-  forward: maybe(object({ attention: matrices, mask: masks, stats })),
+  tokens: list(token), target: maybe(list(token)), source_length: maybe(count), truncated: maybe(count), text: maybe(text), special: maybe(names),
+  forward: maybe(object({ attention: matrices, mask: masks, stats, heads })),
   steps: maybe(list(step)),
 });
 
@@ -53,4 +62,17 @@ export function checkTrace(value) {
   (value.steps ?? []).forEach(({ row, rows }, at) => {
     for (const each of [row, ...(rows ?? [])]) if (each >= most) refuse(`steps[${at}].row`, `below ${most}`, each);
   });
+}
+
+/** Painted cells, a rule and silenced heads that a stored run ran under, as its scene tells. @param {{ scene?: any }} trace */
+export function departuresOf({ scene }) {
+  const told = (/** @type {string} */ name) => (typeof scene?.[name] === 'string' ? scene[name] : null);
+  return { edits: readEdits(told('edits')), rule: readRule(told('mask')) ?? null, silenced: readSilenced(told('silenced')) };
+}
+
+/** What heads other than the vocabulary's said of a stored run; the pair head, where there were two sentences. @param {{ scene?: any, forward?: any }} trace */
+export function saidOf({ scene, forward }) {
+  const { pair: both, classes, replaced, labels } = forward?.heads ?? {};
+  const said = Object.entries({ pair: scene?.pair ? both : null, classes, replaced }).filter(([, numbers]) => numbers);
+  return said.length ? { ...Object.fromEntries(said), labels: labels ?? undefined } : null;
 }

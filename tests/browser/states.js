@@ -169,6 +169,14 @@ export const STATES = [
   } },
   { name: 'what it costs', size: DESKTOP, bring: run(`step=3&look=encoder.cost_causal.cost_prefix.cost_encoder-decoder.cost&${text(SENTENCE)}`, 3) },
   { name: 'phone, what it costs', size: PHONE, bring: run(`lang=zh&step=3&on=encoder-decoder&look=encoder-decoder.cost&${text(SENTENCE)}`, 3) },
+  { name: 'what can be saved', size: DESKTOP, bring: async (page, show) => {
+    await run(`step=4&${text(SENTENCE)}`, 4)(page, show);
+    await machine(page, 'prefix').locator('.save > button').click();
+  } },
+  { name: 'phone, what can be saved', size: PHONE, bring: async (page, show) => {
+    await run(`lang=zh&step=4&on=causal&${text(SENTENCE)}`, 4)(page, show);
+    await machine(page, 'causal').locator('.save > button').click();
+  } },
   { name: 'silenced heads', size: DESKTOP, bring: async (page, show) => {
     await run(`step=3&layer=6&head=all&silenced=causal.d6.1d6.3_encoder.e6.2&on=encoder,causal,encoder-decoder&${text(SENTENCE)}`, 3)(page, show);
     for (const name of ['causal', 'encoder-decoder']) await machine(page, name).locator('[data-action="paint"]').click();

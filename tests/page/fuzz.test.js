@@ -15,7 +15,8 @@ import { attributesOf } from '../../www/page/embed.js';
 import { showPieces } from '../../www/pieces.js';
 import { ARCHITECTURES, LONGEST_TEXT, SPEEDS, defaults, readChoices, readHash, writeChoices, writeHash } from '../../www/state.js';
 import { Timeline } from '../../www/timeline.js';
-import { checkTrace } from '../../www/trace.js';
+import { matrixTable, sceneOf, textIn, traceOf, writeCsv } from '../../www/save.js';
+import { checkTrace, departuresOf, saidOf } from '../../www/trace.js';
 import { cellOf } from '../../www/views/table.js';
 
 const seconds = Number(process.env.UNMASKED_FUZZ_SECONDS) || 0;
@@ -124,15 +125,15 @@ const attention = (rows, keys) => [[Array.from({ length: rows }, () => Array(key
 function sound(architecture, steps) {
   const stack = architecture === 'encoder' ? 'encoder' : 'decoder';
   return {
-    version: 1, model: { family: 'unmasked', architecture, parameters: 1 }, device: { backend: 'cpu', adapter: 'x', software: false, reason: 'y', cause: 'asked' },
+    version: 1, model: { family: 'unmasked', architecture, parameters: 1, name: 'x', objective: 'y' }, special: { bos: 1, mask: 4, eos: null }, device: { backend: 'cpu', adapter: 'x', software: false, reason: 'y', cause: 'asked' },
     tokens: [1, 2, 3].map(token), source_length: 3, truncated: 0, ...(architecture === 'encoder-decoder' ? { target: [token(1)] } : {}),
-    forward: { mask: { [stack]: ['100', '110', '111'] }, attention: { [stack]: attention(3, 3) }, stats: { rows_computed: 3, dispatches: 1, milliseconds: 1 } },
+    forward: { mask: { [stack]: ['100', '110', '111'] }, attention: { [stack]: attention(3, 3) }, stats: { rows_computed: 3, dispatches: 1, milliseconds: 1 }, heads: { pair: [0.5, 1], classes: [1], replaced: [1, 2, 3], labels: ['z'] } },
     steps: Array.from({ length: steps }, (_, at) => ({
       row: architecture === 'encoder' ? at % 3 : 2 + at, chosen: 5, piece: 'w5', space: false, candidates: [{ id: 5, piece: 'w5', space: false, probability: 0.5, kept: true }],
       rows: [2 + at].filter((row) => architecture !== 'encoder' || row < 3), attention: { [stack]: attention(1, 3 + at) }, mask: { [stack]: ['111'] },
       stats: { rows_computed: 1, dispatches: 1, milliseconds: 0.5 },
     })),
-    scene: { layer: 2, text: 'a' },
+    scene: { layer: 2, text: 'a', pair: 'b' },
   };
 }
 
@@ -209,6 +210,20 @@ test('a stored trace, however spoilt, is refused in one line or can be looked at
     }
     for (const key of target.names()) assert.match(key, /^(trace|scene|architecture|text|pair|blanks|fill|temperature|topk|topp|seed|layer|head|view)$/);
     settingsOf(target);
-    if (scene.steps) look(Timeline.fromTrace(scene));
+    if (!scene.steps) return;
+    const timeline = Object.assign(Timeline.fromTrace(scene), departuresOf(scene));
+    look(timeline);
+    const verdict = saidOf(scene);
+    for (const said of [...verdict?.pair ?? [], ...verdict?.classes ?? [], ...verdict?.replaced ?? []]) said.toFixed(1);
+    // Whatever was played can be saved, and played again.
+    const frame = timeline.frame(0);
+    for (const head of /** @type {const} */ ([0, 'all'])) {
+      const shown = /** @type {any} */ ({ ...frame, view: { layer: 0, head } });
+      writeCsv(matrixTable({ ...shown, heads: Math.min(frame.heads, 2), blocks: frame.blocks.map((block) => ({ ...block, rows: Math.min(block.rows, 9), keys: Math.min(block.keys, 9) })) }));
+      const again = traceOf(timeline, { device: null, description: null, verdict, scene: sceneOf({ timeline, blanked: [], fills: false }, shown) });
+      checkTrace(again);
+      assert.deepEqual(again.steps, JSON.parse(JSON.stringify(scene.steps)));
+    }
+    assert.equal(typeof textIn(timeline), 'string');
   }));
 });

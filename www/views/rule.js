@@ -52,8 +52,8 @@ function drawDial(target, name, action, { painting: { turns } }, shown) {
   setAttribute(input, 'aria-valuetext', text);
 }
 
-/** Where it ends, by the tokens themselves. */
-function sayReach({ architecture, read, target, view: { t } }, name, n) {
+/** Where it ends, by the tokens themselves. @param {any} frame @param {import('../rules.js').RuleName} name @param {number} n */
+export function sayReach({ architecture, read, target, view: { t } }, name, n) {
   const pieces = showPieces(architecture === 'encoder-decoder' ? target : [...read, ...target]);
   // What is not written yet has only its place.
   const at = name === 'prefix' ? n - 1 : n;

@@ -34,6 +34,12 @@ test('one file holds the page, the engine and the quartet', { tag: '@gpu' }, asy
   await page.waitForTimeout(500);
   await done(page);
   expect(await answer(element)).not.toHaveLength(0);
+  // What is saved is made here, too.
+  for (const what of ['svg', 'png', 'csv', 'run']) {
+    await element.locator('.save > button').click();
+    const [file] = await Promise.all([page.waitForEvent('download'), element.locator(`[data-action="save"][data-value="${what}"]`).click()]);
+    expect(file.suggestedFilename()).toBe(`unmasked-prefix-${what === 'run' ? 'run.json' : `layer6-head1.${what}`}`);
+  }
   await page.locator('#lang').click();
   await expect(page.locator('html')).toHaveAttribute('lang', 'zh-Hans');
   const asked = seen.requests.filter((url) => !/^(blob|data):/.test(url)).map((url) => url.split('#')[0]);
