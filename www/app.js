@@ -361,6 +361,8 @@ function take(id) {
   if (hash !== location.hash) history.pushState(null, '', hash);
   written = location.hash;
   adopt();
+  // Where it is begun from a menu that closes, reading goes on at its heading.
+  draw();
   lesson.querySelector('h2')?.focus();
 }
 

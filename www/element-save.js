@@ -1,7 +1,7 @@
 /** Figures, tables and runs of an element, as files. */
 
 import { nameOf } from './element-draw.js';
-import { fileName, leakTable, matrixTable, sceneOf, shownPart, textIn, traceOf, writeCsv } from './save.js';
+import { fileName, leakTable, matrixTable, reachTable, sceneOf, shownPart, textIn, traceOf, writeCsv } from './save.js';
 import { figure, writeFigure } from './views/figure.js';
 import { closeSave } from './views/save.js';
 
@@ -52,14 +52,15 @@ async function fileOf(what, drawn, machine) {
   const named = (/** @type {string} */ of, /** @type {string} */ ending) => fileName(drawn.model?.name ?? frame.architecture, of, ending);
   const make = (/** @type {string|Blob} */ content, /** @type {string} */ of, /** @type {string} */ ending) => new File([content], named(of, ending), { type: TYPES[ending] ?? 'image/png' });
   if (what === 'csv') {
-    const { result } = /** @type {any} */ (frame).leak;
-    const isLeak = frame.view.place === 'leak';
-    if (isLeak && !result) return null;
-    return make(writeCsv(isLeak ? leakTable(result) : matrixTable(frame)), isLeak ? 'leak' : shownPart(frame.view), 'csv');
+    const { view: { place } } = frame;
+    if (place !== 'leak' && place !== 'reach') return make(writeCsv(matrixTable(frame)), shownPart(frame.view), 'csv');
+    const { result } = /** @type {any} */ (frame)[place];
+    return result && make(writeCsv(place === 'leak' ? leakTable(result) : reachTable(frame, result)), place, 'csv');
   }
   if (what === 'run') return make(JSON.stringify(recordOf(drawn, machine)), 'run', 'json');
   const svg = figureOf(drawn, machine) ?? '';
-  return make(what === 'png' ? await pixelsOf(svg) : svg, shownPart(frame.view), what);
+  const of = frame.view.place === 'reach' ? `reach-layer${frame.view.layer + 1}` : shownPart(frame.view);
+  return make(what === 'png' ? await pixelsOf(svg) : svg, of, what);
 }
 
 /** A picture as pixels. As data, not as a blob: a page that is a file has no origin, and not every browser reads a blob there. @param {string} svg @returns {Promise<Blob>} */

@@ -82,6 +82,21 @@ export function matrixTable(frame) {
 }
 
 /**
+ * Who knows what as a table, a line a cell: after how many layers a row can hold something of a token, as far as all of them go; none where it never can.
+ * @param {Frame} frame @param {import('./views/reach.js').Reach} reach
+ * @returns {Field[][]}
+ */
+export function reachTable(frame, reach) {
+  /** @type {Field[][]} */
+  const lines = [['block', 'row', 'row_piece', 'token', 'token_piece', 'known_after_layer']];
+  for (const { name } of frame.blocks) {
+    const pieces = piecesOf(frame, name);
+    reach[name]?.forEach((tokens, row) => tokens.forEach((layer, token) => lines.push([name, row, pieces.rows[row] ?? '', token, pieces.keys[token] ?? '', layer])));
+  }
+  return lines;
+}
+
+/**
  * The leak test as a table, a line a row: how far its state moved after so many layers.
  * @param {import('./leak.js').Leak} leak
  * @returns {Field[][]}

@@ -150,6 +150,12 @@ export const STATES = [
     await run(`cover=1&step=4&${text(SENTENCE)}`, 4)(page, show);
     await page.locator('#present summary').click();
   } },
+  { name: 'a lesson of the list', size: DESKTOP, bring: async (page, show) => {
+    await run(`lesson=window&layer=3&on=causal&mask=causal.${encodeURIComponent('causal+window:2')}&look=causal.reach`, 0)(page, show);
+    await page.locator('#lesson details summary').click();
+    await page.locator('#lessons summary').click();
+  } },
+  { name: 'phone, a lesson of the list', size: PHONE, bring: run(`lang=zh&lesson=masks&on=causal&${text(SENTENCE)}`, 0) },
   { name: 'phone, who knows what', size: PHONE, bring: async (page, show) => {
     await run(`step=4&on=encoder-decoder&look=encoder-decoder.reach&${text(SENTENCE)}`, 4)(page, show);
     await expect(page.locator('.reach-words')).toHaveText(/./);

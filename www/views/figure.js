@@ -9,6 +9,7 @@
 import { make, makeSvg } from './dom.js';
 import { draw as drawMask } from './mask.js';
 import { estimate, layout } from './matrix.js';
+import { drawnCells } from './reach.js';
 import { sayReach, sayRule } from './rule.js';
 import { escapeText, joinPieces } from '../pieces.js';
 import { layerOf } from '../save.js';
@@ -31,8 +32,9 @@ const LINE = 18;
 /** The whole text is in the description. */
 const MOST_LINES = 4;
 
-/** @param {Drawn} frame @param {Told} told @returns {SVGElement} */
-export function figure(frame, told) {
+/** @param {Drawn} plain @param {Told} told @returns {SVGElement} */
+export function figure(plain, told) {
+  const frame = drawnCells(plain);
   const heads = frame.view.head === 'all' ? Array.from({ length: Math.max(1, frame.heads) }, (_, head) => head) : [frame.view.head];
   const side = SIDES.find(([most]) => heads.length <= most)?.[1] ?? 0;
   const panels = heads.map((head) => panel(frame, head, side, heads.length > 1));
@@ -46,7 +48,7 @@ export function figure(frame, told) {
   const [width, height] = [inner + 2 * MARGIN, under + lines.length * LINE + MARGIN - LINE / 2].map(Math.ceil);
   const svg = makeSvg('svg', { viewBox: `0 0 ${width} ${height}`, width, height, lang: told.lang, role: 'img', 'aria-labelledby': 'title description', 'font-family': FONTS },
     makeSvg('title', { id: 'title', text: title }),
-    makeSvg('desc', { id: 'description', text: [facts, text, frame.view.t('save.figure.how')].filter(Boolean).join(' ') }),
+    makeSvg('desc', { id: 'description', text: [facts, text, frame.view.t(frame.view.place === 'reach' ? 'reach.how' : 'save.figure.how')].filter(Boolean).join(' ') }),
     makeSvg('defs', {}, makeSvg('pattern', { id: 'hatch', width: 5, height: 5, patternUnits: 'userSpaceOnUse', patternTransform: 'rotate(45)' },
       makeSvg('path', { d: 'M2.5 0v5', stroke: COLOURS.hatch, 'stroke-width': 1 }))),
     makeSvg('rect', { width, height, fill: COLOURS.card }),
@@ -127,14 +129,14 @@ function textsOf(group) {
 
 /** What it is, what is not as the model was trained, and the text. */
 function said(frame, { name, text }) {
-  const { view: { t, layer, head }, painting, ruled, blocks, unseen, position } = frame;
+  const { view: { t, layer, head, place }, painting, ruled, blocks, unseen, position } = frame;
   const depths = blocks.map((block) => layerOf(frame, block.name, layer) + 1);
   const isOne = depths.every((one) => one === depths[0]);
   const layers = isOne ? t('save.figure.layer', { n: depths[0] }) : blocks.map((block, at) => `${t(`block.${block.name}`)}: ${t('save.figure.layer', { n: depths[at] })}`).join(', ');
-  const title = [name, layers, t(head === 'all' ? 'save.figure.heads' : 'head.number', { n: Number(head) + 1 }), t('clock.at.open', { n: position })].join(' · ');
+  const title = [name, layers, place === 'reach' ? t('look.reach') : t(head === 'all' ? 'save.figure.heads' : 'head.number', { n: Number(head) + 1 }), t('clock.at.open', { n: position })].join(' · ');
   const edits = painting.edits.filter(({ site, row, key }) => blocks.some((block) => block.name === site && row < block.wholeRows && key < block.wholeKeys));
   const facts = [
-    ruled && t('save.figure.rule', { rule: t(sayRule(ruled)) }), ruled?.n && t('save.figure.reach', { reach: sayReach(frame, ruled.name, ruled.n) }), edits.length && t('paint.count', { n: edits.length }),
+    ruled && t('save.figure.rule', { rule: t(sayRule(ruled)) }), ruled?.n && t('save.figure.reach', { reach: sayReach(frame, ruled.name, ruled.n) }), frame.sources !== null && frame.sources < frame.sourceLength && t('save.figure.reach', { reach: t('mask.source.far', { n: frame.sources, of: frame.sourceLength }) }), edits.length && t('paint.count', { n: edits.length }),
     painting.silenced.length && t('silence.count', { n: painting.silenced.length }), unseen && t(`unseen.${unseen}`),
   ].filter(Boolean).join(' ');
   return [title, facts, t('save.figure.text', { text: (text || joinPieces(frame.source)).trim() })];

@@ -97,11 +97,13 @@ export function closeSave(target, trouble = '') {
  * @param {any} frame @param {boolean} isDone
  * @returns {Array<[What, boolean]>} what is offered, and whether it can be had now
  */
-function offered({ view: { place: name }, leak }, isDone) {
-  const isMatrix = name === '';
-  const hasNumbers = name === 'leak' ? Boolean(leak.result) && !leak.waiting : true;
-  return ALL.filter((what) => (['svg', 'png'].includes(what) ? isMatrix : what === 'csv' ? ['', 'table', 'leak'].includes(name) : true))
-    .map((what) => [what, what === 'csv' ? hasNumbers : what === 'run' ? isDone : true]);
+function offered(frame, isDone) {
+  const { view: { place: name } } = frame;
+  const isMatrix = name === '' || name === 'reach';
+  const asked = ['leak', 'reach'].includes(name) ? frame[name] : null;
+  const hasNumbers = asked ? Boolean(asked.result) && !asked.waiting : true;
+  return ALL.filter((what) => (['svg', 'png'].includes(what) ? isMatrix : what === 'csv' ? ['', 'table', 'leak', 'reach'].includes(name) : true))
+    .map((what) => [what, what === 'run' ? isDone : hasNumbers]);
 }
 
 /** @param {Element} target what buildSave made @param {any} frame @param {{ phase: string }} machine */

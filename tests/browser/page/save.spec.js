@@ -262,6 +262,18 @@ test('it offers what stands there: the leak test’s numbers and no picture; whe
   expect(say).toEqual(shown[0]);
   await look(element, 'table');
   await expect.poll(() => offers(element)).toEqual(['csv', 'run']);
+  // Who knows what is in the matrix itself: its numbers are layers.
+  await look(element, 'reach');
+  await expect(element.locator('.reach')).not.toHaveAttribute('data-waiting', /.*/);
+  await expect.poll(() => offers(element)).toEqual(['svg', 'png', 'csv', 'run']);
+  const reach = await saved(page, element, 'csv');
+  expect(reach.name).toBe('unmasked-causal-reach.csv');
+  const cells = reach.bytes.toString('utf8').slice(1).trim().split('\r\n').map((line) => line.split(','));
+  expect(cells[0]).toEqual(['block', 'row', 'row_piece', 'token', 'token_piece', 'known_after_layer']);
+  expect(cells.slice(1).every(([, row, , token, , layer]) => layer === (row === token ? '0' : Number(token) < Number(row) ? '1' : ''))).toBe(true);
+  const figure = await saved(page, element, 'svg');
+  expect(figure.name).toBe('unmasked-causal-reach-layer6.svg');
+  expect(figure.bytes.toString('utf8')).toMatch(/layer 6 · who knows what/);
   await look(element);
   await expect.poll(() => offers(element)).toEqual(['svg', 'png', 'csv', 'run']);
   // What is painted is in it.

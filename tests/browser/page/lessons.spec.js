@@ -1,0 +1,206 @@
+/** Lessons: how they come and go, and that what they claim of the models is so. */
+import { expect, test } from '@playwright/test';
+import { answer, done, drawn, machine, open } from '../machines.js';
+import { look, press, ran } from '../masks.js';
+
+const hash = (page) => page.evaluate(() => location.hash);
+const lesson = (page) => page.locator('#lesson');
+
+/** Opens a lesson of the list by its link, in English, on the CPU. */
+async function take(page, id) {
+  await page.goto('/#lang=en&device=cpu&on=none');
+  const state = await page.evaluate(async (name) => {
+    const { LESSONS } = await import('/page/lessons.js');
+    return LESSONS.find((one) => one.id === name).state;
+  }, id);
+  await page.goto('about:blank');
+  await open(page, `lang=en&device=cpu&lesson=${id}&${state}`);
+  await done(page);
+  await drawn(page);
+  await expect(lesson(page)).toBeVisible();
+}
+const visible = (element, site, row, key) => element.evaluate((demo, at) => demo.timeline.frame(demo.position).blocks.find(({ name }) => name === at.site).visible(at.row, at.key), { site, row, key });
+const pieces = (element) => element.evaluate((demo) => demo.timeline.steps.map(({ piece }) => piece));
+const reach = (element) => element.evaluate(async (demo) => {
+  const { loadEngine } = await import('/engine.js');
+  const { requestOf } = await import('/leak.js');
+  const { maskUnder } = await import('/edits.js');
+  const { settingsOf } = await import('/element-settings.js');
+  const engine = await loadEngine(`/models/en-fr-${demo.architecture}-int8/`, { device: 'cpu' });
+  const { edits, rule } = settingsOf(demo);
+  const { masks, max_positions: most } = engine.describe();
+  const told = await engine.reach({ ...requestOf(demo.timeline.frame(demo.position)), mask: maskUnder(edits, rule ? { decoder: { rule } } : undefined, { sites: Object.keys(masks), most }) });
+  engine.free();
+  return told;
+});
+
+test('a lesson is chosen from the menu, goes on to the next, begins again, and is left as it is', async ({ page }) => {
+  const asked = [];
+  page.on('request', (request) => asked.push(new URL(request.url()).pathname));
+  await open(page, 'lang=en&device=cpu&on=causal&layer=2&theme=dark');
+  await done(page);
+  expect(asked.filter((path) => path.endsWith('/lessons.js')), 'nobody asked for one').toEqual([]);
+  await page.locator('#lessons summary').click();
+  await expect(page.locator('#lessons li')).toHaveCount(10);
+  await page.getByRole('button', { name: 'How far a window sees' }).click();
+  await expect(lesson(page).locator('h2')).toHaveText('How far a window sees');
+  await expect(lesson(page).locator('h2')).toBeFocused();
+  await expect(page.locator('#lessons')).not.toHaveAttribute('open', '');
+  await done(page);
+  await expect(page.locator('#sentence')).toHaveValue('The old doctor is tired tonight.');
+  await expect(machine(page, 'causal')).toHaveAttribute('mask', 'causal+window:2');
+  // Language and look are the person's own.
+  await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark');
+  await expect.poll(() => hash(page)).toContain('lesson=window');
+  const question = lesson(page).locator('details');
+  await expect(question.locator('p')).toBeHidden();
+  await question.locator('summary').click();
+  await expect(question.locator('p')).toContainText('After the eighth');
+  await page.locator('[data-setting="layer"]').selectOption('4');
+  await expect.poll(() => hash(page)).toContain('layer=4');
+  await page.locator('.again').click();
+  await expect.poll(() => hash(page)).toContain('layer=1');
+  await page.locator('.next').click();
+  await expect(lesson(page).locator('h2')).toHaveText('One leaky cell');
+  await expect(question.locator('p')).toBeHidden();
+  await page.goBack();
+  await expect(lesson(page).locator('h2')).toHaveText('How far a window sees');
+  await page.keyboard.press('l');
+  await expect(lesson(page).locator('h2')).toHaveText('窗口能看多远');
+  await page.locator('.leave-lesson').click();
+  await expect(lesson(page)).toBeHidden();
+  await expect(machine(page, 'causal')).toHaveAttribute('mask', 'causal+window:2');
+  await expect.poll(() => hash(page)).not.toContain('lesson');
+  // One that there is not is none.
+  await page.goto('about:blank');
+  await open(page, 'lang=en&device=cpu&on=causal&lesson=constructor');
+  await done(page);
+  await expect(lesson(page)).toBeHidden();
+});
+
+test('four masks: who may look to the right', async ({ page }) => {
+  await take(page, 'masks');
+  const ahead = async (name, site) => visible(machine(page, name), site, 1, 4);
+  expect([await ahead('encoder', 'encoder'), await ahead('causal', 'decoder'), await ahead('prefix', 'decoder'), await ahead('encoder-decoder', 'encoder')]).toEqual([true, false, true, true]);
+});
+
+test('late words: “have” changes with the end of the sentence in two of three', async ({ page }) => {
+  await take(page, 'late-words');
+  const changes = async (name) => {
+    const line = machine(page, name).locator('.leak tbody tr', { hasText: 'have' });
+    await expect(line).toBeVisible();
+    return (await line.locator('td').allTextContents()).some((text) => text !== '0');
+  };
+  expect([await changes('encoder'), await changes('causal'), await changes('prefix')]).toEqual([true, false, true]);
+  for (const name of ['encoder', 'causal', 'prefix']) await expect(machine(page, name).locator('.leak-words')).toContainText('“go” is exchanged');
+});
+
+test('a window: eight layers for eight tokens, four with one more', async ({ page }) => {
+  await take(page, 'window');
+  const element = machine(page, 'causal');
+  const { decoder } = await reach(element);
+  expect([decoder.length, decoder[8][0], decoder[6][0]]).toEqual([9, null, 6]);
+  await press(element, 'paint');
+  await element.locator('[data-action="dial"]').fill('3');
+  await ran(page, element);
+  expect((await reach(element)).decoder[8][0]).toBe(4);
+});
+
+test('a leak: five rows know of it after two layers, one after the first', async ({ page }) => {
+  await take(page, 'leak');
+  const element = machine(page, 'causal');
+  const { decoder } = await reach(element);
+  const early = (most) => decoder.flatMap((row, at) => (at < 6 && row[6] !== null && row[6] <= most ? [at] : []));
+  expect([early(1), early(2)]).toEqual([[1], [1, 2, 3, 4, 5]]);
+  const tokens = await element.evaluate((demo) => demo.timeline.header.tokens.map(({ piece }) => piece.replace(/^[^A-Za-z[]/, '')));
+  expect([tokens[1], tokens[6]]).toEqual(['The', 'tonight']);
+});
+
+test('without its mask the causal decoder ends at once', async ({ page }) => {
+  await take(page, 'no-mask');
+  const element = machine(page, 'causal');
+  expect(await pieces(element)).toEqual(['[EOS]']);
+  await press(element, 'reset');
+  await ran(page, element);
+  expect((await pieces(element)).length).toBeGreaterThan(5);
+});
+
+test('two blanks: apart “She” and “his”, together “her” after “She” and “his” after “He”', async ({ page }) => {
+  await take(page, 'two-blanks');
+  const element = machine(page, 'encoder');
+  await expect(element.locator('.blanks-words p').first()).toHaveText(/^Apart, each blank’s own best: “She” and “his”/);
+  const share = async (first, second) => {
+    const columns = await element.locator('.blanks thead th span').allTextContents();
+    const text = await element.locator('.blanks tbody tr').filter({ has: page.getByRole('button', { name: first, exact: true }) }).locator('td b').nth(columns.indexOf(second)).textContent();
+    return parseFloat(String(text));
+  };
+  expect(await share('She', 'her')).toBeGreaterThan(10 * await share('She', 'his'));
+  expect(await share('He', 'his')).toBeGreaterThan(2 * await share('He', 'her'));
+});
+
+test('through one state: the first word is right, and is said again and again', async ({ page }) => {
+  await take(page, 'bottleneck');
+  const element = machine(page, 'encoder-decoder');
+  const said = await pieces(element);
+  expect(said.length).toBeGreaterThan(20);
+  expect(new Set(said)).toEqual(new Set([said[0]]));
+  await press(element, 'reset');
+  await ran(page, element);
+  expect((await pieces(element))[0]).toBe(said[0]);
+});
+
+test('a head that points at the word that is translated is not needed', async ({ page }) => {
+  await take(page, 'heads');
+  const element = machine(page, 'encoder-decoder');
+  const silent = await answer(element);
+  // The row that is about to choose after “était” looks at what it comes from.
+  const most = await element.evaluate((demo) => {
+    const frame = demo.timeline.frame(demo.position);
+    const cross = frame.blocks.find(({ name }) => name === 'cross');
+    return Array.from({ length: cross.rows }, (_, row) => { const weights = cross.attention(0, 2, row); return weights.indexOf(Math.max(...weights)); });
+  });
+  expect(new Set(most).size, 'it looks at one word after the other').toBeGreaterThan(3);
+  await press(element, 'reset');
+  await ran(page, element);
+  expect(await answer(element)).toEqual(silent);
+});
+
+test('a higher temperature makes the bars more alike, and keeps their order', async ({ page }) => {
+  await take(page, 'guess');
+  const element = machine(page, 'causal');
+  await expect(element.locator('.cover')).toBeVisible();
+  const bars = () => element.evaluate((demo) => demo.timeline.steps[0].candidates.slice(0, 4).map(({ id, probability }) => [id, probability]));
+  const before = await bars();
+  await page.evaluate(() => { location.hash += '&temperature=1.5'; });
+  await expect.poll(async () => (await bars())[0][1]).toBeLessThan(before[0][1]);
+  await done(page);
+  const after = await bars();
+  expect(after.map(([id]) => id)).toEqual(before.map(([id]) => id));
+  expect(after[1][1]).toBeGreaterThan(before[1][1]);
+});
+
+test('a word more at the end of the source leaves the causal decoder its rows, and no other', async ({ page }) => {
+  await take(page, 'cache');
+  // What a source of one word more computes anew, of an engine that holds the one before.
+  const computed = await page.evaluate(async () => {
+    const { loadEngine } = await import('/engine.js');
+    const rows = {};
+    for (const name of ['encoder', 'causal', 'prefix', 'encoder-decoder']) {
+      const engine = await loadEngine(`/models/en-fr-${name}-int8/`, { device: 'cpu' });
+      const { tokens } = await engine.tokenize('My sister wants to learn English');
+      const ids = tokens.map(({ id }) => id);
+      // The sign at the end moves on: the word comes before it.
+      const more = [...ids.slice(0, -1), ids[2], ids.at(-1)];
+      const target = name === 'encoder-decoder' ? { targetIds: [] } : {};
+      await engine.forward({ ids, ...target });
+      const { forward } = await engine.forward({ ids: more, ...target });
+      rows[name] = [forward.stats.rows_computed, more.length];
+      engine.free();
+    }
+    return rows;
+  });
+  const [encoder, causal, prefix, wired] = ['encoder', 'causal', 'prefix', 'encoder-decoder'].map((name) => computed[name]);
+  expect(causal[0]).toBeLessThan(causal[1]);
+  expect([encoder[0] >= encoder[1], prefix[0] >= prefix[1], wired[0] >= wired[1]]).toEqual([true, true, true]);
+  await look(machine(page, 'causal'));
+});
