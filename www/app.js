@@ -107,9 +107,9 @@ function change(changes) {
   remember();
 }
 
-/** Cells that were painted in models from elsewhere are of what they read before; silenced heads are not. */
-function unpaint() {
-  for (const [place, { silenced, look }] of painted) painted.set(place, { silenced, look });
+/** Cells that were painted in models from elsewhere are of what they read before; silenced heads are not. @param {string[]} [read] places where something else is read; else where the page's sentence is */
+function unpaint(read = [...painted.keys()].filter((place) => !modelAt(place)?.readsOwn())) {
+  for (const place of read) painted.set(place, { ...painted.get(place), edits: undefined });
 }
 
 /** A choice was forced in one run: what makes another run takes it back. Painted cells are of one sentence, like rules that name a place in it, and silenced heads of one model. */
@@ -154,7 +154,10 @@ function mendFamily() {
 function arrange() {
   const all = places();
   for (const { place, architecture, on: wanted } of all) if (wanted && !demos.has(place)) demos.set(place, createDemo(place, architecture));
-  for (const place of [...demos.keys()]) if (!all.some((one) => one.place === place && one.on)) { demos.get(place)?.remove(); demos.delete(place); }
+  const gone = [...demos.keys()].filter((place) => !all.some((one) => one.place === place && one.on));
+  for (const place of gone) { demos.get(place)?.remove(); demos.delete(place); }
+  // What was pointed at in one that has gone is pointed at no more.
+  if (gone.length) point('', { pointed: null, here: false });
   if (enlarged !== null && !demos.has(enlarged)) hold(null);
   const only = demos.size === 1 && wide.matches ? [...demos.keys()][0] : enlarged;
   let before = stage.firstElementChild;
@@ -370,6 +373,7 @@ function take(id) {
 function adopt() {
   const asked = readHash(location.hash);
   Object.assign(state, defaults(), asked);
+  if (!state.present) fillScreen(false);
   enlarged = asked.large || null;
   unpaint();
   mendFamily();
@@ -406,6 +410,7 @@ const actions = {
   present: () => turn('present'), cover: () => turn('cover'), reveal: () => { for (const demo of demos.values()) demo.reveal(); },
   leave: () => {
     const unpinned = [...demos.values()].filter((demo) => demo.unpin());
+    for (const demo of demos.values()) demo.point(null);
     if (unpinned.length) return;
     if (enlarged !== null) enlarge(null);
     else if (state.present) turn('present');
@@ -417,7 +422,7 @@ function turn(name) {
   change({ [name]: !state[name] });
   if (name === 'present') fillScreen(state.present);
   // What had the focus may be gone.
-  if (state.present) stage.focus({ preventScroll: true });
+  if (name === 'present' && state.present) stage.focus({ preventScroll: true });
   say(t(`present.${name}.${state[name] ? 'on' : 'off'}`));
 }
 
@@ -458,8 +463,6 @@ function wirePage() {
     if (target.dataset.action === 'speed') clock.setSpeed(Number(target.value));
   });
   wirePresent(present, dock, turn);
-  // The browser's own Escape leaves the screen, and with it the view.
-  document.addEventListener('fullscreenchange', () => { if (!document.fullscreenElement && state.present) change({ present: false }); });
   wireKeyboard(actions, () => state.present);
   wireLesson(lessons, lesson, { take, drawn: drawSoon });
   for (const name of ['hashchange', 'popstate']) addEventListener(name, () => { if (location.hash !== written) adopt(); });
@@ -496,7 +499,7 @@ export const page = {
     return demos.get(`${PLACE_OF_OPENED}${architecture}`) ?? null;
   },
   /** Something else is asked of a model. */
-  asked() { unpaint(); clock.restart(); arrange(); },
+  asked(architecture) { unpaint([`${PLACE_OF_OPENED}${architecture}`]); clock.restart(); arrange(); },
 };
 
 function start() {

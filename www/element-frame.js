@@ -15,7 +15,7 @@ import { PLACES } from './views/places.js';
  * @property {import('./clock.js').Clock} clock
  * @property {import('./element-paint.js').Painter} painter
  * @property {import('./element-asks.js').Asks} asks
- * @property {{ width: number, height: number, hover: any, pinned: any, cell: any }} view
+ * @property {{ width: number, height: number, font?: number, hover: any, pinned: any, cell: any }} view
  * @property {number} least   rows that the matrix has had room for while it is painted
  * @property {{ layer: number, head: number|'all' }|null} chosen   which layer and head the page around says are shown, counted from 1
  * @property {boolean} missing

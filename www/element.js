@@ -71,8 +71,10 @@ export class UnmaskedDemo extends HTMLElement {
   #say = () => {};
   /** @type {Error|null} */
   #toldError = null;
-  /** @type {{ width: number, height: number, hover: Spot|null, pinned: Spot|null, cell: Cell|null }} */
+  /** @type {{ width: number, height: number, font?: number, hover: Spot|null, pinned: Spot|null, cell: Cell|null }} */
   #view = { width: 320, height: 320, hover: null, pinned: null, cell: null };
+  /** What is pointed at was pointed at here, not in another machine. */
+  #points = false;
   #missing = false;
   /** Attributes that are not the author's: a scene or an example set them, which is under way while `giving`. @type {Set<string>} */
   #given = new Set();
@@ -363,8 +365,11 @@ export class UnmaskedDemo extends HTMLElement {
       const question = machine.timeline?.question ?? null;
       this.#starts = this.hasAttribute('start') && (question === null || question !== this.#question);
       this.#question = question;
+      const pointed = this.#points || this.#view.pinned !== null;
+      this.#points = false;
       // Whoever paints goes on where he is.
       Object.assign(this.#view, { hover: null, pinned: null, cell: this.#painter.on ? this.#view.cell : null });
+      if (pointed) this.#tell('unmasked-use', { kind: 'point', pointed: null, here: false });
     }
     if (this.#starts && (this.ended || this.available > this.#startPosition())) {
       this.#starts = false;
@@ -445,7 +450,7 @@ export class UnmaskedDemo extends HTMLElement {
     const paired = this.hasAttribute('aligned') && innerWidth >= 704;
     const share = this.hasAttribute('enlarged') ? 0.72 : beside ? (width >= 480 ? 0.44 : 0.315) : paired ? 0.5 : 0.7;
     const tall = Math.max(230, innerHeight * share);
-    Object.assign(this.#view, { width, height: Math.floor(Math.min(width, tall)) });
+    Object.assign(this.#view, { width, height: Math.floor(Math.min(width, tall)), font: parseFloat(getComputedStyle(this.#parts.mask).fontSize) });
     this.#later();
   }
 
@@ -465,6 +470,7 @@ export class UnmaskedDemo extends HTMLElement {
 
   /** A token was pointed at here; other machines may want to point at theirs. */
   #pointToken(spot) {
+    this.#points = spot !== null;
     if (JSON.stringify(spot) === JSON.stringify(this.#view.hover)) return;
     this.#view.hover = spot;
     const frame = this.timeline?.frame(this.position);

@@ -17,6 +17,18 @@ test('a presenter’s remote steps in the presenter’s view, and scrolls the pa
   }
 });
 
+test('held down, a key that turns something on does not turn it off again', () => {
+  for (const key of ['p', 'c', 'l', 'h', 'a']) assert.equal(actionOf({ key, repeat: true }, body, true), null, key);
+  assert.equal(actionOf({ key: 'ArrowRight', repeat: true }, body), 'step');
+});
+
+test('a menu lets the remote and the ways out pass while a class looks on', () => {
+  const menu = { tagName: 'SELECT' };
+  assert.deepEqual(['PageDown', 'PageUp', 'Escape', 'p'].map((key) => actionOf({ key }, menu, true)), ['step', 'back', 'leave', 'present']);
+  for (const key of ['PageDown', 'Escape', 'p']) assert.equal(actionOf({ key }, menu), null, key);
+  assert.equal(actionOf({ key: 'n' }, menu, true), null);
+});
+
 test('a field keeps its keys, a button its space', () => {
   for (const tagName of ['INPUT', 'TEXTAREA', 'SELECT']) assert.equal(actionOf({ key: 'n' }, { tagName }), null, tagName);
   assert.equal(actionOf({ key: ' ' }, { tagName: 'BUTTON' }), null);

@@ -74,3 +74,15 @@ test('a label is smaller than its cell, at every size', () => {
   }
   assert.ok(labelled > 100);
 });
+
+test('labels, cells and numbers grow with the largest label that is asked for, and never else', () => {
+  const room = { width: 900, height: 800 };
+  const drawn = encoder(6);
+  const usual = layout(drawn, room);
+  assert.deepEqual(layout(drawn, { ...room, font: 13.5 }), usual);
+  assert.equal(usual.font, 13.5);
+  const large = layout(drawn, { ...room, font: 27 });
+  assert.equal(large.font, 27);
+  assert.ok(large.cell > usual.cell && large.share > usual.share && large.share < 0.5);
+  assert.ok(large.width <= 902 && large.height <= 802);
+});

@@ -48,10 +48,12 @@ export class Card {
   /** Another card is what is looked at now. */
   fold() { this.#parts.more.open = false; }
 
+  get hasOwnText() { return this.choice.text.trim() !== ''; }
+
   /** What its element is given; `pageText`: the sentence that everybody reads. */
   attributes(pageText) {
     // Words were blanked in a sentence that may be another by now.
-    if (pageText !== this.#heard && this.choice.text.trim() === '') this.#forget();
+    if (pageText !== this.#heard && !this.hasOwnText) this.#forget();
     this.#heard = pageText;
     return attributesOf(this.#described, this.choice, pageText);
   }

@@ -6,21 +6,26 @@ const ACTIONS = new Map(Object.entries({
 }));
 /** What a presenter's remote sends; else these scroll. */
 const REMOTE = new Map(Object.entries({ PageDown: 'step', PageUp: 'back' }));
+/** Held down, these would turn something on and off again. */
+const ONCE = ['present', 'cover', 'language', 'help', 'reveal'];
+/** What a menu that was used in the presenter's view does not keep: the remote steps on, and the view can be left. */
+const PAST_MENUS = ['PageDown', 'PageUp', 'Escape', 'p', 'P'];
 
 const ARROWS = ['ArrowLeft', 'ArrowRight'];
 
 /**
  * Which action a key event means on this page, or null.
- * @param {{ key: string, ctrlKey?: boolean, altKey?: boolean, metaKey?: boolean, defaultPrevented?: boolean, isComposing?: boolean }} event
+ * @param {{ key: string, ctrlKey?: boolean, altKey?: boolean, metaKey?: boolean, defaultPrevented?: boolean, isComposing?: boolean, repeat?: boolean }} event
  * @param {{ tagName?: string, type?: string, isContentEditable?: boolean, getAttribute?: (name: string) => string|null }|null} target where the key was pressed
  * @param {boolean} [presents] whether the presenter's view is on
  */
 export function actionOf(event, target, presents = false) {
   if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.altKey || event.metaKey) return null;
   const action = ACTIONS.get(event.key) ?? ACTIONS.get(event.key.toLowerCase()) ?? (presents ? REMOTE.get(event.key) : null) ?? null;
-  if (action === null) return null;
+  if (action === null || event.repeat && ONCE.includes(action)) return null;
   const tag = (target?.tagName ?? '').toLowerCase();
-  if (target?.isContentEditable || tag === 'textarea' || tag === 'select') return null;
+  if (target?.isContentEditable || tag === 'textarea') return null;
+  if (tag === 'select' && !(presents && PAST_MENUS.includes(event.key))) return null;
   // A slider wants only the keys that move it.
   if (tag === 'input' && (target?.type !== 'range' || ARROWS.includes(event.key))) return null;
   if (event.key === ' ' && ['button', 'summary', 'a'].includes(tag)) return null;

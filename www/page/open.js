@@ -18,7 +18,7 @@ import { Card } from './card.js';
  * @property {(key: string, values?: object) => string} t
  * @property {'auto'|'webgpu'|'cpu'} device
  * @property {(architecture: string, model: Opened|null) => import('../element.js').UnmaskedDemo|null} show
- * @property {() => void} asked
+ * @property {(architecture: string) => void} asked
  * @property {(drawn: () => void) => void} onLanguage
  *
  * @typedef {(t: (key: string, values?: object) => string) => string} Say
@@ -27,6 +27,7 @@ import { Card } from './card.js';
  * @property {string} family   as people call it
  * @property {File[]} files
  * @property {(text: string|null) => object} attributes   of its element; `text`: what everybody reads
+ * @property {() => boolean} readsOwn   whether it reads a text of its own
  * @property {(words: number[]) => void} blanked   words were blanked by hand
  * @property {(rule: string) => void} ruled   its mask was given another rule in the machine itself
  */
@@ -209,9 +210,9 @@ export class Opener {
     signal.throwIfAborted();
     const description = engine.describe();
     const { architecture } = description;
-    const card = new Card({ name, description, licence, changed: () => { this.#page.asked(); this.#draw(); }, closed: () => this.#close(architecture) });
+    const card = new Card({ name, description, licence, changed: () => { this.#page.asked(architecture); this.#draw(); }, closed: () => this.#close(architecture) });
     const demo = this.#page.show(architecture, {
-      family: description.name, files, attributes: (text) => card.attributes(text), blanked: (words) => { card.words = words; }, ruled: (rule) => { card.rule = rule; this.#draw(); },
+      family: description.name, files, attributes: (text) => card.attributes(text), readsOwn: () => card.hasOwnText, blanked: (words) => { card.words = words; }, ruled: (rule) => { card.rule = rule; this.#draw(); },
     });
     // Once the machine holds the same engine the panel need not. One that is off or out of sight holds none: the panel
     // keeps it ready until the model is put back.

@@ -17,12 +17,14 @@ const SWITCHES = ['present', 'cover'];
 export function wirePresent(menu, dock, turn) {
   menu.append(make('summary', { class: 'control' }, icon('present')), make('div', { class: 'panel' }));
   const pressed = (event) => targetOf(event).closest('[data-switch]')?.dataset.switch;
-  menu.addEventListener('click', (event) => { const name = pressed(event); if (name) { close(menu, name === 'present'); turn(name); } });
+  menu.addEventListener('click', (event) => { const name = pressed(event); if (name) { close(menu, name !== 'present'); turn(name); } });
   menu.addEventListener('keydown', (event) => { if (event.key === 'Escape' && isOpen(menu)) { event.stopPropagation(); close(menu, true); } });
   document.addEventListener('pointerdown', (event) => { if (!menu.contains(/** @type {Node} */ (event.target))) close(menu, false); });
   const leave = make('button', { type: 'button', class: 'control leave', hidden: true }, icon('shrink'));
   leave.addEventListener('click', () => turn('present'));
   dock.append(leave);
+  // The browser's own Escape leaves the screen, and with it the view.
+  document.addEventListener('fullscreenchange', () => { if (fills && !isBusy && !document.fullscreenElement) turn('present'); });
 }
 
 const isOpen = (menu) => menu.hasAttribute('open');
@@ -45,15 +47,28 @@ export function drawPresent(menu, dock, state, t) {
     setText(line.lastElementChild, t(`present.${name}.how`));
   }
   const leave = dock.querySelector('.leave');
+  // Who leaves by it goes on at the menu.
+  if (!state.present && leave?.matches(':focus')) /** @type {HTMLElement} */ (summary).focus();
   if (leave) setAttributes(leave, { hidden: !state.present, 'aria-label': t('present.leave'), title: t('present.leave') });
 }
 
+/** Whether the screen is wanted, and whether the browser is still at what it was told before. */
+let fills = false;
+let isBusy = false;
+
 /**
- * Asks for the whole screen, where a person has just pressed something; or gives it back.
+ * Asks for the whole screen, where a person has just pressed something; or gives it back. A browser takes its time for
+ * either: what was wanted last counts.
  * @param {boolean} isOn
  */
-export function fillScreen(isOn) {
-  const root = document.documentElement;
-  if (isOn && !document.fullscreenElement) root.requestFullscreen?.()?.catch(() => {});
-  if (!isOn && document.fullscreenElement) document.exitFullscreen()?.catch(() => {});
+export async function fillScreen(isOn) {
+  fills = isOn;
+  if (isBusy) return;
+  isBusy = true;
+  try {
+    while (fills !== (document.fullscreenElement !== null)) await (fills ? document.documentElement.requestFullscreen() : document.exitFullscreen());
+  } catch {
+    // A browser that cannot, or may not, leaves the view in its window.
+  }
+  isBusy = false;
 }

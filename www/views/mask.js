@@ -6,7 +6,7 @@
  *   silenced: import('../gates.js').Head[] },
  *   ruled: import('../rules.js').Rule|null, sources: number|null, ran: import('../edits.js').Edit[],
  *   reach: { result: import('./reach.js').Reach|null, error: Error|null, waiting: boolean, old: boolean } }} Drawn
- * @typedef {{ layer: number, head: number|'all', width: number, height: number, place: string, least?: number, hover: Spot|null,
+ * @typedef {{ layer: number, head: number|'all', width: number, height: number, font?: number, place: string, least?: number, hover: Spot|null,
  *   cell: { block: string, row: number, key: number }|null, t: (key: string, values?: object) => string }} View
  * @typedef {{ stack: 'encoder'|'decoder', position: number }} Spot   position within its own stack
  */
@@ -39,7 +39,7 @@ const columnsOf = (heads) => (heads <= 4 ? 2 : heads <= 12 ? 3 : heads <= 32 ? 6
 
 /** The room one matrix has; the element asks too, to find the cell under the pointer. */
 export function roomOf({ view, heads }) {
-  if (view.head !== 'all' || view.place === 'reach') return { width: view.width, height: view.height };
+  if (view.head !== 'all' || view.place === 'reach') return { width: view.width, height: view.height, font: view.font };
   const columns = columnsOf(heads);
   const gap = columns > 3 ? SMALLEST_GAP : SMALL_GAP;
   const width = (view.width - gap * (columns - 1)) / columns;
@@ -157,7 +157,7 @@ function drawNumbers(svg, frame, plan, head, many) {
   reuse(svg.querySelector('.numbers'), numbers.length, () => makeSvg('text', { 'text-anchor': 'middle', 'dominant-baseline': 'central' }))
     .forEach((node, at) => {
       const { x, y, p, text } = numbers[at];
-      setAttributes(node, { x, y, 'font-size': Math.round(plan.cell * (told ? 0.5 : 0.32)), 'data-dark': p > 0.45 });
+      setAttributes(node, { x, y, 'font-size': Math.round(plan.cell * (told ? 0.5 : plan.share)), 'data-dark': p > 0.45 });
       setText(node, text);
     });
 }

@@ -7,7 +7,7 @@
  * @typedef {import('../timeline.js').Block} Block
  * @typedef {{ block: Block, x: number, y: number, width: number, height: number }} Placed
  * @typedef {{ text: string, at: number, index: number, stack: 'encoder'|'decoder', special: boolean }} Label
- * @typedef {{ cell: number, left: number, top: number, width: number, height: number, font: number, every: boolean,
+ * @typedef {{ cell: number, left: number, top: number, width: number, height: number, font: number, share: number, every: boolean,
  *   blocks: Placed[], rowLabels: Label[], keyLabels: Label[] }} Layout
  */
 
@@ -15,6 +15,10 @@ import { shorten, showPieces } from '../pieces.js';
 
 export const LEVELS = 16;
 const LARGEST_CELL = 44;
+/** A label's, where the style says no other; what is told of sizes here is of this one. */
+const LARGEST_FONT = 13.5;
+/** How much of a cell its number may take, in the usual size and at most. */
+const SHARES = [0.32, 0.42];
 /** Smaller cells have no label each; in one of this size a label is a pixel smaller than it, so that none touches the next. */
 const LABEL_CELL = 9;
 /** Where only a few labels are drawn (the lit row, what is pointed at), they are this large. */
@@ -35,7 +39,7 @@ export function roomFor(count, ended) {
 
 /**
  * @param {Frame & { view?: { least?: number } }} frame
- * @param {{ width: number, height: number, bare?: boolean }} room bare: no labels (small multiples)
+ * @param {{ width: number, height: number, bare?: boolean, font?: number }} room bare: no labels (small multiples); font: the largest label
  * @returns {Layout}
  */
 export function layout(frame, room) {
@@ -43,7 +47,8 @@ export function layout(frame, room) {
   return labelled && labelled.cell >= LABEL_CELL ? labelled : arrange(frame, room, false);
 }
 
-function arrange(frame, { width, height, bare = false }, every) {
+function arrange(frame, { width, height, bare = false, font: largest = LARGEST_FONT }, every) {
+  const scale = largest / LARGEST_FONT;
   const wired = frame.architecture === 'encoder-decoder';
   const source = labelsOf(frame.read, 'encoder');
   const target = labelsOf(frame.target, 'decoder');
@@ -57,13 +62,14 @@ function arrange(frame, { width, height, bare = false }, every) {
   const names = wired ? [...source, ...target.map((label) => ({ ...label, at: label.at + first }))]
     : [...source, ...target].map((label, at) => ({ ...label, stack, at, index: at }));
 
+  const few = FEW_FONT * scale;
   const fitting = Math.min(width, height) / (count + 0.6 * gap);
-  const font = every || bare ? Math.max(9, Math.min(13.5, fitting * 0.62)) : FEW_FONT;
+  const font = every || bare ? Math.max(9, Math.min(largest, fitting * 0.62)) : few;
   const longest = names.reduce((most, label) => Math.max(most, estimate(label.text)), 0);
   const left = bare ? 1 : Math.min(width * 0.3, longest * font + 10);
-  const top = bare ? 1 : every ? left : FEW_FONT + 6;
+  const top = bare ? 1 : every ? left : few + 6;
   const foot = bare || !wired ? 2 : font + 8;
-  const free = Math.min((width - left - 2) / (count + 0.6 * gap), (height - top - foot) / (count + 0.6 * gap), LARGEST_CELL);
+  const free = Math.min((width - left - 2) / (count + 0.6 * gap), (height - top - foot) / (count + 0.6 * gap), LARGEST_CELL * scale);
   const cell = free >= 7 ? Math.floor(free) : Math.max(2, Math.floor(free * 10) / 10);
   const space = wired ? Math.max(4, Math.round(cell * 0.6)) : 0;
   const offset = first ? first * cell + space : 0;
@@ -77,7 +83,7 @@ function arrange(frame, { width, height, bare = false }, every) {
   const held = names.filter((label) => label.at < count && (label.stack === 'encoder' || label.index < main.rows));
   const along = (start) => held.map((label) => ({ ...label, at: start + middle(label) }));
   return {
-    cell, left, top, font: every ? Math.min(font, cell - 1) : font, every, blocks, rowLabels: along(top), keyLabels: along(left),
+    cell, left, top, font: every ? Math.min(font, cell - 1) : font, share: Math.min(SHARES[0] * scale, SHARES[1]), every, blocks, rowLabels: along(top), keyLabels: along(left),
     width: left + offset + rows * cell + 2, height: top + offset + rows * cell + foot,
   };
 }

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from '@playwright/test';
 import { startHub } from '../hub.js';
 import { answer, done, machine, opened } from '../machines.js';
+import { ran } from '../masks.js';
 
 const FAMILIES = fileURLToPath(new URL('../../golden/families/', import.meta.url));
 const TEXT = 'text=w5+w7+w9+w4+w6';
@@ -266,3 +267,28 @@ for (const [width, height] of [[1280, 800], [1920, 1080], [390, 844]]) {
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
   });
 }
+
+test('painted cells stay with a text of the model’s own, and go with the page’s sentence', async ({ page }) => {
+  await openModel(page, 'gpt2', `lang=en&device=cpu&on=none&${TEXT}`);
+  const element = opened(page, 'causal');
+  const sentence = page.locator('#sentence');
+  const paint = async () => {
+    await ran(page, element);
+    await element.locator('[data-action="paint"]').click();
+    await element.locator('.mask').focus();
+    await page.keyboard.press('ArrowUp');
+    await page.keyboard.press('Enter');
+    await element.locator('[data-action="paint"]').click();
+    await expect(element).toHaveAttribute('edits', /./);
+  };
+  await paint();
+  await sentence.fill('w5 w7 w9');
+  await expect(element).not.toHaveAttribute('edits', /./);
+  await field(page, 'causal', 'text').fill('w4 w6 w8');
+  await paint();
+  await sentence.fill('w5 w7');
+  await page.waitForTimeout(600);
+  await expect(element).toHaveAttribute('edits', /./);
+  await field(page, 'causal', 'text').fill('w4 w6');
+  await expect(element).not.toHaveAttribute('edits', /./);
+});

@@ -151,3 +151,20 @@ test('what is tested is of the run that is shown, and no more is asked than one 
   await done(page);
   await expect(page.locator('.leak table')).toHaveCount(0);
 });
+
+test('without colours the exchanged token and what stayed the same are told apart', async ({ page }) => {
+  await page.emulateMedia({ forcedColors: 'active' });
+  await open(page, address('on=causal&step=3&look=causal.leak&cover=1'));
+  await done(page);
+  const element = machine(page, 'causal');
+  await expect(element.locator('.leak table')).toBeVisible();
+  const outline = (locator) => locator.evaluate((node) => getComputedStyle(node).outlineStyle);
+  const slant = (locator) => locator.evaluate((node) => getComputedStyle(node).fontStyle);
+  expect(await outline(element.locator('.exchange[aria-pressed="true"]'))).toBe('solid');
+  expect(await outline(element.locator('.exchange[aria-pressed="false"]').first())).toBe('none');
+  expect(await slant(element.locator('.leak [data-same]').first())).toBe('italic');
+  expect(await slant(element.locator('.leak tbody td:not([data-same])').first())).toBe('normal');
+  await page.locator('#present summary').click();
+  expect(await outline(page.locator('.switch[aria-pressed="true"]'))).toBe('solid');
+  expect(await outline(page.locator('.switch[aria-pressed="false"]'))).toBe('none');
+});

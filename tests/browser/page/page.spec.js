@@ -240,6 +240,26 @@ test('the page never stalls while the models write', { tag: '@gpu' }, async ({ p
   expect(Math.min(...longest)).toBeLessThanOrEqual(50);
 });
 
+test('the head of the page fits the narrowest phones, in both languages and themes', async ({ page }) => {
+  await open(page, 'on=none');
+  for (const width of [320, 340]) {
+    await page.setViewportSize({ width, height: 700 });
+    for (const settings of ['lang=en&theme=light', 'lang=zh&theme=dark', 'lang=zh&theme=light', 'lang=en&theme=dark']) {
+      for (const path of ['/', '/open.html']) {
+        await page.goto(`${path}#on=none&device=cpu&${settings}`);
+        await page.reload();
+        await page.locator('#present summary').click();
+        const { whole, prefs, panel } = await page.evaluate(() => ({
+          whole: document.documentElement.scrollWidth,
+          prefs: document.querySelector('#prefs').getBoundingClientRect().right,
+          panel: document.querySelector('#present .panel').getBoundingClientRect().right,
+        }));
+        for (const [name, right] of Object.entries({ whole, prefs, panel })) expect(right, `${name}: ${path} ${settings}`).toBeLessThanOrEqual(width);
+      }
+    }
+  }
+});
+
 for (const width of [360, 768, 1920]) {
   test(`nothing sticks out at ${width} pixels`, async ({ page }) => {
     await page.setViewportSize({ width, height: 800 });

@@ -153,3 +153,86 @@ test('an encoder’s blank is covered before it is filled; the element and a fra
   await page.keyboard.press('a');
   await expect(page.locator('unmasked-demo .cover')).toBeHidden();
 });
+
+test('its letters are never smaller than the page’s own, and the matrix’s grow with them', async ({ page }) => {
+  const size = () => page.evaluate(() => parseFloat(getComputedStyle(document.documentElement).fontSize));
+  const label = () => machine(page, 'causal').locator('.row-labels text').first().evaluate((node) => parseFloat(node.getAttribute('font-size')));
+  await open(page, address('on=causal,prefix&step=1'));
+  await done(page);
+  for (const width of [390, 960, 1024, 1920]) {
+    await page.setViewportSize({ width, height: 1080 });
+    await drawn(page);
+    const [own, ownLabel] = [await size(), await label()];
+    expect(ownLabel).toBeLessThanOrEqual(13.5);
+    await page.keyboard.press('p');
+    await expect(page.locator('#bar')).toBeHidden();
+    await drawn(page);
+    expect(await size(), `at ${width}`).toBeGreaterThan(own);
+    if (width >= 960) expect(await label(), `at ${width}`).toBeGreaterThan(ownLabel);
+    await page.keyboard.press('p');
+    await expect(page.locator('#bar')).toBeVisible();
+  }
+});
+
+test('the focus is never lost, and a menu that was used keeps neither the remote nor the way out', async ({ page }) => {
+  await open(page, address('on=causal,prefix&step=1'));
+  await done(page);
+  const summary = page.locator('#present summary');
+  await summary.press('Enter');
+  await page.getByRole('button', { name: 'Cover the candidates' }).press('Enter');
+  await expect(summary).toBeFocused();
+  await page.keyboard.press('p');
+  await expect(page.locator('#machines')).toBeFocused();
+  const chip = machine(page, 'causal').locator('.chip').first();
+  await chip.focus();
+  await page.keyboard.press('c');
+  await expect(chip).toBeFocused();
+  const speed = page.locator('#dock [data-action="speed"]');
+  await speed.selectOption('2');
+  await speed.focus();
+  for (const key of ['PageDown', 'PageDown', 'PageUp']) await page.keyboard.press(key);
+  await expect(speed).toHaveValue('2');
+  expect(await position(page)).toBe(2);
+  await page.keyboard.press('Escape');
+  await expect(page.locator('#bar')).toBeVisible();
+  await page.keyboard.press('p');
+  await expect(page.locator('#bar'), 'outside the view a menu keeps its keys').toBeVisible();
+  await page.locator('#machines').focus();
+  await page.keyboard.press('p');
+  await page.locator('#dock .leave').press('Enter');
+  await expect(page.locator('#bar')).toBeVisible();
+  await expect(summary).toBeFocused();
+});
+
+test('the view and the whole screen stay together', async ({ page }) => {
+  const isFull = () => page.evaluate(() => document.fullscreenElement !== null);
+  await open(page, address('on=causal&step=1'));
+  await done(page);
+  const bar = page.locator('#bar');
+  // Held down it is one press.
+  for (let at = 0; at < 4; at += 1) await page.keyboard.down('p');
+  await page.keyboard.up('p');
+  await expect(bar).toBeHidden();
+  await expect.poll(isFull).toBe(true);
+  await page.evaluate(() => document.exitFullscreen());
+  await expect(bar).toBeVisible();
+  await expect(page.locator('#say')).toHaveText('The whole page again.');
+  // Left before the browser has given the screen.
+  await page.evaluate(() => { for (let at = 0; at < 2; at += 1) document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'p', bubbles: true, composed: true })); });
+  await drawn(page);
+  await page.waitForTimeout(500);
+  await expect(bar).toBeVisible();
+  expect(await isFull()).toBe(false);
+  await page.keyboard.press('p');
+  await expect.poll(isFull).toBe(true);
+  // A link that knows of no view; and what plays stops there.
+  await page.keyboard.press(' ');
+  await page.evaluate(() => { location.hash = '#lang=en&device=cpu&on=causal&step=0'; });
+  await expect(bar).toBeVisible();
+  await expect.poll(isFull).toBe(false);
+  await page.waitForTimeout(1300);
+  expect(await position(page)).toBe(0);
+  await page.goto('/open.html#lang=en&device=cpu&on=causal&present=1');
+  await expect(page.locator('html')).toHaveAttribute('data-present', '');
+  await expect(page.locator('#open')).toBeHidden();
+});
