@@ -20,10 +20,10 @@
  *   visible: (row: number, key: number) => boolean|null,
  *   attention: (layer: number, head: number, row: number) => ArrayLike<number>|null }} Block
  * @typedef {{ architecture: Architecture, position: number, length: number, ended: boolean, settled: boolean,
- *   waiting: boolean, source: Shown[], target: Shown[], read: Shown[], truncated: number, sourceLength: number,
+ *   waiting: boolean, source: Shown[], target: Shown[], read: Shown[], truncated: number, sourceLength: number, starts: number,
  *   current: { stack: 'encoder'|'decoder', row: number }|null, candidates: Candidate[], chosen: number|null,
  *   forced: boolean, reason: string|null,
- *   blocks: Block[], layers: Object<string, number>, heads: number, stats: Stats|null }} Frame
+ *   blocks: Block[], layers: Object<string, number>, heads: number, stats: Stats|null }} Frame   starts: tokens at the head of the target that every answer begins with
  */
 
 export class Timeline {
@@ -126,6 +126,8 @@ export class Timeline {
       source, target, read: this.#read(source, position),
       truncated: this.header.truncated ?? 0,
       sourceLength: this.header.source_length ?? source.length,
+      // A run is asked for with no answer; what a stored one was begun with it does not tell.
+      starts: this.signs.specials && this.architecture !== 'encoder' ? target.length - position : 0,
       current: step ? { stack, row: step.row } : null,
       candidates: step ? candidatesOf(step) : [],
       chosen: step ? step.chosen : null,
