@@ -109,7 +109,7 @@ function drawPainting(parts, frame) {
   // Who took the last stroke back goes on where strokes begin.
   if (!brush && parts.painting.contains(parts.painting.getRootNode().activeElement)) parts.paintButton.focus();
   setAttribute(parts.painting, 'hidden', !brush);
-  for (const button of [undo, reset]) setAttribute(button, 'hidden', !brush);
+  for (const button of [undo, reset]) setAttribute(button, 'hidden', !brush || !can);
   const blind = blindOf(frame);
   const was = edits.length || rule || silenced.length ? before?.chosen : null;
   setText(words, [

@@ -41,8 +41,12 @@ export class Timeline {
     this.edits = [];
     /** The heads that were silent. @type {import('./gates.js').Head[]} */
     this.silenced = [];
-    /** The rule that it ran under in place of the model's own. @type {string|null} */
+    /** The rule that it was asked for in place of the model's own. @type {string|null} */
     this.rule = null;
+    /** Where a prefix ended that was asked for by no number. @type {number|null} */
+    this.prefixEnd = null;
+    /** Whether it attended otherwise than the model does. */
+    this.other = false;
     /** What was asked, whatever the mask (`questionOf`); null of a stored run. @type {string|null} */
     this.question = null;
   }
@@ -78,7 +82,8 @@ export class Timeline {
    */
   fork(at, candidate) {
     const fork = new Timeline(this.header, this.signs);
-    Object.assign(fork, { edits: this.edits, rule: this.rule, silenced: this.silenced, question: this.question });
+    const { edits, rule, prefixEnd, other, silenced, question } = this;
+    Object.assign(fork, { edits, rule, prefixEnd, other, silenced, question });
     fork.steps = this.steps.slice(0, at + 1);
     const last = fork.steps[at];
     // The model's own choice, pressed again, is not a forced one.
