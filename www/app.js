@@ -17,7 +17,7 @@ import { wireKeyboard } from './page/keyboard.js';
 import { VIEW, drawPresent, fillScreen, wirePresent } from './page/present.js';
 import { announcer, sayStep } from './page/say.js';
 import { drawSettings, saySampling, wireSettings } from './page/settings.js';
-import { isOfSentence } from './rules.js';
+import { leftOf } from './rules.js';
 import { ARCHITECTURES, SPEEDS, cleanText, defaults, readHash, writeHash } from './state.js';
 import { draw as drawControls } from './views/controls.js';
 import { make, setAttribute, setAttributes, setText, targetOf } from './views/dom.js';
@@ -117,7 +117,7 @@ function forget(changes) {
   if (['text', 'family'].some((name) => name in changes)) {
     state.edits = null;
     unpaint();
-    const rules = Object.entries(state.mask ?? {}).filter(([, rule]) => !('family' in changes) && !isOfSentence(rule));
+    const rules = Object.entries(state.mask ?? {}).map(([name, rule]) => [name, 'family' in changes ? '' : leftOf(rule)]).filter(([, rule]) => rule);
     state.mask = rules.length ? Object.fromEntries(rules) : null;
     if ('family' in changes) state.silenced = null;
   }

@@ -8,7 +8,7 @@ export function questionOf({ text, pair, blanks, fill, sampling, language, sourc
 }
 
 /**
- * The candidates that a step had in the run before, by their ids, and which of them that run chose; null where more than the
+ * The candidates that a step had in the run before, by their ids, and which of them the model chose there; null where more than the
  * mask is another: what it read, or what had been chosen until then.
  * @param {import('./timeline.js').Timeline} plain
  * @param {import('./timeline.js').Timeline} timeline
@@ -26,5 +26,5 @@ export function before(plain, timeline, at, isAlone) {
   const was = isAlone ? plain.steps.find(({ row }) => row === step.row) : plain.steps[at];
   if (was?.row !== step.row || ids(plain) !== ids(timeline) || !isAlone && until(plain) !== until(timeline)) return null;
   const candidates = candidatesOf(was);
-  return { chosen: candidates.find(({ id }) => id === was.chosen) ?? null, of: new Map(candidates.map(({ id, probability }) => [id, probability])) };
+  return { chosen: candidates.find(({ id }) => id === (was.own ?? was.chosen)) ?? null, of: new Map(candidates.map(({ id, probability }) => [id, probability])) };
 }

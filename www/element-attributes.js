@@ -9,7 +9,7 @@ export const WORK = {
 };
 
 /** Of these it is told whether they are there, not what they say. */
-const FLAGS = ['autoplay', 'enlarged', 'enlargeable', 'covered'];
+export const FLAGS = ['autoplay', 'enlarged', 'enlargeable', 'covered'];
 const FALLBACKS = { architecture: 'causal', device: 'auto' };
 
 /** Every attribute is also a property. @param {typeof HTMLElement} type the element's class */

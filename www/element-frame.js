@@ -3,7 +3,7 @@
 import { fitting, readSilenced } from './gates.js';
 import { chooseLanguage, translator } from './i18n/index.js';
 import { depthsOf, headsOf, isOwn, isUntrained } from './models.js';
-import { ownName, partsOf, sourcesOf } from './rules.js';
+import { cameTo, ownName, partsOf, sourcesOf } from './rules.js';
 import { ARCHITECTURES } from './state.js';
 import { roomFor } from './views/matrix.js';
 import { PLACES } from './views/places.js';
@@ -42,6 +42,9 @@ export const placesOf = (machine) => Object.keys(PLACES).filter((name) => {
 /** What stands there; '' = the matrix. @param {Element} element @param {import('./machine.js').Machine} machine */
 export const placeOf = (element, machine) => placesOf(machine).find((name) => name === element.getAttribute('look')) ?? '';
 
+/** Counted from 1, as an address has it; 0: nobody says. @param {string|null} text */
+const counted = (text) => (/^\d{1,9}$/.test(text ?? '') ? Number(text) : 0);
+
 /**
  * The layer and the head that are shown, counted from 0, how many there are, and what was asked for, counted from 1.
  * @param {Demo} element @param {Tools['chosen']} chosen @param {import('./timeline.js').Frame|null} [frame]
@@ -50,12 +53,13 @@ export function shownOf(element, chosen, frame = element.timeline?.frame(element
   const { description } = element;
   const heads = description ? headsOf(description) : frame?.heads ?? 1;
   const layers = Math.max(1, description?.layers.encoder ?? 0, description?.layers.decoder ?? 0, ...Object.values(frame?.layers ?? {}));
-  const wanted = Number(element.getAttribute('layer')) || layers;
+  const wanted = counted(element.getAttribute('layer')) || layers;
   const layer = Math.min(layers, wanted) - 1;
   const named = element.getAttribute('head');
   /** @type {number|'all'} */
-  const head = named === 'all' ? 'all' : Math.max(0, Math.min(heads, Number(named) || 1) - 1);
-  return { layers, heads, layer, head, asked: chosen ?? { layer: wanted, head: named === 'all' ? 'all' : Number(named) || 1 } };
+  const which = named === 'all' ? named : counted(named) || 1;
+  const head = which === 'all' ? which : Math.min(heads, which) - 1;
+  return { layers, heads, layer, head, asked: chosen ?? { layer: wanted, head: which } };
 }
 
 /** Whether what comes next is still to be guessed. At the end of a run nothing is. @param {Element} element @param {{ uncovered: boolean }} tools @param {import('./timeline.js').Frame} frame */
@@ -79,20 +83,22 @@ export function drawnOf(element, tools) {
   const main = base?.blocks.at(-1);
   // Answers that become shorter under the brush leave the matrix its size.
   const least = base && main && painter.on && machine.canRun ? Math.max(tools.least, roomFor(main.wholeRows, base.ended)) : 0;
+  const text = { rows: main?.wholeRows ?? 0, source: base?.sourceLength ?? 0 };
+  const rule = cameTo(timeline?.rule ?? null, timeline?.prefixEnd ?? null, { ...text, writes: base?.architecture !== 'encoder' });
   const frame = base && ['running', 'done'].includes(machine.phase) ? {
     ...base, heads, layers: { ...description && depthsOf(description), ...base.layers },
     view: { ...view, place: shownPlaceOf(element, tools, base), places: placesOf(machine), layer, head, asked, least, t },
     cutText: machine.cutText, canForce: machine.canRun && !element.renewed,
     canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: element.hasAttribute('enlarged') ? 10 : 5, covered: isCovered(element, tools, base),
     specials: timeline?.signs.specials ?? new Set(), ran: timeline?.edits ?? [], before: machine.before(Math.min(position, base.length - 1)),
-    untrained: isUntrained(description, timeline?.rule, { rows: main?.wholeRows ?? 0, source: base.sourceLength }), ruled: partsOf(timeline?.rule), sources: sourcesOf(timeline?.rule),
+    untrained: isUntrained(description, rule, text), ruled: partsOf(rule), sources: sourcesOf(rule),
     description, device: machine.device,
     ...answersOf(element, tools), painting: paintingOf(element, tools),
   } : null;
   return {
     frame, t, lang, machine, missing, wanted, least, architecture: description?.architecture ?? base?.architecture ?? architectureOf(element),
     model: modelOf(element, machine),
-    rule: partsOf(timeline?.rule),
+    rule: partsOf(rule),
     parameters: description?.parameters ?? timeline?.header.model?.parameters ?? 0,
     show: viewsOf(element),
     enlargeable: element.hasAttribute('enlargeable'), enlarged: element.hasAttribute('enlarged'),
@@ -118,12 +124,14 @@ function answersOf(element, { asks, machine, runKey }) {
     { on, result, error, waiting: waiting || machine.phase !== 'done' || element.renewed || of !== runKey, old: of !== runKey }]));
 }
 
-/** What a person changed, or may change, of how the model attends. @param {Demo} element @param {Tools} tools */
+/** What a person changed, or may change, of how the model attends; of a stored run, what it was computed with. @param {Demo} element @param {Tools} tools */
 function paintingOf({ description }, { machine, painter }) {
+  const can = machine.canRun;
   const { rule, silenced } = painter.asked();
+  const { timeline } = machine;
   return {
-    can: machine.canRun, on: machine.canRun && painter.on, canUndo: painter.canUndo, edits: painter.edits,
-    rule, silenced: description ? fitting(readSilenced(silenced), description) : machine.timeline?.silenced ?? [],
+    can, on: can && painter.on, canUndo: can && painter.canUndo, edits: can ? painter.edits : timeline?.edits ?? [],
+    rule: can ? rule : timeline?.rule ?? '', silenced: description ? fitting(readSilenced(silenced), description) : timeline?.silenced ?? [],
     own: ownName(description?.masks ?? {}), prefixEnd: machine.prefixEnd, turns: painter.turns,
   };
 }

@@ -1,7 +1,7 @@
 /** An element's leak test: which token is exchanged. Draws nothing. */
 
 import { Asked } from './element-asked.js';
-import { firstSpot, stacksOf } from './leak.js';
+import { spotIn, stacksOf } from './leak.js';
 
 /** @extends {Asked<import('./leak.js').Leak>} */
 export class LeakTest extends Asked {
@@ -23,8 +23,7 @@ export class LeakTest extends Asked {
   follow(frame, machine, of) {
     if (!this.on) return;
     const stacks = stacksOf(frame);
-    const { stack, position } = this.#chosen ?? firstSpot(frame);
-    const spot = { stack, position: Math.min(position, (stacks.find(({ name }) => name === stack)?.tokens.length ?? 1) - 1) };
+    const spot = spotIn(frame, this.#chosen);
     this.want([spot, stacks.map(({ tokens }) => tokens.map(({ id }) => id))], of, (isWanted) => machine.leak(frame, spot, isWanted));
   }
 }

@@ -84,11 +84,11 @@ export class Painter {
     this.#change({ ...now, edits: '', rule: join(main, sourcesOf(now.rule)) });
   }
 
-  /** How far the rule reaches: until the dial is let go that is one change. @param {Frame} frame @param {number} n */
-  turn(frame, n) {
+  /** How far the rule reaches: until the dial is let go that is one change. @param {number} n */
+  turn(n) {
     const { rule } = this.asked();
-    const name = partsOf(rule)?.name;
-    if (name) this.#turn(join(spell({ name, n }, frame.architecture !== 'encoder'), sourcesOf(rule)));
+    const parts = partsOf(rule);
+    if (parts) this.#turn(join(spell({ ...parts, n }, parts.back), sourcesOf(rule)));
   }
 
   /** How many tokens of the source a target may look at. @param {Frame} frame @param {number} n */

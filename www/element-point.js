@@ -6,6 +6,9 @@
  * @typedef {{ stack: 'encoder'|'decoder', position: number }} Spot
  */
 
+/** Whether it was written: what every answer begins with, though some models have words for it, was not. @param {import('./timeline.js').Frame} frame @param {number} at */
+const isAnswer = ({ target, starts = 0 }, at) => at >= starts && target[at]?.state === 'answer';
+
 /** @param {import('./timeline.js').Frame} frame @param {Spot|null} spot @returns {Pointed} */
 export function pointedBy(frame, spot) {
   if (!spot) return null;
@@ -16,8 +19,8 @@ export function pointedBy(frame, spot) {
     return typeof start === 'number' && typeof end === 'number' ? { start, end } : null;
   }
   const at = wired ? spot.position : spot.position - frame.source.length;
-  if (frame.target[at]?.state !== 'answer') return null;
-  return { answer: frame.target.slice(0, at).filter(({ state }) => state === 'answer').length };
+  if (!isAnswer(frame, at)) return null;
+  return { answer: frame.target.slice(0, at).filter((_, before) => isAnswer(frame, before)).length };
 }
 
 /** @param {import('./timeline.js').Frame} frame @param {Pointed} pointed @returns {Spot|null} */
@@ -26,7 +29,7 @@ export function spotFor(frame, pointed) {
   const wired = frame.architecture === 'encoder-decoder';
   const main = frame.architecture === 'encoder' ? 'encoder' : 'decoder';
   if ('answer' in pointed) {
-    const at = frame.target.map(({ state }, index) => (state === 'answer' ? index : -1)).filter((index) => index >= 0)[pointed.answer];
+    const at = frame.target.map((_, index) => index).filter((index) => isAnswer(frame, index))[pointed.answer];
     return at === undefined ? null : { stack: main, position: wired ? at : frame.source.length + at };
   }
   const at = frame.source.findIndex(({ start, end }) => typeof start === 'number' && typeof end === 'number' && start < pointed.end && end > pointed.start);

@@ -1,9 +1,10 @@
 /** What the element's attributes ask for, checked: they come from a page's author or from a link. */
 
 import { readEdits } from './edits.js';
+import { FLAGS } from './element-attributes.js';
 import { readSilenced } from './gates.js';
 import { readRule } from './rules.js';
-import { ARCHITECTURES, cleanText, readChoices } from './state.js';
+import { ARCHITECTURES, cleanText, isEmpty, readChoices } from './state.js';
 import { TraceError, checkTrace } from './trace.js';
 
 const number = (element, name, fallback, least, most) => {
@@ -28,6 +29,7 @@ export const readBlanks = (text) => text?.split(/[\s,.]+/).filter((word) => /^\d
 
 /** @returns {import('./machine.js').Settings} */
 export function settingsOf(element) {
+  const pair = element.getAttribute('pair') ?? '';
   const temperature = number(element, 'temperature', 0, 0, 5);
   const sampling = temperature > 0 ? {
     temperature,
@@ -38,7 +40,7 @@ export function settingsOf(element) {
   if (sampling && sampling.topK === undefined) delete sampling.topK;
   return {
     text: cleanText(element.getAttribute('text') ?? ''),
-    pair: element.getAttribute('pair') || undefined,
+    pair: isEmpty(pair) ? undefined : pair,
     blanks: readBlanks(element.getAttribute('blanks')),
     fill: element.getAttribute('fill') === 'confidence' ? 'confidence' : 'parallel',
     sampling,
@@ -53,8 +55,8 @@ export function settingsOf(element) {
   };
 }
 
-/** Attributes that a scene may set; a stored file must not reach for anything else. */
-const SCENE = ['architecture', 'text', 'pair', 'blanks', 'fill', 'temperature', 'topk', 'topp', 'seed', 'layer', 'head', 'view', 'look', 'mask', 'edits', 'silenced'];
+/** Attributes that a scene may set; a stored file must not reach for anything else, such as another place to load from. */
+const SCENE = ['architecture', 'family', 'text', 'pair', 'blanks', 'fill', 'forced', 'language', 'sourcelanguage', 'temperature', 'topk', 'topp', 'seed', 'max', 'layer', 'head', 'view', 'look', 'mask', 'edits', 'silenced', 'start', 'covered'];
 
 /**
  * The stored run or the scene that the element names; a scene's settings are applied where the page gave none.
@@ -81,8 +83,10 @@ export async function readScene(element, give = (name, value) => element.setAttr
   if (plays) checkTrace(trace);
   const settings = typeof trace.scene === 'object' ? trace.scene ?? {} : {};
   for (const [key, value] of Object.entries(settings)) {
-    const plain = ['string', 'number'].includes(typeof value);
-    if (SCENE.includes(key.toLowerCase()) && plain && !element.hasAttribute(key)) give(key.toLowerCase(), String(value));
+    const attribute = key.toLowerCase();
+    // Of a flag it counts whether it is there.
+    const said = FLAGS.includes(attribute) ? [true, 'true'].includes(value) : ['string', 'number'].includes(typeof value);
+    if (SCENE.includes(attribute) && said && !element.hasAttribute(attribute)) give(attribute, String(value));
   }
   return { ...trace, steps: plays ? trace.steps : undefined };
 }

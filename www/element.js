@@ -79,6 +79,8 @@ export class UnmaskedDemo extends HTMLElement {
   /** Attributes that are not the author's: a scene or an example set them, which is under way while `giving`. @type {Set<string>} */
   #given = new Set();
   #giving = false;
+  /** The first example of the model that is there. @type {string|null} */
+  #example = null;
   /** @type {File[]|null} */
   #files = null;
   /** @type {{ layer: number, head: number|'all' }|null} */
@@ -152,13 +154,17 @@ export class UnmaskedDemo extends HTMLElement {
   play() { this.#use(); this.#clock.play(); }
   pause() { this.#clock.pause(); }
   step() { this.#use(); this.#clock.step(); }
-  back() { this.#clock.back(); }
+  /** Past the end, where another clock may have put it, nothing is shown that a step could go back from. */
+  back() { if (this.ended) this.#clock.settle(); this.#clock.back(); }
   restart() { this.#clock.restart(); }
   end() { this.#use(); this.#clock.end(); }
 
-  /** Follows another clock: a position past what is computed shows the wait, or the end. */
+  /** Follows another clock: a position past what is computed shows the wait, or the end. What is no number is no position. */
   seek(position) {
-    if (this.#clock.position !== position) this.#clock.put(Math.max(0, position));
+    const at = Math.max(0, Math.trunc(Number(position)));
+    if (!Number.isFinite(at) || this.#clock.position === at) return;
+    this.#clock.put(at);
+    this.#settle();
   }
 
   /** Whether the candidates of the shown step are covered. */
@@ -221,6 +227,11 @@ export class UnmaskedDemo extends HTMLElement {
     if (!this.#giving) this.#given.delete(name);
     if (before === after || !this.#parts) return;
     if (name === 'covered') this.#uncovered = '';
+    // What nobody says is said by the model again.
+    if (name === 'text' && after === null && !this.#giving && this.#machine.canRun && this.#example) {
+      this.#give('text', this.#example);
+      return;
+    }
     const work = WORK[name];
     // The page's choice among its own models says nothing of files that were handed over.
     if (work === 'model' && !this.#giving && !(this.#files && name === 'family')) {
@@ -312,7 +323,8 @@ export class UnmaskedDemo extends HTMLElement {
       if (wish === null) { this.#later(); return; }
       const loaded = await this.#machine.load(wish.source, { device: this.getAttribute('device') ?? 'auto', sizes: wish.sizes });
       if (!loaded || turn !== this.#loads) return;
-      if (!this.hasAttribute('text') && wish.entry?.examples?.[0]) this.#give('text', wish.entry.examples[0]);
+      this.#example = wish.entry?.examples?.[0] ?? null;
+      if (!this.hasAttribute('text') && this.#example) this.#give('text', this.#example);
       this.#ready();
       this.#typedNothing();
       await this.#run();
@@ -375,13 +387,17 @@ export class UnmaskedDemo extends HTMLElement {
       this.#starts = false;
       this.seek(Math.min(this.available, this.#startPosition()));
     }
-    // Painted, it may end before where it was; a page around sees to its own clock.
-    if (this.ended && this.timeline && this.getAttribute('controls') !== 'none') this.#clock.settle();
+    this.#settle();
     if (machine.phase === 'error' && this.#toldError !== machine.error) {
       this.#toldError = machine.error;
       this.#tell('unmasked-error', { error: machine.error });
     }
     this.#later();
+  }
+
+  /** Painted, it may end before where it was; a page around sees to its own clock. */
+  #settle() {
+    if (this.ended && this.timeline && this.getAttribute('controls') !== 'none') this.#clock.settle();
   }
 
   /** The position at which a run is first shown, where the page's author gave one: a number, or the end. */
@@ -618,7 +634,7 @@ export class UnmaskedDemo extends HTMLElement {
     const { frame } = this.#drawn();
     if (!frame) return;
     if (action === 'rule') this.#painter.choose(frame, value);
-    else if (action === 'dial') this.#painter.turn(frame, Number(value));
+    else if (action === 'dial') this.#painter.turn(Number(value));
     else this.#painter.narrow(frame, Number(value));
   }
 

@@ -5,7 +5,7 @@
  * @typedef {import('./timeline.js').Frame} Frame
  * @typedef {import('./element-point.js').Spot} Spot
  * @typedef {{ id: number, piece: string, special?: boolean, space?: boolean, position: number, state: string }} Token
- * @typedef {{ name: 'encoder'|'decoder', tokens: Token[] }} Stack
+ * @typedef {{ name: 'encoder'|'decoder', tokens: Token[], starts?: number[] }} Stack   starts: rows of what every answer begins with
  * @typedef {{ spot: Spot, token: Token, other: Token, stacks: Array<Stack & { moved: number[][] }> }} Leak
  *   moved: [row][layer], the largest change of a row's state after so many layers
  */
@@ -14,11 +14,14 @@
 const MOST = 1_000_000;
 
 /** The tokens that were read in the pass of a frame, stack by stack. @param {Frame} frame @returns {Stack[]} */
-export function stacksOf({ architecture, read, source, target, blocks }) {
+export function stacksOf({ architecture, read, source, target, starts = 0, blocks }) {
   if (architecture === 'encoder') return [{ name: 'encoder', tokens: read }];
   const { rows } = blocks[blocks.length - 1];
-  if (architecture === 'encoder-decoder') return [{ name: 'encoder', tokens: source }, { name: 'decoder', tokens: target.slice(0, rows) }];
-  return [{ name: 'decoder', tokens: [...source, ...target].slice(0, rows) }];
+  const wired = architecture === 'encoder-decoder';
+  const first = wired ? 0 : source.length;
+  const own = { starts: Array.from({ length: starts }, (_, at) => first + at) };
+  if (wired) return [{ name: 'encoder', tokens: source }, { name: 'decoder', tokens: target.slice(0, rows), ...own }];
+  return [{ name: 'decoder', tokens: [...source, ...target].slice(0, rows), ...own }];
 }
 
 /** What asks the engine for these tokens, as the pass of a frame read them. @param {Frame} frame @param {Stack[]} [stacks] @returns {{ ids: number[], targetIds?: number[] }} */
@@ -38,6 +41,18 @@ export function firstSpot(frame) {
   const words = tokens.map((token, position) => ({ token, position })).slice(0, frame.sourceLength).filter(({ token }) => isPlain(token));
   const word = words.findLast(({ token }) => /[\p{L}\p{N}]/u.test(token.piece)) ?? words.at(-1);
   return { stack: name, position: word?.position ?? 0 };
+}
+
+/**
+ * The token that is exchanged: the one that was chosen, the last one where its text is shorter by now. What every answer begins
+ * with is none: the engine would put it in front again, and all that follows would be one row further on.
+ * @param {Frame} frame @param {Spot|null} chosen null = nobody chose @returns {Spot}
+ */
+export function spotIn(frame, chosen) {
+  const stack = chosen && stacksOf(frame).find(({ name }) => name === chosen.stack);
+  if (!stack) return firstSpot(frame);
+  const position = Math.min(chosen.position, stack.tokens.length - 1);
+  return stack.starts?.includes(position) ? firstSpot(frame) : { stack: stack.name, position };
 }
 
 /**
@@ -62,12 +77,12 @@ export function otherThan(stacks, spot) {
  */
 export function askLeak(frame, spot, { width, layers }) {
   const stacks = stacksOf(frame);
-  const tokens = stacks.find(({ name }) => name === spot.stack)?.tokens ?? [];
-  const token = tokens[spot.position];
+  const stack = stacks.find(({ name }) => name === spot.stack);
+  const token = stack?.starts?.includes(spot.position) ? undefined : stack?.tokens[spot.position];
   const other = token && otherThan(stacks, spot);
   if (!token || !other) return null;
-  const changed = stacks.map((stack) => ({ ...stack, tokens: stack.tokens.map((one, at) => (stack.name === spot.stack && at === spot.position ? other : one)) }));
-  const rows = Math.max(...stacks.map((stack) => stack.tokens.length));
+  const changed = stacks.map((own) => ({ ...own, tokens: own.tokens.map((one, at) => (own === stack && at === spot.position ? other : one)) }));
+  const rows = Math.max(...stacks.map(({ tokens }) => tokens.length));
   const count = Math.max(...stacks.map(({ name }) => layers[name])) + 1;
   const fit = Math.max(1, Math.floor(MOST / (rows * width)));
   const groups = [];

@@ -16,7 +16,7 @@ import { loadEngine } from './engine.js';
 import { askLeak, largest, requestOf } from './leak.js';
 import { fitting, gatesOf } from './gates.js';
 import { mainOf, opensAhead, partsOf, sourcesOf } from './rules.js';
-import { writeChoices } from './state.js';
+import { isEmpty, writeChoices } from './state.js';
 import { Timeline, signsOf } from './timeline.js';
 import { departuresOf, saidOf } from './trace.js';
 import { lacks, placed, readAgain, watchFor, watchesNothing } from './watch.js';
@@ -147,7 +147,7 @@ export class Machine {
     if (!this.engine) return;
     settings = { ...settings, silenced: fitting(settings.silenced ?? [], this.engine.describe()) };
     const question = questionOf(settings);
-    const plain = this.timeline?.ended && !hasOther(this.timeline) ? this.timeline : this.plain;
+    const plain = this.timeline?.ended && !this.timeline.other ? this.timeline : this.plain;
     this.plain = hasOther(settings) && plain?.question === question ? plain : null;
     this.settings = settings;
     this.shown = shown;
@@ -164,7 +164,8 @@ export class Machine {
     }
     try {
       const { masks, max_positions: most } = this.engine.describe();
-      const mask = maskUnder(settings.edits ?? [], await this.#maskOf(settings), { sites: Object.keys(masks), most });
+      const rule = await this.#ruleOf(settings);
+      const mask = maskUnder(settings.edits ?? [], await this.#maskOf({ ...settings, rule }), { sites: Object.keys(masks), most });
       if (turn !== this.#turn) return;
       const gates = gatesOf(settings.silenced ?? [], this.engine.describe());
       settings = this.settings = { ...settings, mask, gates };
@@ -180,7 +181,8 @@ export class Machine {
         if (this.isEncoder) header.tokens.forEach((token, at) => Object.assign(token, placeOf((settings.pair ? firstSentence(this.parts.tokens, this.#maskId()) : this.parts.tokens)[at])));
         if (this.isEncoder) header.truncated = this.parts.truncated;
         this.cutText = header.truncated ? cutOf(settings, this.isEncoder ? this.parts.tokens : header.tokens, this.#maskId()) : '';
-        return Object.assign(new Timeline(header, this.#signs()), { edits: settings.edits ?? [], rule: settings.rule ?? null, silenced: settings.silenced ?? [], question });
+        const { edits = [], silenced = [] } = settings;
+        return Object.assign(new Timeline(header, this.#signs()), { edits, rule: settings.rule ?? null, prefixEnd: this.prefixEnd, other: hasOther({ rule, edits, silenced }), silenced, question });
       };
       let last = turn;
       if (this.isEncoder && !request.ids) await this.#readOnly(turn, request, begin);
@@ -195,7 +197,7 @@ export class Machine {
   /** The same question under the model's own mask with all heads, to be compared with: an address may bring another at once. */
   async #readPlain(turn) {
     const { request, question } = this.#asked;
-    if (turn !== this.#turn || this.phase !== 'done' || this.plain || !hasOther(this.settings) || this.isEncoder && !request.ids) return;
+    if (turn !== this.#turn || this.phase !== 'done' || this.plain || !this.timeline?.other || this.isEncoder && !request.ids) return;
     const abort = new AbortController();
     this.#runAbort = abort;
     try {
@@ -343,7 +345,7 @@ export class Machine {
   /** What the candidates of a step were under the model's own mask; null where that cannot be compared. @param {number} at */
   before(at) {
     const isAlone = this.isEncoder && this.settings?.fill === 'parallel';
-    return this.plain && this.timeline && hasOther(this.timeline) ? before(this.plain, this.timeline, at, isAlone) : null;
+    return this.plain && this.timeline?.other ? before(this.plain, this.timeline, at, isAlone) : null;
   }
 
   /**
@@ -553,6 +555,18 @@ export class Machine {
   }
 
   /**
+   * A rule without what it says of the source where that hides nothing: there is none to look at, or no more of it than that.
+   * @param {Settings} settings
+   */
+  async #ruleOf({ rule, text, pair, language, sourceLanguage }) {
+    const sources = sourcesOf(rule);
+    if (sources === null) return rule;
+    if (!this.engine.describe().masks.cross) return mainOf(rule);
+    const { encoder } = await this.engine.maskPicture({ text, pair, language, sourceLanguage });
+    return sources < encoder.rows.length ? rule : mainOf(rule);
+  }
+
+  /**
    * The masks for a rule: what it says of the source is said of the attention to it, where there is one.
    * @param {Settings} settings
    */
@@ -560,7 +574,7 @@ export class Machine {
     const [sources, main] = [sourcesOf(settings.rule), mainOf(settings.rule)];
     /** @type {import('./edits.js').Masks|undefined} */
     const masks = main ? await this.#mainMask(main, settings) : settings.mask;
-    return sources !== null && this.engine.describe().masks.cross ? { ...masks, cross: { rule: `padding:${sources}` } } : masks;
+    return sources !== null ? { ...masks, cross: { rule: `padding:${sources}` } } : masks;
   }
 
   /** A prefix ends where the source does; an encoder's, where its first sentence does (UniLM). @param {string} rule @param {Settings} settings @returns {Promise<import('./edits.js').Masks>} */
@@ -590,9 +604,6 @@ function inSight(signal) {
     signal.addEventListener('abort', look);
   }));
 }
-
-/** Nothing of it can be seen. @param {string} text */
-const isEmpty = (text) => !/[^\s\p{Cc}\p{Cf}]/u.test(text);
 
 /** Whether a run attends otherwise than the model does. @param {{ rule?: string|null, edits?: object[], silenced?: object[] }} run */
 const hasOther = ({ rule, edits, silenced }) => Boolean(rule || edits?.length || silenced?.length);

@@ -4,7 +4,8 @@
  * `prefix` alone ends where the source does. How many tokens of the source a target may look at is told after it, or alone: `source:2`.
  *
  * @typedef {'full'|'causal'|'prefix'|'window'|'documents'} RuleName
- * @typedef {{ name: RuleName, n: number|null }} Rule   n: keys open to all, tokens that are near, the first token of the second text
+ * @typedef {{ name: RuleName, n: number|null, back: boolean }} Rule   n: keys open to all, tokens that are near, the first token of
+ *   the second text; back: whether rows never look ahead, but into a prefix
  */
 
 /** @type {RuleName[]} */
@@ -25,18 +26,21 @@ export const join = (main, sources) => [main, sources === null ? '' : `source:${
 /** A rule as it is spelled, where it is one; it comes from anybody. @param {string|null|undefined} text @returns {string|undefined} */
 export const readRule = (text) => (text && (SPELLED.test(mainOf(text)) || (mainOf(text) === '' && !text.startsWith('+'))) ? text : undefined);
 
+/** A rule of an address, where a plus that nobody escaped stands for a blank. @param {string|null|undefined} text */
+export const withPlus = (text) => (text ?? '').replaceAll(' ', '+');
+
 /** @param {string|null|undefined} text @returns {Rule|null} */
 export function partsOf(text) {
   const [, plain, numbered, n] = SPELLED.exec(mainOf(text)) ?? [];
   if (!plain && !numbered) return null;
   const name = NAMES.find((one) => (plain ?? numbered).endsWith(one));
-  return name ? { name, n: n ? Number(n) : null } : null;
+  return name ? { name, n: n ? Number(n) : null, back: ['causal', 'prefix'].includes(name) || (numbered ?? '').startsWith('causal+') } : null;
 }
 
-/** @param {Rule} rule @param {boolean} writes whether it is of rows that write on, which cannot see what is not written yet */
-export function spell({ name, n }, writes) {
+/** @param {{ name: RuleName, n: number|null }} rule @param {boolean} back whether rows never look ahead: those that write on cannot see what is not written yet */
+export function spell({ name, n }, back) {
   if (name === 'full' || name === 'causal' || n === null) return name;
-  return `${writes && name !== 'prefix' ? 'causal+' : ''}${name}:${n}`;
+  return `${back && name !== 'prefix' ? 'causal+' : ''}${name}:${n}`;
 }
 
 /** The name of the rule that a model was trained with. @param {Record<string, string>} masks of its attentions, as its description has them */
@@ -49,18 +53,30 @@ export const othersThan = (own, asked) => NAMES.filter((name) => name !== own ||
  * The name of the plainest rule that shows the same of a text: a window as wide as it is none.
  * @param {Rule} rule @param {{ rows: number, source: number, writes: boolean }} text
  */
-export function plainest({ name, n }, { rows, source, writes }) {
-  const open = writes ? 'causal' : 'full';
+export function plainest({ name, n, back }, { rows, source, writes }) {
   if (n === null) return name;
   if (name === 'prefix') return n >= rows && !writes ? 'full' : n === 1 ? 'causal' : n === source ? 'prefix' : null;
-  return n >= rows ? open : null;
+  return n >= rows ? (back ? 'causal' : 'full') : null;
+}
+
+/**
+ * The rule that a run came to: a prefix that ended with all that there is hid nothing.
+ * @param {string|null} text as it was asked for @param {number|null} end where its prefix ended, asked for by no number
+ * @param {{ rows: number, source: number, writes: boolean }} run
+ */
+export function cameTo(text, end, run) {
+  const isAll = mainOf(text) === 'prefix' && end !== null && plainest({ name: 'prefix', n: end, back: true }, run) === 'full';
+  return isAll ? join('full', sourcesOf(text)) : text;
 }
 
 /** Whether it names a place in one sentence: in another it would be any place. @param {string} text */
 export const isOfSentence = (text) => ['prefix', 'documents'].includes(partsOf(text)?.name ?? '') && partsOf(text)?.n !== null;
 
+/** What is left of it for another sentence. @param {string} text */
+export const leftOf = (text) => (isOfSentence(text) ? join('', sourcesOf(text)) : text);
+
 /** Whether it may let rows see what is written after them, so that each step tells of all rows anew. @param {string|null|undefined} text */
-export const opensAhead = (text) => mainOf(text) === 'full' || mainOf(text).startsWith('prefix:');
+export const opensAhead = (text) => /^(?:full$|prefix:|window:|documents:)/.test(mainOf(text));
 
 /**
  * What n may be in a run, and what it is before anybody chose.

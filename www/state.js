@@ -5,7 +5,7 @@
 
 import { LONGEST_EDIT, MOST_EDITS, readEdits } from './edits.js';
 import { LONGEST_SILENCED, MOST_SILENCED, readSilenced } from './gates.js';
-import { readRule } from './rules.js';
+import { readRule, withPlus } from './rules.js';
 
 export const ARCHITECTURES = ['encoder', 'causal', 'prefix', 'encoder-decoder'];
 /** What may stand in a matrix's place. */
@@ -76,7 +76,7 @@ const ofEach = (fits) => (/** @type {string} */ text) => {
 
 const FIELDS = {
   text: (text) => cleanText(text),
-  pair: (text) => cleanText(text) || undefined,
+  pair: (text) => (isEmpty(text) ? undefined : cleanText(text)),
   on: (text) => {
     const names = ARCHITECTURES.filter((name) => text.split(',').includes(name));
     return names.length || text === 'none' ? names : undefined;
@@ -95,7 +95,7 @@ const FIELDS = {
     return [...new Set(text.split('.').map(Number))].sort((a, b) => a - b);
   },
   forced: ofEach((choices) => readChoices(choices).length > 0),
-  mask: ofEach((rule) => readRule(rule) !== undefined),
+  mask: (text) => ofEach((rule) => readRule(rule) !== undefined)(withPlus(text)),
   edits: ofEach((edits) => readEdits(edits).length > 0),
   silenced: ofEach((heads) => readSilenced(heads).length > 0),
   look: ofEach((look) => LOOKS.includes(look)),
@@ -137,6 +137,9 @@ export function cleanText(text) {
   return line.length <= LONGEST_TEXT ? line : line.slice(0, LONGEST_TEXT).replace(/[\uD800-\uDBFF]$/, '');
 }
 
+/** Nothing of it can be seen. @param {string} text */
+export const isEmpty = (text) => !/[^\s\p{Cc}\p{Cf}]/u.test(text);
+
 /**
  * @param {string} hash with or without '#'
  * @returns {PageState}
@@ -167,7 +170,8 @@ export function writeHash(state) {
   const fields = new URLSearchParams();
   for (const name of Object.keys(FIELDS)) {
     const value = state[name];
-    if (value === null || String(value) === String(plain[name])) continue;
+    // A sentence may be the word that nothing is written as.
+    if (value === null || plain[name] !== null && String(value) === String(plain[name])) continue;
     fields.set(name, textOf(name, value));
   }
   const text = fields.toString();

@@ -20,10 +20,10 @@
  *   visible: (row: number, key: number) => boolean|null,
  *   attention: (layer: number, head: number, row: number) => ArrayLike<number>|null }} Block
  * @typedef {{ architecture: Architecture, position: number, length: number, ended: boolean, settled: boolean,
- *   waiting: boolean, source: Shown[], target: Shown[], read: Shown[], truncated: number, sourceLength: number,
+ *   waiting: boolean, source: Shown[], target: Shown[], read: Shown[], truncated: number, sourceLength: number, starts: number,
  *   current: { stack: 'encoder'|'decoder', row: number }|null, candidates: Candidate[], chosen: number|null,
  *   forced: boolean, reason: string|null,
- *   blocks: Block[], layers: Object<string, number>, heads: number, stats: Stats|null }} Frame
+ *   blocks: Block[], layers: Object<string, number>, heads: number, stats: Stats|null }} Frame   starts: tokens at the head of the target that every answer begins with
  */
 
 export class Timeline {
@@ -41,8 +41,12 @@ export class Timeline {
     this.edits = [];
     /** The heads that were silent. @type {import('./gates.js').Head[]} */
     this.silenced = [];
-    /** The rule that it ran under in place of the model's own. @type {string|null} */
+    /** The rule that it was asked for in place of the model's own. @type {string|null} */
     this.rule = null;
+    /** Where a prefix ended that was asked for by no number. @type {number|null} */
+    this.prefixEnd = null;
+    /** Whether it attended otherwise than the model does. */
+    this.other = false;
     /** What was asked, whatever the mask (`questionOf`); null of a stored run. @type {string|null} */
     this.question = null;
   }
@@ -78,7 +82,8 @@ export class Timeline {
    */
   fork(at, candidate) {
     const fork = new Timeline(this.header, this.signs);
-    Object.assign(fork, { edits: this.edits, rule: this.rule, silenced: this.silenced, question: this.question });
+    const { edits, rule, prefixEnd, other, silenced, question } = this;
+    Object.assign(fork, { edits, rule, prefixEnd, other, silenced, question });
     fork.steps = this.steps.slice(0, at + 1);
     const last = fork.steps[at];
     // The model's own choice, pressed again, is not a forced one.
@@ -126,6 +131,8 @@ export class Timeline {
       source, target, read: this.#read(source, position),
       truncated: this.header.truncated ?? 0,
       sourceLength: this.header.source_length ?? source.length,
+      // A run is asked for with no answer; what a stored one was begun with it does not tell.
+      starts: this.signs.specials && this.architecture !== 'encoder' ? target.length - position : 0,
       current: step ? { stack, row: step.row } : null,
       candidates: step ? candidatesOf(step) : [],
       chosen: step ? step.chosen : null,

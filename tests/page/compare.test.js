@@ -43,3 +43,9 @@ test('a question is another by all that is asked but the mask and what was force
     assert.notEqual(questionOf({ ...asked, ...change }), questionOf(asked), JSON.stringify(change));
   }
 });
+
+test('what a person forced in the run before is not told as the choice of the model', () => {
+  const forced = run([[2, 10, 0.8]]).fork(0, candidate(99, 0.01));
+  assert.equal(forced.steps[0].chosen, 99);
+  assert.deepEqual(before(forced, run([[2, 10, 0.5]]), 0, false)?.chosen, candidate(10, 0.8));
+});

@@ -122,9 +122,9 @@ test('another rule takes painted cells along and is one step of undo; so is a di
   run();
   painter.choose(frame(), 'window');
   assert.deepEqual([held.rule, held.text], ['causal+window:3', '']);
-  for (const n of [2, 1, 4]) painter.turn(frame(), n);
+  for (const n of [2, 1, 4]) painter.turn(n);
   painter.rest();
-  painter.turn(frame(), 2);
+  painter.turn(2);
   assert.equal(held.rule, 'causal+window:2');
   painter.undo();
   assert.equal(held.rule, 'causal+window:4');
@@ -172,4 +172,14 @@ test('a row that is not computed yet cannot be painted, nor can a stroke cross i
   painter.move(frame(), cell(2, 0, 'cross'));
   painter.end();
   assert.equal(held.text, 'd1.0h');
+});
+
+test('a dial keeps whether a rule of a link looks ahead', () => {
+  const { held, painter } = setUp();
+  for (const [before, after] of [['window:3', 'window:2'], ['causal+window:3', 'causal+window:2'], ['documents:4+source:1', 'documents:2+source:1'], ['prefix:4', 'prefix:2']]) {
+    held.rule = before;
+    painter.turn(2);
+    painter.rest();
+    assert.equal(held.rule, after);
+  }
 });

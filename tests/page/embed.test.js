@@ -29,6 +29,7 @@ test('a mask is a rule that can be chosen, and a language a number', () => {
   assert.deepEqual(read('?mask=prefix&language=250008'), ['prefix', 250008]);
   assert.deepEqual(read('?mask=full&language=0'), ['full', 0]);
   assert.deepEqual(read('?mask=causal%2Bwindow:3&language=7'), ['causal+window:3', 7]);
+  assert.deepEqual(read('?mask=causal+window:3+source:1'), ['causal+window:3+source:1', null], 'as the docs spell it');
   assert.equal(attributesOf('?sourceLanguage=250004').attributes.sourcelanguage, 250004);
   for (const query of ['', '?mask=&language=', '?mask=prefix:0&language=-1', '?mask=<b>&language=1e3', '?mask=Full&language=1234567890', '?mask=constructor&language=fr_XX']) {
     assert.deepEqual(read(query), [null, null], query);

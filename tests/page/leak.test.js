@@ -1,7 +1,7 @@
 /** The leak test's own reckoning: which texts it asks the engine for, and what it makes of their states. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { askLeak, firstSpot, largest, movedOf, otherThan, sayChange, stacksOf } from '../../www/leak.js';
+import { askLeak, firstSpot, largest, movedOf, otherThan, sayChange, spotIn, stacksOf } from '../../www/leak.js';
 import { sayLeak } from '../../www/views/leak.js';
 
 const word = (piece, id, position) => ({ id, piece, position, state: 'source', special: false });
@@ -71,4 +71,22 @@ test('what is said names rows before it, after it, and the other stack', () => {
   assert.deepEqual(sayLeak(leak, t), ['leak.exchanged a b', 'leak.before.same 1', 'leak.encoder.same 5']);
   leak.spot.position = 0;
   assert.deepEqual(sayLeak(leak, t), ['leak.exchanged a b', 'leak.after.moved 1 1 .50', 'leak.encoder.same 5']);
+});
+
+test('what every answer begins with is not exchanged, however many there are', () => {
+  const started = (starts) => ({ ...wired(), starts, blocks: [{ name: 'encoder', rows: 5 }, { name: 'cross', rows: 3 }, { name: 'decoder', rows: 3 }] });
+  const shape = { width: 4, layers: { encoder: 2, decoder: 2 } };
+  const asked = (starts, position) => askLeak(started(starts), { stack: 'decoder', position }, shape);
+  assert.deepEqual([0, 1, 2].map((position) => asked(1, position) === null), [true, false, false]);
+  assert.deepEqual([0, 1, 2].map((position) => asked(2, position) === null), [true, true, false]);
+  // The engine puts a start in front where it is missing: both texts begin with it.
+  assert.deepEqual(asked(1, 1)?.variants[1].targetIds, [1, 21, 21]);
+  assert.deepEqual(asked(1, 2)?.stacks.map(({ starts }) => starts), [undefined, [0]]);
+  assert.notEqual(askLeak(started(1), { stack: 'encoder', position: 0 }, shape), null, 'a source has none');
+  assert.deepEqual(spotIn(started(1), { stack: 'decoder', position: 2 }), { stack: 'decoder', position: 2 });
+  assert.deepEqual(spotIn(started(1), { stack: 'decoder', position: 9 }), { stack: 'decoder', position: 2 }, 'its text is shorter by now');
+  for (const chosen of [null, { stack: 'decoder', position: 0 }]) assert.deepEqual(spotIn(started(1), /** @type {any} */ (chosen)), { stack: 'encoder', position: 2 });
+  // GLM's answers begin with a sign behind the source, in one stack with it.
+  const glm = { ...causal(), architecture: 'prefix', starts: 1 };
+  assert.deepEqual([4, 5].map((position) => askLeak(glm, { stack: 'decoder', position }, SHAPE) === null), [false, true]);
 });

@@ -85,3 +85,39 @@ test('a stored run has nothing of the run before it', async () => {
   machine.show({ model: { architecture: 'causal' }, tokens: TOKENS, steps: [] });
   assert.deepEqual([machine.verdict, machine.settings, machine.blanked, machine.cutText], [null, null, [], '']);
 });
+
+/** What writes, of a source of four tokens; it keeps what it is asked for. @param {Record<string, string>} masks */
+function writer(masks) {
+  const asked = /** @type {any[]} */ ([]);
+  const description = { architecture: masks.cross ? 'encoder-decoder' : 'causal', output_heads: ['vocabulary'], tasks: [], special: { eos: 9 }, max_positions: 64, masks, layers: { encoder: 1, decoder: 1 }, heads: 1, stacks: {} };
+  const grids = Object.fromEntries(Object.keys(masks).map((site) => [site, [[[[1]]]]]));
+  const rows = { rows: TOKENS.map(() => '1111'), rule: '', trained_rule: '', trained: true };
+  return {
+    asked, device: { backend: 'cpu' }, describe: () => description, free: () => {}, tokenize: async () => ({ tokens: TOKENS, source_length: TOKENS.length, truncated: 0 }),
+    maskPicture: async () => ({ encoder: rows }),
+    generate: (request) => {
+      asked.push(request);
+      return {
+        header: Promise.resolve({ model: { architecture: description.architecture }, tokens: TOKENS, source_length: TOKENS.length, target: [SIGN], forward: { attention: grids } }),
+        async* [Symbol.asyncIterator]() { yield { row: 0, chosen: 5, piece: 'w5', space: true, candidates, rows: [], attention: grids }; },
+      };
+    },
+  };
+}
+
+test('how much of the source is seen changes nothing where there is none, or no more than that: nothing is asked twice, nothing is compared', async () => {
+  const wired = { encoder: 'full', decoder: 'causal', cross: 'full' };
+  const plain = { text: 'The cat sleeps', blanks: null, fill: 'parallel', maxNewTokens: 40, candidates: 10 };
+  for (const [masks, rule, mask, runs] of /** @type {Array<[Record<string, string>, string, any, number]>} */ ([
+    [{ decoder: 'causal' }, 'source:3', undefined, 1], [{ decoder: 'causal' }, 'full+source:3', { decoder: { rule: 'full' } }, 2],
+    [wired, 'source:9999', undefined, 1], [wired, 'source:4', undefined, 1], [wired, 'source:3', { cross: { rule: 'padding:3' } }, 2],
+  ])) {
+    const machine = new Machine(() => {});
+    const engine = /** @type {any} */ (machine).engine = writer(masks);
+    await machine.run(/** @type {any} */ ({ ...plain, rule }));
+    for (let tries = 0; tries < 9; tries += 1) await new Promise((resolve) => { setTimeout(resolve); });
+    assert.deepEqual([engine.asked[0].mask, engine.asked.length], [mask, runs], rule);
+    assert.equal(machine.before(0) !== null, runs > 1, rule);
+    assert.equal(machine.timeline?.rule, rule, 'what was asked for is told');
+  }
+});

@@ -26,3 +26,10 @@ test('signs point at nothing elsewhere', () => {
   assert.equal(pointedBy(wired, { stack: 'decoder', position: 0 }), null);
   assert.equal(spotFor(causal, null), null);
 });
+
+test('what every answer begins with is no word of it, though a model may have it as one', () => {
+  const started = { ...wired, target: [{ state: 'answer' }, { state: 'answer' }], starts: 1 };
+  assert.equal(pointedBy(started, { stack: 'decoder', position: 0 }), null);
+  assert.deepEqual(pointedBy(started, { stack: 'decoder', position: 1 }), { answer: 0 });
+  assert.deepEqual(spotFor(started, { answer: 0 }), { stack: 'decoder', position: 1 });
+});

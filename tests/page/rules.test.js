@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isUntrained } from '../../www/models.js';
-import { dialOf, isOfSentence, join, mainOf, opensAhead, othersThan, ownName, partsOf, readRule, sourcesOf, spell } from '../../www/rules.js';
+import { cameTo, dialOf, isOfSentence, join, leftOf, mainOf, opensAhead, othersThan, ownName, partsOf, plainest, readRule, sourcesOf, spell, withPlus } from '../../www/rules.js';
 
 const SPELLED = ['full', 'causal', 'prefix', 'prefix:4', 'window:3', 'causal+window:3', 'documents:5', 'causal+documents:5'];
 
@@ -33,7 +33,8 @@ test('what writes never looks ahead under a window or two texts', () => {
   assert.equal(spell({ name: 'window', n: 3 }, true), 'causal+window:3');
   assert.equal(spell({ name: 'window', n: 3 }, false), 'window:3');
   assert.equal(spell({ name: 'prefix', n: 3 }, true), 'prefix:3');
-  assert.deepEqual(SPELLED.filter(opensAhead), ['full', 'prefix:4']);
+  assert.deepEqual(SPELLED.filter(opensAhead), ['full', 'prefix:4', 'window:3', 'documents:5']);
+  assert.deepEqual(SPELLED.filter((text) => partsOf(text)?.back), ['causal', 'prefix', 'prefix:4', 'causal+window:3', 'causal+documents:5']);
 });
 
 test('a model is offered what differs from its own, and a prefix where it is to end', () => {
@@ -76,4 +77,30 @@ test('a model was trained with its own rule, however it is spelled', () => {
   for (const [rule, is] of /** @type {const} */ ([['source:1', true], ['source:8', true], ['source:9', false], ['causal+source:9', false], ['full+source:9', true], [null, false]])) assert.equal(untrained(wired, rule), is, String(rule));
   assert.equal(untrained(own('causal'), 'source:1'), false, 'it looks at no other stack');
   assert.equal(untrained({ family: 'gpt2', architecture: 'causal', masks: { decoder: 'causal' } }, 'full'), false, 'its card says it');
+});
+
+test('a link may give any model a window or two texts that look ahead, or that do not: as wide as the text it is its plain rule', () => {
+  const named = (text, writes) => plainest(/** @type {any} */ (partsOf(text)), { rows: 9, source: 9, writes });
+  for (const writes of [true, false]) {
+    assert.deepEqual(['window:9', 'causal+window:9', 'documents:9', 'causal+documents:9', 'window:3'].map((text) => named(text, writes)), ['full', 'causal', 'full', 'causal', null]);
+  }
+  const causal = { family: 'unmasked', architecture: 'causal', masks: { decoder: 'causal' } };
+  assert.equal(isUntrained(causal, 'window:99', { rows: 14, source: 9 }), true, 'it sees what comes');
+});
+
+test('a prefix that ended with all that there is hid nothing, and one of two sentences did', () => {
+  const run = { rows: 9, source: 9, writes: false };
+  assert.deepEqual([cameTo('prefix', 9, run), cameTo('prefix', 5, run), cameTo('prefix', null, run), cameTo('prefix:9', 9, run), cameTo(null, null, run)], ['full', 'prefix', 'prefix', 'prefix:9', null]);
+  assert.equal(cameTo('prefix', 9, { ...run, rows: 14, writes: true }), 'prefix', 'its answer looks back');
+  const encoder = { family: 'unmasked', architecture: 'encoder', masks: { encoder: 'full' } };
+  assert.equal(isUntrained(encoder, cameTo('prefix', 9, run), run), false);
+});
+
+test('another sentence takes away the place that a rule named, not how much of the source is seen', () => {
+  assert.deepEqual(['causal+documents:3+source:1', 'source:1', 'prefix:4', 'prefix+source:2', 'causal+window:3', ''].map(leftOf), ['source:1', 'source:1', '', 'prefix+source:2', 'causal+window:3', '']);
+});
+
+test('a plus that an address holds unescaped is one', () => {
+  const read = (query) => readRule(withPlus(new URLSearchParams(query).get('mask')));
+  assert.deepEqual(['mask=causal+window:3', 'mask=causal%2Bwindow:3', 'mask=causal+window:3+source:1', 'mask=+full', ''].map(read), ['causal+window:3', 'causal+window:3', 'causal+window:3+source:1', undefined, undefined]);
 });

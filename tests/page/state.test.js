@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { LONGEST_TEXT, defaults, readHash, writeHash } from '../../www/state.js';
+import fc from 'fast-check';
+import { ARCHITECTURES, LONGEST_TEXT, LOOKS, SPEEDS, cleanText, defaults, isEmpty, readHash, writeHash } from '../../www/state.js';
 
 test('the defaults need no address', () => {
   assert.equal(writeHash(defaults()), '');
@@ -51,4 +52,38 @@ test('the longest texts survive their address in any script', () => {
 
 test('nonsense never throws', () => {
   for (const hash of ['#%', '#%E0%A4%A', '#&&&===', `#${'a='.repeat(9000)}`, '#text=%FF', null, undefined]) readHash(hash);
+});
+
+/** Words that a careless comparison would take for something else. */
+const words = fc.constantFrom('null', 'undefined', 'false', 'true', '0', '1', 'none', 'NaN', '', '[object Object]', 'a+b &=#%');
+const text = fc.oneof(words, fc.string({ unit: 'grapheme' })).map(cleanText);
+const whole = (least, most) => fc.integer({ min: least, max: most });
+const ofEach = (value) => fc.option(fc.dictionary(fc.constantFrom(...ARCHITECTURES), value, { minKeys: 1, noNullPrototype: true }));
+const STATES = {
+  text: fc.option(text), pair: fc.option(text.filter((one) => !isEmpty(one))), on: fc.option(fc.subarray(ARCHITECTURES)), family: fc.constantFrom('', 'en-fr', 'null', '0'),
+  layer: whole(0, 999), head: fc.oneof(whole(0, 999), fc.constant('all')), temperature: whole(0, 500).map((n) => n / 100), topK: whole(0, 1_000_000), topP: whole(1, 100).map((n) => n / 100),
+  seed: whole(0, 999_999_999), fill: fc.constantFrom('parallel', 'confidence'), blanks: fc.option(fc.uniqueArray(whole(0, 999), { maxLength: 8 }).map((all) => all.sort((a, b) => a - b))),
+  forced: ofEach(fc.constantFrom('2.117.5.33', '0.0')), mask: ofEach(fc.constantFrom('full', 'causal+window:3', 'causal+documents:4+source:1', 'source:2')),
+  edits: ofEach(fc.constantFrom('d5.3h', 'e0.1sc2.3h')), silenced: ofEach(fc.constantFrom('d6.3', 'c1.2e2.1')), look: ofEach(fc.constantFrom(...LOOKS)),
+  large: fc.constantFrom('', ...ARCHITECTURES), present: fc.boolean(), cover: fc.boolean(), device: fc.constantFrom('auto', 'webgpu', 'cpu'), lang: fc.constantFrom('', 'en', 'zh'),
+  lesson: fc.constantFrom('', 'window', 'two-blanks'),
+  theme: fc.constantFrom('auto', 'light', 'dark'), step: whole(0, 9999), speed: fc.constantFrom(...SPEEDS),
+};
+
+test('every state survives its address, whatever its words are', () => {
+  assert.deepEqual(Object.keys(STATES).sort(), Object.keys(defaults()).sort(), 'each field is tried');
+  fc.assert(fc.property(fc.record(STATES), (some) => {
+    const state = { ...defaults(), ...some };
+    assert.deepEqual(readHash(writeHash(state)), state);
+  }));
+  for (const one of ['null', 'undefined', 'false']) assert.equal(readHash(writeHash({ ...defaults(), text: one, pair: one })).pair, one);
+});
+
+test('a second sentence of which nothing can be seen is none', () => {
+  for (const pair of ['', ' ', '\u200b', '\u00a0\t', '\u2060 ']) assert.equal(readHash(`#pair=${encodeURIComponent(pair)}`).pair, null, JSON.stringify(pair));
+  assert.equal(readHash('#pair=+a').pair, ' a');
+});
+
+test('a rule that is written by hand has its plus', () => {
+  assert.deepEqual(readHash('#mask=causal.causal+window:3_encoder-decoder.causal+documents:4+source:1').mask, { causal: 'causal+window:3', 'encoder-decoder': 'causal+documents:4+source:1' });
 });

@@ -225,6 +225,7 @@ export default {
   'leak.layer': 'layer',
   'leak.caption': 'The largest change of each row’s state after each layer',
   'leak.exchange': 'exchange “{piece}”',
+  'leak.start': 'Every answer begins with it: it is not exchanged.',
   'leak.how': 'A number is the largest change of the row’s state after that layer; 0 is before the first. Both texts were read whole, in one batch. Press another token to exchange it instead.',
   'look.blanks': 'two blanks',
   'look.blanks.label': 'Two blanks of {name}, guessed apart and together',

@@ -4,7 +4,7 @@
  */
 
 import { factsOf, shortOf } from '../facts.js';
-import { isOfSentence } from '../rules.js';
+import { join, leftOf, mainOf, sourcesOf } from '../rules.js';
 import { NEW_TOKENS, attributesOf, detailsOf, firstChoice, notesOf, rulesOf, trainedRule } from '../tasks.js';
 import { drawChoice } from '../views/controls.js';
 import { make, reuse, setAttribute, setAttributes, setText, targetOf } from '../views/dom.js';
@@ -61,7 +61,7 @@ export class Card {
   /** What was chosen of one text: words, and a rule that names a place in it. */
   #forget() {
     this.choice.words = null;
-    if (isOfSentence(this.choice.rule)) this.choice.rule = '';
+    this.choice.rule = leftOf(this.choice.rule);
   }
 
   /** Words blanked by hand, in the machine itself. @param {number[]|null} words */
@@ -78,7 +78,7 @@ export class Card {
     if (name === 'at') Object.assign(this.choice, detailsOf(this.#described.tasks[value]), { words: null });
     if (name === 'text') this.#forget();
     // A prefix mask of an encoder ends with its first sentence.
-    if (this.choice.rule === 'prefix' && !rulesOf(this.#described, this.choice.second.trim() !== '').includes('prefix')) this.choice.rule = '';
+    if (mainOf(this.choice.rule) === 'prefix' && !rulesOf(this.#described, this.choice.second.trim() !== '').includes('prefix')) this.choice.rule = join('', sourcesOf(this.choice.rule));
     this.#changed();
   }
 

@@ -3,7 +3,7 @@
 import { readEdits } from '../edits.js';
 import { readBlanks, token } from '../element-settings.js';
 import { readSilenced } from '../gates.js';
-import { readRule } from '../rules.js';
+import { readRule, withPlus } from '../rules.js';
 import { ARCHITECTURES, LOOKS, readChoices, readHash } from '../state.js';
 
 const VIEWS = ['title', 'about', 'tokens', 'mask', 'candidates', 'stats'];
@@ -33,7 +33,7 @@ export function attributesOf(search) {
       silenced: readSilenced(fields.get('silenced')).length ? fields.get('silenced') : null,
       forced: readChoices(fields.get('forced')).length ? fields.get('forced') : null, max: token(fields.get('max')) ?? null, family: state.family || null,
       temperature: state.temperature || null, topk: state.topK || null, topp: state.topP, seed: state.seed,
-      mask: readRule(fields.get('mask')) ?? null,
+      mask: readRule(withPlus(fields.get('mask'))) ?? null,
       language: token(fields.get('language')) ?? null, sourcelanguage: token(fields.get('sourceLanguage')) ?? null,
       layer: state.layer || null, head: state.head || null, device: state.device, lang: state.lang || null,
       theme: state.theme === 'auto' ? null : state.theme,

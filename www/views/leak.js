@@ -1,6 +1,6 @@
 /**
- * The leak test as a table: a row a token, a column a layer, the largest change of the row's state in each cell. Any row
- * is a button: its token is exchanged next.
+ * The leak test as a table: a row a token, a column a layer, the largest change of the row's state in each cell. A row
+ * is a button: its token is exchanged next. What every answer begins with is none.
  *
  * @typedef {import('../leak.js').Leak} Leak
  */
@@ -24,7 +24,8 @@ export function draw(target, { leak: { result, error, waiting }, view: { t } }) 
   setText(part(target, 'leak-how', () => make('p')), result ? t('leak.how') : '');
 }
 
-function drawTable(table, { spot, stacks }, { name, tokens, moved }, t) {
+/** @param {any} table @param {Leak} leak @param {Leak['stacks'][0]} stack */
+function drawTable(table, { spot, stacks }, { name, tokens, starts = [], moved }, t) {
   const [caption, top, body] = table.children;
   setText(caption, t(stacks.length > 1 ? `block.${name}` : 'leak.caption'));
   setAttribute(caption, 'class', stacks.length > 1 ? null : 'unseen');
@@ -33,11 +34,14 @@ function drawTable(table, { spot, stacks }, { name, tokens, moved }, t) {
     .forEach((cell, at) => setText(cell, at ? at - 1 : t('leak.layer')));
   const most = Math.max(...stacks.flatMap((stack) => stack.moved.flat()));
   const pieces = showPieces(tokens);
-  reuse(body, tokens.length, () => make('tr', {}, make('th', { scope: 'row' }, make('button', { type: 'button', class: 'exchange', 'data-action': 'exchange', dir: 'auto' })))).forEach((line, row) => {
+  reuse(body, tokens.length, () => make('tr', {}, make('th', { scope: 'row' }, make('button', { type: 'button', class: 'exchange', 'data-action': 'exchange', dir: 'auto' }), make('span', { class: 'start', dir: 'auto' })))).forEach((line, row) => {
     const isIt = spot.stack === name && spot.position === row;
-    const button = line.firstElementChild.firstElementChild;
-    setText(button, pieces[row].text);
-    setAttributes(button, { 'aria-pressed': String(isIt), 'data-value': `${name} ${row}`, title: t('leak.exchange', { piece: pieces[row].text }) });
+    const isStart = starts.includes(row);
+    const [button, start] = line.firstElementChild.children;
+    setText(button, isStart ? '' : pieces[row].text);
+    setAttributes(button, { hidden: isStart, 'aria-pressed': String(isIt), 'data-value': `${name} ${row}`, title: t('leak.exchange', { piece: pieces[row].text }) });
+    setText(start, isStart ? pieces[row].text : '');
+    setAttributes(start, { hidden: !isStart, title: isStart ? t('leak.start') : null });
     reuse(line, layers + 1, () => make('td')).forEach((cell, at) => { if (at) drawCell(cell, moved[row][at - 1], most); });
   });
 }

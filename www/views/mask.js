@@ -203,11 +203,11 @@ function numberOf(frame, at, head) {
   return weight === null || weight === undefined ? '' : weight.toFixed(3);
 }
 
-/** The rule behind a hidden cell, as far as the architecture, or the rule that was chosen, tells. */
+/** The rule behind a hidden cell, as far as the rule that was chosen, or else the architecture, tells. */
 function whyHidden({ architecture, ruled, sources }, { block, row, key }) {
   if (block === 'cross') return sources !== null && key >= sources ? 'sources' : 'mask';
   const rule = block === (architecture === 'encoder' ? 'encoder' : 'decoder') ? ruled : null;
-  if (key > row && (block === 'decoder' || ['causal', 'prefix'].includes(rule?.name))) return 'future';
+  if (key > row && (rule ? rule.back : block === 'decoder')) return 'future';
   return ['window', 'documents'].includes(rule?.name) ? rule.name : 'mask';
 }
 

@@ -31,7 +31,7 @@ export function draw(target, frame) {
   drawChoice(choice, t('about.mask'), rules, chosen?.name ?? '');
   const range = chosen && dialOf(chosen.name, frame);
   const n = chosen?.n ?? frame.painting.prefixEnd ?? range?.first ?? 1;
-  drawDial(target, 'far', 'dial', frame, chosen && range && { n, most: range.most, name: t(`mask.${chosen.name}.dial`), text: sayReach(frame, chosen.name, n) });
+  drawDial(target, 'far', 'dial', frame, chosen && range && { n, most: range.most, name: t(`mask.${chosen.name}.dial`), text: sayReach(frame, chosen, n) });
   const of = frame.sourceLength;
   const seen = Math.min(of, sourcesOf(rule) ?? of);
   drawDial(target, 'sources', 'sources', frame, frame.architecture !== 'encoder-decoder' ? null
@@ -52,11 +52,11 @@ function drawDial(target, name, action, { painting: { turns } }, shown) {
   setAttribute(input, 'aria-valuetext', text);
 }
 
-/** Where it ends, by the tokens themselves. @param {any} frame @param {import('../rules.js').RuleName} name @param {number} n */
-export function sayReach({ architecture, read, target, view: { t } }, name, n) {
+/** Where it ends, by the tokens themselves. @param {any} frame @param {import('../rules.js').Rule} rule @param {number} n */
+export function sayReach({ architecture, read, target, view: { t } }, { name, back }, n) {
   const pieces = showPieces(architecture === 'encoder-decoder' ? target : [...read, ...target]);
   // What is not written yet has only its place.
   const at = name === 'prefix' ? n - 1 : n;
   const piece = pieces[at]?.text ?? `#${at + 1}`;
-  return t(`mask.${name}.far${name === 'window' && architecture === 'encoder' ? '.both' : ''}`, { n: n - 1, piece });
+  return t(`mask.${name}.far${name === 'window' && !back ? '.both' : ''}`, { n: n - 1, piece });
 }

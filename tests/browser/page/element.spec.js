@@ -291,3 +291,24 @@ test('the engine by itself: load, describe, tokenize, generate, cancel, free', a
   expect(result.freed).toContain('freed');
   expect(result.hub).toContain('“hub:a” is no address');
 });
+
+test('a position that is sought is one that can be shown, and a sentence that is taken away gives way to the model\'s own', async ({ page }) => {
+  await host(page, `<unmasked-demo architecture="causal" device="cpu" text="Thank you!"></unmasked-demo><unmasked-demo architecture="causal" device="cpu" text="Thank you!" controls="none"></unmasked-demo>`);
+  await done(page);
+  const [demo, followed] = await page.locator('unmasked-demo').all();
+  const { length, at } = await demo.evaluate((element) => {
+    const sought = [2, 1.7, NaN, undefined, 'x', Infinity, -5, 999].map((position) => { element.seek(position); return element.position; });
+    return { length: element.timeline.length, at: sought };
+  });
+  expect(at).toEqual([2, 1, 1, 1, 1, 1, 0, length]);
+  expect(await demo.evaluate((element) => { element.back(); return element.position; })).toBe(length - 1);
+  // Of another clock it waits where that is; a step back is one from what is shown.
+  expect(await followed.evaluate((element) => { element.seek(999); const before = element.position; element.back(); return [before, element.position]; })).toEqual([999, length - 1]);
+  await demo.evaluate((element) => { element.removeAttribute('text'); });
+  await expect.poll(() => demo.evaluate((element) => [element.phase, element.text !== '' && element.text !== 'Thank you!'])).toEqual(['done', true]);
+  const given = await demo.evaluate((element) => element.text);
+  await demo.evaluate((element) => { element.text = ''; });
+  await expect.poll(() => demo.evaluate((element) => element.phase), 'an empty one is the author\'s').toBe('empty');
+  await demo.evaluate((element) => { element.text = null; });
+  await expect.poll(() => demo.evaluate((element) => [element.phase, element.text])).toEqual(['done', given]);
+});

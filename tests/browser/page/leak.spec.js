@@ -168,3 +168,23 @@ test('without colours the exchanged token and what stayed the same are told apar
   expect(await outline(page.locator('.switch[aria-pressed="true"]'))).toBe('solid');
   expect(await outline(page.locator('.switch[aria-pressed="false"]'))).toBe('none');
 });
+
+test('what every answer begins with is not exchanged: the engine would put it back', async ({ page }) => {
+  await open(page, address('on=prefix,encoder-decoder&step=3&look=prefix.leak_encoder-decoder.leak'));
+  await done(page);
+  const [prefix, element] = ['prefix', 'encoder-decoder'].map((name) => machine(page, name));
+  await settled(element);
+  const signs = element.locator('.exchange:visible', { hasText: '[BOS]' });
+  await expect(signs).toHaveCount(1);
+  await expect(signs).toHaveAttribute('data-value', 'encoder 0');
+  await expect(element.locator('.leak .start:visible')).toHaveText(['[BOS]']);
+  await expect(element.locator('.leak .start:visible')).toHaveAttribute('title', 'Every answer begins with it: it is not exchanged.');
+  // Nor by who presses the source's own sign in another machine, nor where an answer is shorter than what was chosen in it.
+  await exchange(prefix, '\\[BOS\\]');
+  await expect(words(prefix)).toHaveText(/^“\[BOS\]” is exchanged/);
+  await expect(words(element)).toHaveText(/^“tonight” is exchanged/);
+  await exchange(element, 'Le');
+  await expect(words(element)).toHaveText(/^“Le” is exchanged for “vieux”\. The rows before it stay the same, bit for bit: 1 of 1\. Rows after it that change: 2 of 2/);
+  await page.keyboard.press('r');
+  await expect(words(element)).toHaveText(/^“tonight” is exchanged/);
+});

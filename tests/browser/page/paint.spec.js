@@ -1,7 +1,7 @@
 /** A mask painted by hand: by mouse, finger and keyboard; what the engine makes of it; how it is taken back. */
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@playwright/test';
-import { answer, done, host, machine, open, opened } from '../machines.js';
+import { answer, done, drawn, host, machine, open, opened } from '../machines.js';
 import { TEXT, address, edits, press, ran, spot, stroke, visible, words } from '../masks.js';
 
 test('a pressed cell is hidden from the model, whose answer is the one that the engine gives under that mask', async ({ page }) => {
@@ -213,6 +213,12 @@ test('a stored run cannot be painted', async ({ page }) => {
   await page.route('**/run.json', (route) => route.fulfill({ contentType: 'application/json', body: trace }));
   await element.evaluate((demo) => { demo.trace = '/run.json'; });
   await expect(element.locator('[data-action="paint"]')).toBeHidden();
+  // Nor does it tell of a mask that it was not computed under.
+  await element.evaluate((demo) => Object.assign(demo, { edits: 'd1.0h', mask: 'full', silenced: 'd1.1' }));
+  await drawn(page);
+  await expect(element.locator('.mask svg')).toBeVisible();
+  await expect(element.locator('.painting')).toBeHidden();
+  await expect(element.locator('.mask .painted')).toHaveAttribute('d', '');
 });
 
 test.describe('with a finger', () => {

@@ -229,3 +229,56 @@ test('a target that may look at less of the source answers as the engine does un
   await ran(page, element);
   expect([await rule(element), await answer(element)]).toEqual(['source:1', narrow]);
 });
+
+test('a rule of a link says what it hides as it does, whichever model it is given to, and its dial keeps it', async ({ page }) => {
+  await open(page, address('on=encoder,causal,encoder-decoder&step=4&mask=encoder.causal+window:3_causal.window:3_encoder-decoder.causal+documents:3+source:1'));
+  await done(page);
+  const [encoder, causal, wired] = ['encoder', 'causal', 'encoder-decoder'].map((name) => machine(page, name));
+  const why = async (element, row, key) => {
+    const { x, y } = await spot(element, row, key);
+    await page.mouse.move(x, y);
+    return element.locator('.tooltip .words');
+  };
+  await expect(await why(encoder, 4, 5)).toHaveText(/it comes later$/);
+  await expect(await why(encoder, 6, 2)).toHaveText(/it is too far away$/);
+  expect(await visible(causal, 'decoder', 4, 6)).toBe(true);
+  await expect(await why(causal, 4, 7)).toHaveText(/it is too far away$/);
+  for (const [element, words, after] of /** @type {const} */ ([[encoder, 'itself and 2 before it', 'causal+window:1'], [causal, 'itself and 2 on each side', 'window:1']])) {
+    await press(element, 'paint');
+    await expect(dial(element)).toHaveAttribute('aria-valuetext', words);
+    await dial(element).focus();
+    await page.keyboard.press('Home');
+    await ran(page, element);
+    expect(await rule(element)).toBe(after);
+  }
+  // What names no place in the sentence stays for another.
+  expect(await rule(wired)).toBe('causal+documents:3+source:1');
+  await page.locator('#sentence').fill('Thank you!');
+  await expect.poll(() => rule(wired)).toBe('source:1');
+});
+
+test('a prefix of one sentence hides nothing from an encoder, and is no mask that it was not trained with', async ({ page }) => {
+  await open(page, address('on=encoder&mask=encoder.prefix'));
+  await done(page);
+  const element = machine(page, 'encoder');
+  expect([await rule(element), await visible(element, 'encoder', 0, 8)]).toEqual(['prefix', true]);
+  await expect(element.locator('.about dd').first()).toHaveText('Everyone sees everyone.');
+  await expect(words(element)).not.toContainText('never trained');
+});
+
+test('what is told of before is the choice of the model, not what a person forced there', async ({ page }) => {
+  await open(page, address('on=causal'));
+  await done(page);
+  const element = machine(page, 'causal');
+  const own = await element.locator('.candidate .piece').first().textContent();
+  await element.locator('.candidate').nth(2).click();
+  await done(page);
+  await page.keyboard.press('r');
+  await press(element, 'paint');
+  await choose(page, element, 'window');
+  await expect(words(element)).toContainText(`Before: “${own}” `);
+  await element.locator('.candidate').first().click();
+  await done(page);
+  await page.keyboard.press('r');
+  await expect(words(element)).toContainText(`Before: “${own}” `);
+});
