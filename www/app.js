@@ -59,7 +59,7 @@ const demos = new Map();
  */
 const opened = new Map();
 const PLACE_OF_OPENED = 'opened ';
-/** Painted cells, silenced heads and looks of models from elsewhere, by their place: the address does not tell of those, and their rule is their card's. @type {Map<string, { edits?: string, silenced?: string, look?: string }>} */
+/** Painted cells, silenced heads, looks and exchanged tokens of models from elsewhere, by their place: the address does not tell of those, and their rule is their card's. @type {Map<string, { edits?: string, silenced?: string, look?: string, exchange?: string }>} */
 const painted = new Map();
 /** Told when the page speaks another language. @type {Set<() => void>} */
 const readers = new Set();
@@ -107,15 +107,15 @@ function change(changes) {
   remember();
 }
 
-/** Cells that were painted in models from elsewhere are of what they read before; silenced heads are not. @param {string[]} [read] places where something else is read; else where the page's sentence is */
+/** Cells that were painted in models from elsewhere, and tokens exchanged, are of what they read before; silenced heads are not. @param {string[]} [read] places where something else is read; else where the page's sentence is */
 function unpaint(read = [...painted.keys()].filter((place) => !modelAt(place)?.readsOwn())) {
-  for (const place of read) painted.set(place, { ...painted.get(place), edits: undefined });
+  for (const place of read) painted.set(place, { ...painted.get(place), edits: undefined, exchange: undefined });
 }
 
-/** A choice was forced in one run: what makes another run takes it back. Painted cells are of one sentence, like rules that name a place in it, and silenced heads of one model. */
+/** A choice was forced in one run: what makes another run takes it back. Painted cells are of one sentence, like an exchanged token, rules that name a place in it, and silenced heads of one model. */
 function forget(changes) {
   if (['text', 'family'].some((name) => name in changes)) {
-    state.edits = null;
+    Object.assign(state, { edits: null, exchange: null });
     unpaint();
     const rules = Object.entries(state.mask ?? {}).map(([name, rule]) => [name, 'family' in changes ? '' : leftOf(rule)]).filter(([, rule]) => rule);
     state.mask = rules.length ? Object.fromEntries(rules) : null;
@@ -174,7 +174,7 @@ function arrange() {
       pair: architecture === 'encoder' ? state.pair : null, forced: state.forced?.[place] ?? null,
       mask: state.mask?.[place] ?? null,
       edits: (model ? painted.get(place)?.edits : state.edits?.[place]) || null, silenced: (model ? painted.get(place)?.silenced : state.silenced?.[place]) || null,
-      look: (model ? painted.get(place)?.look : state.look?.[place]) || null,
+      look: (model ? painted.get(place)?.look : state.look?.[place]) || null, exchange: (model ? painted.get(place)?.exchange : state.exchange?.[place]) || null,
       fill: state.fill, blanks: architecture === 'encoder' && state.blanks !== null ? state.blanks.join(' ') : null,
       view: state.present ? VIEW : null, covered: state.cover,
       enlarged: only === place, aligned: only === null, enlargeable: demos.size > 1,
@@ -226,7 +226,7 @@ function used(place, detail) {
   }
   if (detail.kind === 'blanks') blanked(place, detail.blanks);
   if (detail.kind === 'point') point(place, detail);
-  if (detail.kind === 'exchange') for (const [name, demo] of demos) if (name !== place) demo.exchange(detail.pointed);
+  if (detail.kind === 'exchange') exchanged(place, detail.pointed);
   if (detail.kind === 'head') change({ head: detail.head });
   if (detail.kind === 'enlarge') enlarge(enlarged === place ? null : place);
   if (detail.kind === 'look') looked(place, detail.look);
@@ -250,6 +250,17 @@ function looked(place, look) {
   if (modelAt(place)) painted.set(place, { ...painted.get(place), look });
   else state.look = withPlace(state.look, place, look);
   arrange();
+  remember();
+}
+
+/** A token was exchanged in one machine: the others that test for a leak go along, and each keeps its own. */
+function exchanged(place, pointed) {
+  for (const [name, demo] of demos) {
+    if (name !== place) demo.exchangeLike(pointed);
+    const exchange = demo.getAttribute('exchange') ?? '';
+    if (modelAt(name)) painted.set(name, { ...painted.get(name), exchange });
+    else state.exchange = withPlace(state.exchange, name, exchange);
+  }
   remember();
 }
 

@@ -29,6 +29,7 @@ import { describeCell, roomOf } from './views/mask.js';
 import { headsShown } from './views/silence.js';
 import { sayError } from './views/status.js';
 import { keepInView } from './views/tokens.js';
+import { readSpot, writeSpot } from './leak.js';
 import { readRule } from './rules.js';
 import { checkArchitecture, readScene, settingsOf } from './element-settings.js';
 import { announcer, sayStep } from './page/say.js';
@@ -229,6 +230,7 @@ export class UnmaskedDemo extends HTMLElement {
     if (name === 'covered') this.#uncovered = '';
     // What nobody says is said by the model again.
     if (name === 'text' && after === null && !this.#giving && this.#machine.canRun && this.#example) {
+      this.removeAttribute('exchange');
       this.#give('text', this.#example);
       return;
     }
@@ -242,6 +244,7 @@ export class UnmaskedDemo extends HTMLElement {
       this.#clock.put(0);
       this.#runSoon(name === 'blanks' ? 0 : TYPING_MILLISECONDS);
     }
+    if (name === 'exchange') this.#asks.leak.choose(readSpot(after));
     if (OF_MASK.includes(name) ? !this.#paints : ['text', 'model'].includes(work) && !['blanks', 'device'].includes(name)) this.#forgetPaint();
     if (['text', 'run'].includes(work)) this.#keeps = OF_MASK.includes(name) && (this.#typing === 0 || this.#keeps);
     // A page that keeps what was forced here tells nothing new.
@@ -271,6 +274,7 @@ export class UnmaskedDemo extends HTMLElement {
     this.#parts = buildSkeleton(root);
     const { machine } = this.#parts;
     this.#say = announcer(this.#parts.say);
+    this.#asks.leak.choose(readSpot(this.getAttribute('exchange')));
     // Nothing is shown before it has its style; without one it is still of use.
     machine.hidden = true;
     this.#dressed = dress(root).then(() => { machine.hidden = false; this.#measure(); });
@@ -351,7 +355,9 @@ export class UnmaskedDemo extends HTMLElement {
   /** What was painted, or exchanged, is of another question, or somebody else painted. */
   #forgetPaint() {
     this.#painter.forget();
-    this.#asks.leak.choose(null);
+    // What a scene or an example brings forgets nothing that its page's author said.
+    if (!this.#giving) this.removeAttribute('exchange');
+    this.#asks.leak.choose(readSpot(this.getAttribute('exchange')));
     this.#least = 0;
   }
 
@@ -589,15 +595,21 @@ export class UnmaskedDemo extends HTMLElement {
     const spot = /** @type {Spot} */ ({ stack, position: Number(position) });
     const frame = this.timeline?.frame(this.position);
     this.#awaits = true;
-    this.#asks.leak.choose(spot);
+    this.#choose(spot);
     this.#tell('unmasked-use', { kind: 'exchange', pointed: frame ? pointedBy(frame, spot) : null });
   }
 
   /** Exchanges, where a leak is tested here, too, this machine's own token for what was pressed in another. */
-  exchange(pointed) {
+  exchangeLike(pointed) {
     const frame = this.timeline?.frame(this.position);
     const spot = frame && spotFor(frame, pointed);
-    if (this.#asks.leak.on && spot) this.#asks.leak.choose(spot);
+    if (this.#asks.leak.on && spot) this.#choose(spot);
+  }
+
+  /** Told again where it is the one that was chosen before. @param {Spot} spot */
+  #choose(spot) {
+    this.setAttribute('exchange', writeSpot(spot));
+    this.#asks.leak.choose(spot);
   }
 
   #sayAnswer() {

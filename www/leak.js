@@ -10,6 +10,17 @@
  *   moved: [row][layer], the largest change of a row's state after so many layers
  */
 
+const STACKS = /** @type {const} */ ({ e: 'encoder', d: 'decoder' });
+
+/** The token that is exchanged, as attributes and addresses have it: `d3` is row 3 of the decoder. @param {string|null|undefined} text @returns {Spot|null} */
+export function readSpot(text) {
+  const [, letter, position] = /^([ed])(\d{1,4})$/.exec(text ?? '') ?? [];
+  return letter ? { stack: STACKS[letter], position: Number(position) } : null;
+}
+
+/** @param {Spot} spot */
+export const writeSpot = ({ stack, position }) => `${stack[0]}${position}`;
+
 /** Numbers of one text that are asked for at once. */
 const MOST = 1_000_000;
 

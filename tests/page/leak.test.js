@@ -1,7 +1,7 @@
 /** The leak test's own reckoning: which texts it asks the engine for, and what it makes of their states. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { askLeak, firstSpot, largest, movedOf, otherThan, sayChange, spotIn, stacksOf } from '../../www/leak.js';
+import { askLeak, firstSpot, largest, movedOf, otherThan, readSpot, sayChange, spotIn, stacksOf, writeSpot } from '../../www/leak.js';
 import { sayLeak } from '../../www/views/leak.js';
 
 const word = (piece, id, position) => ({ id, piece, position, state: 'source', special: false });
@@ -89,4 +89,9 @@ test('what every answer begins with is not exchanged, however many there are', (
   // GLM's answers begin with a sign behind the source, in one stack with it.
   const glm = { ...causal(), architecture: 'prefix', starts: 1 };
   assert.deepEqual([4, 5].map((position) => askLeak(glm, { stack: 'decoder', position }, SHAPE) === null), [false, true]);
+});
+
+test('the token that is exchanged is a stack and a row of it', () => {
+  for (const text of ['d0', 'e12', 'd9999']) assert.equal(writeSpot(/** @type {any} */ (readSpot(text))), text);
+  for (const text of ['', null, 'd', 'c3', 'd-1', 'd1.5', 'd10000', 'd3e4', 'constructor']) assert.equal(readSpot(text), null, String(text));
 });

@@ -64,7 +64,7 @@ const STATES = {
   layer: whole(0, 999), head: fc.oneof(whole(0, 999), fc.constant('all')), temperature: whole(0, 500).map((n) => n / 100), topK: whole(0, 1_000_000), topP: whole(1, 100).map((n) => n / 100),
   seed: whole(0, 999_999_999), fill: fc.constantFrom('parallel', 'confidence'), blanks: fc.option(fc.uniqueArray(whole(0, 999), { maxLength: 8 }).map((all) => all.sort((a, b) => a - b))),
   forced: ofEach(fc.constantFrom('2.117.5.33', '0.0')), mask: ofEach(fc.constantFrom('full', 'causal+window:3', 'causal+documents:4+source:1', 'source:2')),
-  edits: ofEach(fc.constantFrom('d5.3h', 'e0.1sc2.3h')), silenced: ofEach(fc.constantFrom('d6.3', 'c1.2e2.1')), look: ofEach(fc.constantFrom(...LOOKS)),
+  edits: ofEach(fc.constantFrom('d5.3h', 'e0.1sc2.3h')), silenced: ofEach(fc.constantFrom('d6.3', 'c1.2e2.1')), look: ofEach(fc.constantFrom(...LOOKS)), exchange: ofEach(fc.constantFrom('d3', 'e0')),
   large: fc.constantFrom('', ...ARCHITECTURES), present: fc.boolean(), cover: fc.boolean(), device: fc.constantFrom('auto', 'webgpu', 'cpu'), lang: fc.constantFrom('', 'en', 'zh'),
   lesson: fc.constantFrom('', 'window', 'two-blanks'),
   theme: fc.constantFrom('auto', 'light', 'dark'), step: whole(0, 9999), speed: fc.constantFrom(...SPEEDS),

@@ -16,7 +16,9 @@ test('other rules and silenced heads choose the tokens that the CPU chooses, and
   // Seen by everybody, and by those whom a prefix lets; a window tells the rows behind it alone.
   await expect(causal.locator('.leak-words')).toContainText('Rows before it that change: 6 of 6');
   await expect(prefix.locator('.leak-words')).toContainText('The rows before it stay the same, bit for bit: 6 of 6.');
-  await wired.locator('.exchange').last().click();
+  // What its answer begins with is not exchanged: its first word is.
+  await page.keyboard.press('n');
+  await wired.locator('.exchange[data-value="decoder 1"]').click();
   await expect(wired.locator('.leak-words')).toContainText('The source stays the same, bit for bit.');
   await page.evaluate((hash) => { location.hash = hash; }, `lang=en&text=${text}&${CHANGES}&device=cpu`);
   await expect.poll(() => causal.evaluate((demo) => demo.deviceInfo?.backend)).toBe('cpu');

@@ -188,3 +188,30 @@ test('what every answer begins with is not exchanged: the engine would put it ba
   await page.keyboard.press('r');
   await expect(words(element)).toHaveText(/^“tonight” is exchanged/);
 });
+
+test('a link brings the token that was exchanged, in each machine its own, and another sentence forgets it', async ({ page }) => {
+  await open(page, address('on=causal,encoder-decoder&step=2&look=causal.leak_encoder-decoder.leak'));
+  await done(page);
+  const [causal, wired] = ['causal', 'encoder-decoder'].map((name) => machine(page, name));
+  await settled(causal);
+  await exchange(causal, 'The');
+  await expect(words(wired)).toHaveText(/^“The” is exchanged/);
+  const held = () => page.evaluate(() => new URLSearchParams(location.hash.slice(1)).get('exchange'));
+  const rows = await Promise.all([causal, wired].map((element) => element.getAttribute('exchange')));
+  await expect.poll(held).toBe(`causal.${rows[0]}_encoder-decoder.${rows[1]}`);
+  await page.reload();
+  await done(page);
+  for (const element of [causal, wired]) await expect(words(element)).toHaveText(/^“The” is exchanged/);
+  await page.locator('#sentence').fill('Thank you!');
+  await expect(words(causal)).toHaveText(/^“you” is exchanged|^“!” is exchanged/);
+  await expect.poll(held).toBe(null);
+  // An element has it from its author, whatever its sentence comes from, until that is another.
+  await host(page, `<unmasked-demo architecture="causal" device="cpu" look="leak" exchange="d1"></unmasked-demo>`);
+  await done(page);
+  const demo = page.locator('unmasked-demo');
+  await expect(demo.locator('.exchange[aria-pressed="true"]')).toHaveAttribute('data-value', 'decoder 1');
+  await demo.evaluate((element) => { element.exchange = 'd2'; });
+  await expect(demo.locator('.exchange[aria-pressed="true"]')).toHaveAttribute('data-value', 'decoder 2');
+  await demo.evaluate((element) => { element.text = 'He is tired.'; });
+  await expect.poll(() => demo.getAttribute('exchange')).toBe(null);
+});
