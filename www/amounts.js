@@ -12,7 +12,8 @@ export function countOf(number) {
 
 /** @param {number} bytes */
 export function bytesOf(bytes) {
-  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(2)} GB`;
-  if (bytes >= 1e6) return `${(bytes / 1e6).toFixed(1)} MB`;
+  // As above: 999,600 is 1.0 MB, not 1000 kB.
+  if (bytes >= 0.99995e9) return `${(bytes / 1e9).toFixed(2)} GB`;
+  if (bytes >= 0.9995e6) return `${(bytes / 1e6).toFixed(1)} MB`;
   return bytes >= 1e4 ? `${Math.round(bytes / 1e3)} kB` : bytes >= 1e3 ? `${(bytes / 1e3).toFixed(1)} kB` : `${bytes} B`;
 }

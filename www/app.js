@@ -369,11 +369,18 @@ function drawModels() {
 /** Begins a lesson, or begins it anew: the page is as the lesson has it, in the person's own language and look. @param {string} id '' = it is left, and all stays as it is */
 function take(id) {
   const begun = lessonOf(id);
-  if (!begun) { change({ lesson: '' }); return; }
+  if (!begun) {
+    change({ lesson: '' });
+    draw();
+    lessons.querySelector('summary')?.focus();
+    say(t('lesson.left'));
+    return;
+  }
   const { lang: own, theme, device, present: presents } = state;
   const hash = writeHash({ ...readHash(begun.state), lang: own, theme, device, present: presents, lesson: id });
+  // What was changed a moment ago is what Back comes to.
+  write();
   if (hash !== location.hash) history.pushState(null, '', hash);
-  written = location.hash;
   adopt();
   // Where it is begun from a menu that closes, reading goes on at its heading.
   draw();
@@ -382,6 +389,8 @@ function take(id) {
 
 /** The page becomes what its address says. */
 function adopt() {
+  clearTimeout(writing);
+  written = location.hash;
   const asked = readHash(location.hash);
   Object.assign(state, defaults(), asked);
   if (!state.present) fillScreen(false);
@@ -397,19 +406,28 @@ function adopt() {
   readLesson();
 }
 
+/** They came, or not: that is said. */
+function lessonsCame(all) {
+  if (!all.length) say(t('lesson.missing'));
+  drawSoon();
+}
+
 /** A link may name a lesson before any was loaded. */
 function readLesson() {
-  if (state.lesson) loadLessons().then(drawSoon);
+  if (state.lesson) loadLessons().then(lessonsCame);
 }
 
 /** The address holds the page's state; it is written after things settle. */
 function remember() {
   clearTimeout(writing);
-  writing = setTimeout(() => {
-    const hash = writeHash(state);
-    if (hash !== location.hash) history.replaceState(null, '', hash || location.pathname + location.search);
-    written = location.hash;
-  }, ADDRESS_MILLISECONDS);
+  writing = setTimeout(write, ADDRESS_MILLISECONDS);
+}
+
+function write() {
+  clearTimeout(writing);
+  const hash = writeHash(state);
+  if (hash !== location.hash) history.replaceState(null, '', hash || location.pathname + location.search);
+  written = location.hash;
 }
 
 const nextOf = (list, value) => list[(list.indexOf(value) + 1) % list.length];
@@ -475,7 +493,7 @@ function wirePage() {
   });
   wirePresent(present, dock, turn);
   wireKeyboard(actions, () => state.present);
-  wireLesson(lessons, lesson, { take, drawn: drawSoon });
+  wireLesson(lessons, lesson, { take, came: lessonsCame });
   for (const name of ['hashchange', 'popstate']) addEventListener(name, () => { if (location.hash !== written) adopt(); });
   for (const query of [narrow, wide]) query.addEventListener('change', arrange);
   document.addEventListener('visibilitychange', () => { if (document.hidden) clock.pause(); });

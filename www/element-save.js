@@ -32,16 +32,20 @@ export function recordOf({ frame }, machine) {
 }
 
 /**
- * Saves what was chosen, and closes its menu.
+ * Saves what was chosen, and closes its menu, which else says why nothing was saved.
  * @param {Element} target the menu's place @param {string} what @param {Drawn} drawn @param {Machine} machine
+ * @returns {Promise<string>} what went wrong and nobody was told, since the menu is closed by now; '' = nothing
  */
 export async function saveAs(target, what, drawn, machine) {
   try {
     const file = await fileOf(what, drawn, machine);
-    if (file) hand(file);
+    if (!file) throw new Error(drawn.t('save.none'));
+    hand(file);
     closeSave(target);
+    return '';
   } catch (error) {
-    closeSave(target, drawn.t('save.failed', { line: error.message }));
+    const trouble = drawn.t('save.failed', { line: error.message });
+    return closeSave(target, trouble) ? '' : trouble;
   }
 }
 
@@ -53,6 +57,7 @@ async function fileOf(what, drawn, machine) {
   const make = (/** @type {string|Blob} */ content, /** @type {string} */ of, /** @type {string} */ ending) => new File([content], named(of, ending), { type: TYPES[ending] ?? 'image/png' });
   if (what === 'csv') {
     const { view: { place } } = frame;
+    if (place !== 'leak' && place !== 'reach') refuseMany(frame, drawn.t);
     if (place !== 'leak' && place !== 'reach') return make(writeCsv(matrixTable(frame)), shownPart(frame.view), 'csv');
     const { result } = /** @type {any} */ (frame)[place];
     return result && make(writeCsv(place === 'leak' ? leakTable(result) : reachTable(frame, result)), place, 'csv');
@@ -61,6 +66,15 @@ async function fileOf(what, drawn, machine) {
   const svg = figureOf(drawn, machine) ?? '';
   const of = frame.view.place === 'reach' ? `reach-layer${frame.view.layer + 1}` : shownPart(frame.view);
   return make(what === 'png' ? await pixelsOf(svg) : svg, of, what);
+}
+
+/** Lines of a table that a spreadsheet opens, and that are made before anybody waits. */
+const MOST_LINES = 500_000;
+
+/** @param {NonNullable<Drawn['frame']>} frame @param {Drawn['t']} t */
+function refuseMany({ blocks, heads, view: { head } }, t) {
+  const n = blocks.reduce((sum, { rows, keys }) => sum + rows * keys, 0) * (head === 'all' ? heads : 1);
+  if (n > MOST_LINES) throw new Error(t('save.many', { n, most: MOST_LINES }));
 }
 
 /** A picture as pixels. As data, not as a blob: a page that is a file has no origin, and not every browser reads a blob there. @param {string} svg @returns {Promise<Blob>} */

@@ -567,7 +567,7 @@ export class UnmaskedDemo extends HTMLElement {
     if (action === 'reveal') { this.reveal(); return; }
     if (action === 'exchange') { this.#exchange(value); return; }
     if (action === 'given') { this.#tellGiven(Number(value)); return; }
-    if (action === 'save') { saveAs(this.#parts.save, value, this.#drawn(), this.#machine); return; }
+    if (action === 'save') { saveAs(this.#parts.save, value, this.#drawn(), this.#machine).then((trouble) => { if (trouble) this.#say(trouble); }); return; }
     if (action === 'paint') { this.#painter.on = !this.#painter.on; this.#later(); return; }
     if (['rule', 'dial', 'sources'].includes(action)) { this.#chooseRule(action, value); return; }
     if (action === 'silence') { this.#silence(value); return; }

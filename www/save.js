@@ -10,6 +10,7 @@
 import { writeEdits } from './edits.js';
 import { writeSilenced } from './gates.js';
 import { showPieces } from './pieces.js';
+import { cameTo } from './rules.js';
 import { cleanText } from './state.js';
 
 /** Of a name of somebody's own. */
@@ -121,8 +122,8 @@ export function leakTable({ spot, other, stacks }) {
  */
 function askedIn({ question, header: { scene } }) {
   if (question === null) return typeof scene === 'object' && scene !== null ? scene : {};
-  const [text, pair, blanks, fill, sampling] = JSON.parse(question);
-  return { text, pair, blanks, fill, sampling };
+  const [text, pair, blanks, fill, sampling, language, sourcelanguage] = JSON.parse(question);
+  return { text, pair, blanks, fill, sampling, language, sourcelanguage };
 }
 
 /** The text that a run read, both sentences of two; '' where a stored one does not tell. @param {Timeline} timeline */
@@ -142,11 +143,12 @@ export function sceneOf({ timeline, blanked, fills }, { architecture, view: { la
   const asked = askedIn(timeline);
   // A stored run has what it was stored with.
   if (timeline.question === null) return { ...asked, ...shown };
-  const { text, pair, blanks, fill, sampling } = asked;
+  const { text, pair, blanks, fill, sampling, language, sourcelanguage } = asked;
   const { temperature, topK, topP, seed } = sampling ?? {};
   const told = {
-    ...shown, text, pair, ...fills ? { blanks: (blanks ?? blanked).join(' '), fill } : {}, temperature, topk: topK, topp: topP, seed,
-    mask: timeline.rule, edits: writeEdits(timeline.edits), silenced: writeSilenced(timeline.silenced),
+    ...shown, text, pair, ...fills ? { blanks: (blanks ?? blanked).join(' '), fill } : {}, temperature, topk: topK, topp: topP, seed, language, sourcelanguage,
+    // A prefix ends where it came to end: of a stored run nobody would know.
+    mask: cameTo(timeline.rule, timeline.prefixEnd ?? null, { rows: timeline.header.tokens.length, source: timeline.header.source_length ?? timeline.header.tokens.length, writes: architecture !== 'encoder' }), edits: writeEdits(timeline.edits), silenced: writeSilenced(timeline.silenced),
   };
   return Object.fromEntries(Object.entries(told).filter(([name, value]) => value !== undefined && value !== null && (value !== '' || name === 'blanks')));
 }

@@ -59,6 +59,8 @@ export function checkTrace(value) {
   const length = value.tokens.length;
   if ((value.source_length ?? 0) > length) refuse('source_length', `at most the ${length} tokens`, value.source_length);
   const most = length + (value.target?.length ?? 0) + (value.steps?.length ?? 0);
+  const { replaced } = value.forward?.heads ?? {};
+  if ((replaced?.length ?? 0) > length) refuse('forward.heads.replaced', `at most ${length} numbers`, replaced.length);
   (value.steps ?? []).forEach(({ row, rows }, at) => {
     for (const each of [row, ...(rows ?? [])]) if (each >= most) refuse(`steps[${at}].row`, `below ${most}`, each);
   });

@@ -111,5 +111,5 @@ test('each objective learns from tokens of its own', () => {
 test('numbers are as short as they can be said', () => {
   assert.deepEqual([0, 322, 999, 1000, 4160, 618240, 999_499, 999_700, 2_401_280, 124_439_808, 7.2e9, 3e12].map(countOf),
     ['0', '322', '999', '1.00 k', '4.16 k', '618 k', '999 k', '1.00 M', '2.40 M', '124 M', '7.20 G', '3.00 T']);
-  assert.deepEqual([96, 3456, 92_160, 2_583_529, 3e9].map(bytesOf), ['96 B', '3.5 kB', '92 kB', '2.6 MB', '3.00 GB']);
+  assert.deepEqual([96, 3456, 92_160, 999_499, 999_600, 2_583_529, 999_960_000, 3e9].map(bytesOf), ['96 B', '3.5 kB', '92 kB', '999 kB', '1.0 MB', '2.6 MB', '1.00 GB', '3.00 GB']);
 });

@@ -9,10 +9,12 @@ import { icon } from '../views/icons.js';
 let lessons = [];
 /** @type {Promise<Lesson[]>|null} */
 let loading = null;
+/** They were asked for and did not come: a server that is gone, or has others by now. */
+let missing = false;
 
 /** All lessons, once somebody asks for one; none where they cannot be had. @returns {Promise<Lesson[]>} */
 export function loadLessons() {
-  loading ??= import('./lessons.js').then(({ LESSONS }) => { lessons = LESSONS; return LESSONS; }, () => { loading = null; return []; });
+  loading ??= import('./lessons.js').then(({ LESSONS }) => { lessons = LESSONS; missing = false; return LESSONS; }, () => { loading = null; missing = true; return []; });
   return loading;
 }
 
@@ -21,11 +23,11 @@ export const lessonOf = (id) => lessons.find((lesson) => lesson.id === id) ?? nu
 
 /**
  * @param {HTMLElement} menu a `details` of its own @param {HTMLElement} target where the lesson stands
- * @param {{ take: (id: string) => void, drawn: () => void }} act   take: begin this lesson, or begin it anew; '' = leave it
+ * @param {{ take: (id: string) => void, came: (all: Lesson[]) => void }} act   take: begin this lesson, or begin it anew; '' = leave it
  */
-export function wireLesson(menu, target, { take, drawn }) {
-  menu.append(make('summary', {}, icon('lesson'), make('span')), make('div', { class: 'panel' }, make('ol')));
-  menu.addEventListener('toggle', () => { if (menu.hasAttribute('open')) loadLessons().then(drawn); });
+export function wireLesson(menu, target, { take, came }) {
+  menu.append(make('summary', {}, icon('lesson'), make('span')), make('div', { class: 'panel' }, make('ol'), make('p', { class: 'lesson-missing', hidden: true })));
+  menu.addEventListener('toggle', () => { if (menu.hasAttribute('open')) loadLessons().then(came); });
   const choose = (event) => {
     const button = targetOf(event).closest('button[data-lesson]');
     if (!button) return;
@@ -52,7 +54,11 @@ export function drawLesson(menu, target, id, lang, t) {
     setText(line.firstElementChild, lessons[at][lang].title);
     setAttributes(line.firstElementChild, { 'data-lesson': lessons[at].id, 'aria-current': lessons[at].id === id ? 'true' : null });
   });
+  setAttribute(panel.lastElementChild, 'hidden', !missing);
+  setText(panel.lastElementChild, missing ? t('lesson.missing') : '');
   const lesson = lessonOf(id);
+  // Who read it goes on where lessons are chosen.
+  if (!lesson && !target.hidden && target.contains(document.activeElement)) /** @type {HTMLElement} */ (summary).focus();
   setAttribute(target, 'hidden', !lesson);
   if (!lesson) return;
   const words = lesson[lang];

@@ -9,23 +9,25 @@
 const DOCTOR = 'text=The+old+doctor+is+tired+tonight.';
 const SISTER = 'text=My+sister+wants+to+learn+English.';
 
+const ALL = 'encoder,causal,prefix,encoder-decoder';
+
 /** @type {Lesson[]} */
 export const LESSONS = [
   {
-    id: 'masks', state: `family=en-fr&${SISTER}`,
+    id: 'masks', state: `family=en-fr&on=${ALL}&${SISTER}`,
     en: {
       title: 'One sentence, four masks',
-      text: 'Four models of one size, trained on the same sentences, read the same text. In each matrix a row is a token that looks, a column one that is looked at; hatched cells may not be seen.',
+      text: 'Four models of about one size, trained on the same sentences, read the same text. In each matrix a row is a token that looks, a column one that is looked at; hatched cells may not be seen.',
       try: 'Press play. Then point at a word: what it cannot see is hatched, in every machine at once.',
       ask: 'In which machines can a word of the English sentence look at the words to its right?',
-      answer: 'In the encoder, in the prefix decoder and in the reading half of the encoder–decoder. Only the causal decoder reads from left to right alone; and no machine lets what it writes look ahead.',
+      answer: 'In the encoder, in the prefix decoder and in the reading half of the encoder–decoder. Only the causal decoder reads from left to right alone; and no decoder lets what it writes look ahead.',
     },
     zh: {
       title: '一个句子，四种掩码',
-      text: '四个同样大小的模型，用同样的句子训练，读同一段文本。矩阵里每一行是在看的词元，每一列是被看的词元；斜线格不可见。',
+      text: '四个大小相近的模型，用同样的句子训练，读同一段文本。矩阵里每一行是在看的词元，每一列是被看的词元；斜线格不可见。',
       try: '按播放。再指向一个词：它看不到的词在所有模型中都会打上斜线。',
       ask: '在哪些模型里，英语句子中的词能看到它右边的词？',
-      answer: '编码器、前缀解码器，以及编码器–解码器中负责阅读的一半。只有因果解码器始终从左往右读；而无论哪个模型，正在写出的部分都不能往后看。',
+      answer: '编码器、前缀解码器，以及编码器–解码器中负责阅读的一半。只有因果解码器始终从左往右读；而解码器正在写出的部分都不能往后看。',
     },
   },
   {
@@ -69,14 +71,14 @@ export const LESSONS = [
       text: 'One single cell of the causal mask was painted open (its corner is marked): “The”, the second token, may look at “tonight”, which comes later.',
       try: 'Compare layer 1 with layer 2. Then choose “leak test” in the menu under the matrix and exchange “tonight”.',
       ask: 'How many rows know of “tonight” too early after two layers?',
-      answer: 'Five: “The” at once, and the four rows after it, which look back at “The”, a layer later. One leak and causality is gone: no loss on later words could be trusted in training.',
+      answer: 'Five: “The” at once, and the four rows after it, which look back at “The”, a layer later. One leak and causality is gone: in training these rows would predict their next word with help from the future, and their loss could not be trusted.',
     },
     zh: {
       title: '一个漏洞',
       text: '因果掩码中只有一格被打开（角上有标记）：第二个词元 “The” 可以看后面的 “tonight”。',
       try: '比较第 1 层和第 2 层。再在矩阵下方选“泄漏测试”，把 “tonight” 换掉。',
       ask: '两层之后，有多少行过早地知道了 “tonight”？',
-      answer: '五行：“The” 立刻知道，后面四行因为能回看 “The”，下一层也就知道了。只要漏一格，因果性就没有了：训练时后面词的损失就不再可信。',
+      answer: '五行：“The” 立刻知道，后面四行因为能回看 “The”，下一层也就知道了。只要漏一格，因果性就没有了：训练时这些行会借助未来预测下一个词，它们的损失就不再可信。',
     },
   },
   {
@@ -120,29 +122,29 @@ export const LESSONS = [
       text: 'The target may look at one single state of the source, that of [BOS], which itself has read the whole sentence. So did translators before attention: one vector for a sentence. (An analogy: this model was not trained so.)',
       try: 'Press “change” and turn the lower dial: two states, three, all of them.',
       ask: 'Its first word is still right. Why does it go on saying it?',
-      answer: 'Because it was trained to look up, for every word, where it is in the source. With one state there is nowhere else to look, and nothing tells it how far it has come. That is what attention across was invented for.',
+      answer: 'It was trained to look up, for every word, where it is in the source. With one state there is nowhere else to look: every step finds the same there, and it never learnt to get on without. Attention across was invented so that not everything has to go through one vector.',
     },
     zh: {
       title: '全都挤过一个状态',
       text: '译文只能看源文的一个状态，即 [BOS] 的，而它读过整个句子。注意力出现之前的翻译模型就是这样：一句话一个向量。（仅是类比：这个模型不是这样训练的。）',
       try: '按“改动”，转动下面的滑块：两个状态、三个、全部。',
       ask: '第一个词还是对的。为什么它一直重复这个词？',
-      answer: '因为它学会的是为每个词到源文的相应位置去找。只剩一个状态，就没有别处可看，也不知道自己写到了哪里。交叉注意力正是为此发明的。',
+      answer: '它学会的是为每个词到源文的相应位置去找。只剩一个状态，就没有别处可看：每一步看到的都一样，而它从未学过怎样应付。发明交叉注意力，正是为了不必让一切都挤过一个向量。',
     },
   },
   {
     id: 'heads', state: 'family=en-fr&on=encoder-decoder&layer=1&head=3&step=6&text=Tom+told+me+he+was+a+doctor.&silenced=encoder-decoder.c1.3',
     en: {
       title: 'A head that points, and is not needed',
-      text: 'Head 3 of layer 1 looks across at the very words that are being translated: a picture of how translation works. Here it is silenced: it is computed and shown, and counts for nothing.',
+      text: 'Head 3 of layer 1 looks across at the word whose translation was just written, “dit” at “told”: a picture of how translation works. Here it is silenced: it is computed and shown, and counts for nothing.',
       try: 'Press “change” and let it be heard again; silence others, or all heads of layer 3.',
       ask: 'Which words of the translation are lost without it?',
       answer: 'None: the answer is the same. Other heads, and later layers, tell as much. That a head looks at a word shows where a model may take something from, not that it needs it there: attention alone explains little.',
     },
     zh: {
       title: '会指路、却不必要的头',
-      text: '第 1 层的第 3 头正好看向正在翻译的词：好像把翻译的过程画了出来。这里让它沉默：照样计算和显示，但不起任何作用。',
-      try: '按“改动”，让它重新发声；再让别的头，或第 3 层的所有头沉默。',
+      text: '第 1 层的第 3 头看向刚刚译出的那个词，如 “dit” 看 “told”：好像把翻译的过程画了出来。这里把它关闭：照样计算和显示，但不起任何作用。',
+      try: '按“改动”，把它重新打开；再关闭别的头，或第 3 层的所有头。',
       ask: '没有它，译文会丢掉哪些词？',
       answer: '一个也不丢：译文完全一样。其他头和更高的层提供了同样的信息。头看着某个词，说明模型可能从那里取得信息，而不是非它不可：只凭注意力解释不了多少。',
     },
@@ -152,30 +154,30 @@ export const LESSONS = [
     en: {
       title: 'Guess the next word',
       text: 'A model that writes does one thing again and again: it gives every token of its vocabulary a probability and takes one. Its candidates are covered here.',
-      try: 'Say your own guess, press the cover, step on (N). At the end open “Sampling” and raise the temperature.',
-      ask: 'What does a higher temperature do to the bars?',
-      answer: 'It makes them more alike: unlikely tokens gain, likely ones lose, and what is drawn is more often a surprise. The order of the candidates stays. At 0 the first is always taken.',
+      try: 'Say your own guess, press the cover, step on (N). At the end open “Sampling” and raise the temperature above 1. (Greedy shows the bars of 1; below 1 they sharpen.)',
+      ask: 'What does a temperature above 1 do to the bars?',
+      answer: 'It makes them more alike: unlikely tokens gain, likely ones lose, and what is drawn is more often a surprise. The order of the candidates stays. Below 1 the likely ones gain, and at 0 the first is always taken.',
     },
     zh: {
       title: '猜下一个词',
       text: '会写的模型反复做一件事：给词表中每个词元一个概率，然后取一个。这里候选被遮住了。',
-      try: '先说出自己的猜测，再揭开，然后前进一步（N）。最后打开“采样”，调高温度。',
-      ask: '温度升高，条形会怎样？',
-      answer: '彼此更接近：不太可能的词元增加，可能的减少，抽到意外结果的机会更大。候选的次序不变。温度为 0 时总是取第一个。',
+      try: '先说出自己的猜测，再揭开，然后前进一步（N）。最后打开“采样”，把温度调到 1 以上。（贪心时显示温度为 1 的条形；低于 1 会更尖锐。）',
+      ask: '温度高于 1 时，条形会怎样？',
+      answer: '彼此更接近：不太可能的词元增加，可能的减少，抽到意外结果的机会更大。候选的次序不变。低于 1 时则是可能的更可能；温度为 0 时总是取第一个。',
     },
   },
   {
-    id: 'cache', state: `family=en-fr&step=3&${SISTER}&look=encoder.cost_causal.cost_prefix.cost_encoder-decoder.cost`,
+    id: 'cache', state: `family=en-fr&on=${ALL}&step=3&${SISTER}&look=encoder.cost_causal.cost_prefix.cost_encoder-decoder.cost`,
     en: {
       title: 'What can be kept',
-      text: 'A row whose mask shows it nothing later never changes: its keys and values can be kept, and a step computes one new row instead of all. The tables count the multiplications with and without.',
+      text: 'Where no row sees anything later, no row ever changes: keys and values can be kept, and a step computes one new row instead of all. Of what writes, the tables count the multiplications with a cache and without.',
       try: 'Step on, and watch “without it” grow while “with the cache” hardly does.',
       ask: 'A word is added to the end of the English text. Whose kept rows are still true?',
       answer: 'The causal decoder’s alone. In the encoder, the prefix decoder and the encoder–decoder every row of the source has seen its end, so all are computed again: one reason why chats, whose text grows with every turn, are mostly run by causal decoders.',
     },
     zh: {
       title: '什么可以留着',
-      text: '如果掩码不让一行看到后面的任何东西，它就不再改变：键和值可以缓存，每一步只算一个新行而不是全部。表中列出有无缓存时的乘法次数。',
+      text: '如果没有任何一行能看到后面的内容，各行就都不再改变：键和值可以缓存，每一步只算一个新行而不是全部。对会写的模型，表中列出有无缓存时的乘法次数。',
       try: '一步步前进，看“无缓存”增长，而“有缓存”几乎不变。',
       ask: '在英语文本末尾加一个词，哪个模型缓存的行仍然成立？',
       answer: '只有因果解码器。在编码器、前缀解码器和编码器–解码器中，源文的每一行都看过句尾，所以全部要重算：对话的文本每轮都在变长，这也是聊天大多用因果解码器的一个原因。',

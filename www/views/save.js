@@ -85,11 +85,13 @@ function tell(menu, text) {
   setText(told, text);
 }
 
-/** After a choice: it closes, or says why nothing was saved. @param {Element} target @param {string} trouble */
+/** After a choice: it closes, or says why nothing was saved. @param {Element} target @param {string} trouble @returns {boolean} whether it was open, to say it */
 export function closeSave(target, trouble = '') {
   const menu = /** @type {HTMLElement} */ (target.lastElementChild);
+  const isOpen = menu.matches(':popover-open');
   tell(menu, trouble);
   if (trouble === '') close(menu);
+  return isOpen;
 }
 
 /**
