@@ -19,7 +19,7 @@ import { drawSettings, saySampling, wireSettings } from './page/settings.js';
 import { isOfSentence } from './rules.js';
 import { ARCHITECTURES, SPEEDS, cleanText, defaults, readHash, writeHash } from './state.js';
 import { draw as drawControls } from './views/controls.js';
-import { make, setAttribute, setAttributes, setText, targetOf } from './views/dom.js';
+import { make, part, setAttribute, setAttributes, setText, targetOf } from './views/dom.js';
 import { icon, setIcon } from './views/icons.js';
 import { sayError } from './views/status.js';
 
@@ -296,6 +296,7 @@ function draw() {
   drawSettings(settings, { state, layers, heads, chosen, hasEncoder, families, family: familyNow(), device, t });
   setText(byId('printed'), [`${t('settings.layer')} ${chosen.layer}`, `${t('settings.head')} ${chosen.head === 'all' ? t('settings.head.all') : chosen.head}`,
     t('clock.at', { n: Math.min(clock.position, available()), of: available() }), saySampling(state, t)].join(' · '));
+  setText(part(byId('ask'), 'asked', () => make('p', { dir: 'auto' })), sentence.value);
   drawToggles(toggles, places().map((one) => ({ ...one, name: nameOf(one.place) })), t);
   drawPresent(present, dock, state, t);
   drawControls(dock, {
