@@ -174,6 +174,7 @@ function arrange() {
       look: (model ? painted.get(place)?.look : state.look?.[place]) || null,
       fill: state.fill, blanks: architecture === 'encoder' && state.blanks !== null ? state.blanks.join(' ') : null,
       view: state.present ? VIEW : null, covered: state.cover,
+      'data-from': model?.source(t) ?? null,
       enlarged: only === place, aligned: only === null, enlargeable: demos.size > 1,
       ...model?.attributes(text),
     });
