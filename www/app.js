@@ -20,7 +20,7 @@ import { drawSettings, saySampling, wireSettings } from './page/settings.js';
 import { leftOf } from './rules.js';
 import { ARCHITECTURES, SPEEDS, cleanText, defaults, readHash, writeHash } from './state.js';
 import { draw as drawControls } from './views/controls.js';
-import { make, setAttribute, setAttributes, setText, targetOf } from './views/dom.js';
+import { make, part, setAttribute, setAttributes, setText, targetOf } from './views/dom.js';
 import { icon, setIcon } from './views/icons.js';
 import { sayError } from './views/status.js';
 
@@ -177,6 +177,7 @@ function arrange() {
       look: (model ? painted.get(place)?.look : state.look?.[place]) || null, exchange: (model ? painted.get(place)?.exchange : state.exchange?.[place]) || null,
       fill: state.fill, blanks: architecture === 'encoder' && state.blanks !== null ? state.blanks.join(' ') : null,
       view: state.present ? VIEW : null, covered: state.cover,
+      'data-from': model?.source(t) ?? null,
       enlarged: only === place, aligned: only === null, enlargeable: demos.size > 1,
       ...model?.attributes(text),
     });
@@ -310,6 +311,7 @@ function draw() {
   drawSettings(settings, { state, layers, heads, chosen, hasEncoder, families, family: familyNow(), device, t });
   setText(byId('printed'), [`${t('settings.layer')} ${chosen.layer}`, `${t('settings.head')} ${chosen.head === 'all' ? t('settings.head.all') : chosen.head}`,
     t('clock.at', { n: Math.min(clock.position, available()), of: available() }), saySampling(state, t)].join(' · '));
+  setText(part(byId('ask'), 'asked', () => make('p', { dir: 'auto' })), sentence.value);
   drawToggles(toggles, places().map((one) => ({ ...one, name: nameOf(one.place) })), t);
   drawPresent(present, dock, state, t);
   drawLesson(lessons, lesson, state.lesson, lang === 'zh' ? 'zh' : 'en', t);

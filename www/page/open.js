@@ -25,6 +25,7 @@ import { Card } from './card.js';
  *
  * @typedef {object} Opened   a model as the page needs it
  * @property {string} family   as people call it
+ * @property {Say} source   what was asked for
  * @property {File[]} files
  * @property {(text: string|null) => object} attributes   of its element; `text`: what everybody reads
  * @property {() => boolean} readsOwn   whether it reads a text of its own
@@ -212,7 +213,7 @@ export class Opener {
     const { architecture } = description;
     const card = new Card({ name, description, licence, changed: () => { this.#page.asked(architecture); this.#draw(); }, closed: () => this.#close(architecture) });
     const demo = this.#page.show(architecture, {
-      family: description.name, files, attributes: (text) => card.attributes(text), readsOwn: () => card.hasOwnText, blanked: (words) => { card.words = words; }, ruled: (rule) => { card.rule = rule; this.#draw(); },
+      family: description.name, source: name, files, attributes: (text) => card.attributes(text), readsOwn: () => card.hasOwnText, blanked: (words) => { card.words = words; }, ruled: (rule) => { card.rule = rule; this.#draw(); },
     });
     // Once the machine holds the same engine the panel need not. One that is off or out of sight holds none: the panel
     // keeps it ready until the model is put back.

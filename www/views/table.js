@@ -1,6 +1,6 @@
 /** A matrix as a real table, for a screen reader or for whoever wants the numbers. */
 
-import { make, reuse, setText } from './dom.js';
+import { make, reuse, setText, setVariable } from './dom.js';
 import { showPieces } from '../pieces.js';
 
 /** @param {Element} target @param {import('./mask.js').Drawn} frame */
@@ -21,6 +21,8 @@ function drawTable(table, frame, { block, head }) {
   const keys = block.name === 'decoder' ? target : source;
   const layer = Math.min(view.layer, (frame.layers[block.name] ?? 1) - 1);
   const [caption, top, body] = table.children;
+  // Paper has no room to scroll.
+  setVariable(table, '--columns', block.keys + 1);
   setText(caption, view.t('table.caption', { block: view.t(`block.${block.name}`), layer: layer + 1, head: head + 1 }));
   reuse(top.firstElementChild, block.keys + 1, (at) => make(at ? 'th' : 'td', at ? { scope: 'col' } : {}))
     .forEach((cell, at) => setText(cell, at ? keys[at - 1]?.text ?? '' : ''));

@@ -21,7 +21,7 @@ async function openModel(page, name, state = `lang=en&device=cpu&${TEXT}`) {
     await expect(page.locator('html')).toHaveAttribute('data-ready', 'true');
   }
   await panel(page).locator('[data-choose="folder"]').setInputFiles(`${FAMILIES}${name}`);
-  await expect(panel(page).locator('.told')).toContainText(`from the folder “${name}”.`);
+  await expect(panel(page).locator('.told')).toContainText(`from the folder “${name.split('/').at(-1)}”.`);
   await done(page);
 }
 
@@ -291,4 +291,14 @@ test('painted cells stay with a text of the model’s own, and go with the page�
   await expect(element).toHaveAttribute('edits', /./);
   await field(page, 'causal', 'text').fill('w4 w6');
   await expect(element).not.toHaveAttribute('edits', /./);
+});
+
+test('paper names each model from elsewhere, also one that is headed like its counterpart', async ({ page }) => {
+  await openModel(page, '../../../www/models/en-fr-causal', 'lang=en&device=cpu&on=causal&text=Thank+you!');
+  await page.emulateMedia({ media: 'print' });
+  await expect(card(page, 'causal').locator('.source')).toBeVisible();
+  await expect(card(page, 'causal').locator('.asks')).toBeHidden();
+  await expect(panel(page).locator('.ways')).toBeHidden();
+  const names = await Promise.all([opened(page, 'causal'), machine(page, 'causal')].map((demo) => demo.evaluate((node) => [node.shadowRoot.querySelector('.name').textContent, getComputedStyle(node, '::before').content])));
+  expect(names).toEqual([['Causal decoder', '"en-fr-causal"'], ['Causal decoder', 'none']]);
 });

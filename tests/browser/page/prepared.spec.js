@@ -179,3 +179,54 @@ test('what is compared with is there although a word was forced at once, and hea
   await expect(words(element)).toHaveText('');
   expect(await element.evaluate((demo) => demo.timeline.silenced)).toEqual([]);
 });
+
+/** As wide as a sheet without its margins. */
+const SHEET = { width: 718, height: 1040 };
+const SENTENCE = 'text=My+sister+wants+to+learn+English.';
+const box = (locator) => locator.boundingBox();
+
+for (const [name, path] of Object.entries({
+  'one that is large': `/#lang=en&device=cpu&step=3&look=prefix.table&large=prefix&${SENTENCE}`,
+  'one in a frame': `/embed.html?lang=en&device=cpu&architecture=prefix&look=table&step=3&${SENTENCE}`,
+  'one among four': `/#lang=en&device=cpu&step=4&look=prefix.table&${SENTENCE}`,
+})) {
+  test(`paper has every column of a table, beside nothing else: ${name}`, async ({ page }) => {
+    await page.goto(path);
+    const element = page.locator('unmasked-demo[architecture="prefix"]');
+    const table = element.locator('.tables table');
+    await expect(element.locator('.candidate').first()).toBeVisible();
+    await expect.poll(() => element.evaluate((demo) => demo.position)).toBeGreaterThan(2);
+    await page.setViewportSize(SHEET);
+    await page.emulateMedia({ media: 'print' });
+    const above = await box(element.locator('.strips'));
+    const below = await box(element.locator('.candidates'));
+    const { x, y, width, height } = await box(table);
+    expect(x).toBeGreaterThanOrEqual(0);
+    expect(x + width).toBeLessThanOrEqual(SHEET.width);
+    expect(y).toBeGreaterThanOrEqual(above.y + above.height);
+    expect(below.y).toBeGreaterThanOrEqual(y + height);
+    const cut = await table.locator('th, td').evaluateAll((cells) => cells.filter((cell) => cell.scrollWidth > cell.clientWidth + 1).map((cell) => cell.textContent));
+    expect(cut).toEqual([]);
+    if (name === 'one among four') {
+      const [own, other] = [await box(element), await box(machine(page, 'causal'))];
+      expect(own.width).toBeGreaterThan(1.9 * other.width);
+    }
+  });
+}
+
+test('paper has all of a long sentence, and one machine alone has all of a sheet', async ({ page }) => {
+  const long = 'When my brother came home last night he was so tired that he went to bed at once, but the children wanted to play with him in the garden.';
+  await open(page, `lang=en&device=cpu&on=causal&text=${encodeURIComponent(long)}`);
+  await done(page);
+  await expect(page.locator('.asked')).toBeHidden();
+  await page.setViewportSize(SHEET);
+  await page.emulateMedia({ media: 'print' });
+  await expect(page.locator('#sentence')).toBeHidden();
+  await expect(page.locator('.asked')).toHaveText(long);
+  const { asked, whole } = await page.locator('.asked').evaluate((line) => ({ asked: line.clientWidth, whole: line.scrollWidth }));
+  expect(whole).toBe(asked);
+  await drawn(page);
+  expect((await box(machine(page, 'causal'))).width).toBeGreaterThan(0.9 * SHEET.width);
+  // What does not fit on a sheet was lost where it stood in a grid.
+  expect(await page.locator('#machines').evaluate((stage) => getComputedStyle(stage).display)).toBe('block');
+});
