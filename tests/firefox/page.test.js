@@ -126,6 +126,16 @@ test('steps, cells, heads, tables, candidates and blanks', () => visit('#lang=en
   await until(() => page.evaluate(() => location.hash), (hash) => /head=2/.test(hash) && /blanks=/.test(hash), 'the address');
 }));
 
+test('a lesson, and who knows what', () => visit('#lang=en&device=cpu&on=causal', async (page) => {
+  await page.click('#lessons summary');
+  await until(() => page.$$eval('#lessons li', ({ length }) => length), (count) => count === 10, 'the lessons');
+  await (await page.$$('#lessons li button'))[2].click();
+  const said = () => of(page, 'causal', ({ shadowRoot }) => shadowRoot.querySelector('.reach-words')?.textContent ?? '');
+  await until(said, (text) => /can know of 2 of 9 tokens/.test(text), 'what the lit row knows after one layer');
+  await page.keyboard.press('p');
+  await until(() => page.$eval('#prefs', (node) => getComputedStyle(node).display), (display) => display === 'none', 'the presenter’s view');
+}));
+
 test('settings, languages, colours and help', () => visit('#lang=en&on=causal&device=cpu', async (page) => {
   await done(page);
   await page.click('.sampling summary');

@@ -40,4 +40,7 @@ test('what was expected is told once', () => {
 
 test('a stored run that cannot be shown is one of these kinds', () => {
   assert.throws(() => checkTrace({ steps: 3 }), { kind: 'trace' });
+  const heads = (/** @type {number} */ n) => ({ tokens: [{ id: 1, piece: 'a' }], forward: { heads: { replaced: Array.from({ length: n }, () => 1) } } });
+  checkTrace(heads(1));
+  assert.throws(() => checkTrace(heads(2)), { kind: 'trace', message: /replaced/ });
 });

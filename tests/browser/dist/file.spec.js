@@ -42,6 +42,12 @@ test('one file holds the page, the engine and the quartet', { tag: '@gpu' }, asy
   }
   await page.locator('#lang').click();
   await expect(page.locator('html')).toHaveAttribute('lang', 'zh-Hans');
+  // Lessons are a script of their own, which nobody asked for until now.
+  await page.locator('#lessons summary').click();
+  await page.locator('#lessons li button').nth(2).click();
+  await expect(page.locator('#lesson h2')).toBeVisible();
+  await done(page);
+  await expect(machine(page, 'causal').locator('.reach-words')).toHaveText(/./);
   const asked = seen.requests.filter((url) => !/^(blob|data):/.test(url)).map((url) => url.split('#')[0]);
   expect([...new Set(asked)]).toEqual([pathToFileURL(FILE).href]);
   expect(seen.errors).toEqual([]);

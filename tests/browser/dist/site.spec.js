@@ -36,6 +36,13 @@ test('after one visit everything works with the network cut', { tag: '@gpu' }, a
   const backends = await page.locator('unmasked-demo').evaluateAll((demos) => demos.map((demo) => demo.deviceInfo.backend));
   expect(new Set(backends)).toEqual(new Set([device() === 'webgpu' ? 'gpu' : 'cpu']));
 
+  // Lessons are a script of their own, which nobody asked for until now.
+  await page.locator('#lessons summary').click();
+  await page.locator('#lessons li button').nth(2).click();
+  await expect(page.locator('#lesson h2')).toBeVisible();
+  await done(page);
+  await expect(machine(page, 'causal').locator('.reach-words')).toHaveText(/./);
+
   await page.goto(`${host.url}embed.html?architecture=prefix&lang=en&device=${device()}`);
   await done(page);
   await page.goto(`${host.url}examples/lesson.html`);

@@ -120,10 +120,11 @@ test('lessons that do not come are said to be missing, and are asked for again',
 });
 
 test('four masks: who may look to the right, on a phone, too', async ({ page }) => {
-  await page.setViewportSize({ width: 390, height: 844 });
   await take(page, 'masks');
   const ahead = async (name, site) => visible(machine(page, name), site, 1, 4);
   expect([await ahead('encoder', 'encoder'), await ahead('causal', 'decoder'), await ahead('prefix', 'decoder'), await ahead('encoder-decoder', 'encoder')]).toEqual([true, false, true, true]);
+  await page.setViewportSize({ width: 390, height: 844 });
+  await expect(page.locator('unmasked-demo')).toHaveCount(4);
 });
 
 test('late words: “have” changes with the end of the sentence in two of three', async ({ page }) => {
