@@ -13,10 +13,11 @@ import { questionOf } from './compare.js';
 import { Machine } from './machine.js';
 import { WORK, defineProperties, upgrade } from './element-attributes.js';
 import { buildSkeleton, dress, wire } from './element-parts.js';
+import { Hand } from './element-hand.js';
 import { drawLater, drawNever } from './frames.js';
 import { drawMachine, nameOf } from './element-draw.js';
 import { architectureOf, drawnOf, isCovered, lookOf, placeOf, shownOf, viewsOf } from './element-frame.js';
-import { nextCell, pointedBy, spotFor } from './element-point.js';
+import { pointedBy, spotFor } from './element-point.js';
 import { isOwn, resolveModel } from './models.js';
 import { Asks } from './element-asks.js';
 import { figureOf, recordOf, saveAs } from './element-save.js';
@@ -24,8 +25,6 @@ import { Painter } from './element-paint.js';
 import { setAttributes } from './views/dom.js';
 import { sayGiven } from './views/blanks.js';
 import { PLACES } from './views/places.js';
-import { cellAt, layout } from './views/matrix.js';
-import { describeCell, roomOf } from './views/mask.js';
 import { headsShown } from './views/silence.js';
 import { sayError } from './views/status.js';
 import { keepInView } from './views/tokens.js';
@@ -72,10 +71,8 @@ export class UnmaskedDemo extends HTMLElement {
   #say = () => {};
   /** @type {Error|null} */
   #toldError = null;
-  /** @type {{ width: number, height: number, font?: number, hover: Spot|null, pinned: Spot|null, cell: Cell|null }} */
-  #view = { width: 320, height: 320, hover: null, pinned: null, cell: null };
-  /** What is pointed at was pointed at here, not in another machine. */
-  #points = false;
+  /** The room that a matrix has, and its letters. @type {{ width: number, height: number, font?: number }} */
+  #room = { width: 320, height: 320 };
   #missing = false;
   /** Attributes that are not the author's: a scene or an example set them, which is under way while `giving`. @type {Set<string>} */
   #given = new Set();
@@ -96,6 +93,14 @@ export class UnmaskedDemo extends HTMLElement {
       this.#paints = false;
       this.#tell('unmasked-use', { kind: 'edits', edits, mask: rule, silenced });
     },
+  });
+  #hand = new Hand({
+    painter: this.#painter,
+    frame: () => this.timeline?.frame(this.position) ?? null, drawn: () => this.#drawn().frame,
+    isCurrent: () => { const asked = settingsOf(this); return this.timeline?.question === questionOf(asked) && this.timeline.rule === (asked.rule ?? null); },
+    pointed: (pointed, here) => this.#tell('unmasked-use', { kind: 'point', pointed, here }),
+    say: (text) => { this.#parts.say.textContent = text; }, listens: () => { this.#listens = true; },
+    changed: () => this.#later(),
   });
   #asks = new Asks(() => { this.#sayAnswer(); this.#later(); });
   /** A token was exchanged, or another place chosen: what comes of it is said aloud. */
@@ -280,14 +285,14 @@ export class UnmaskedDemo extends HTMLElement {
     this.#dressed = dress(root).then(() => { machine.hidden = false; this.#measure(); });
     wire(this.#parts, {
       pressToken: (position, stack) => this.#pressToken(position, stack),
-      pointToken: (spot) => this.#pointToken(spot ?? this.#view.pinned),
-      pointCell: (x, y) => this.#pointCell(x, y),
-      pressCell: (isKey) => this.#pressCell(isKey),
+      pointToken: (spot) => this.#hand.pointAt(/** @type {Spot|null} */ (spot) ?? this.#hand.pinned),
+      pointCell: (x, y) => this.#hand.moveTo(x, y),
+      pressCell: (isKey) => this.#hand.press(isKey),
       releaseCell: () => { if (this.#painter.end()) this.#runSoon(0); },
       undo: () => { if (this.#painter.canUndo) this.#listens = true; this.#painter.undo(); },
       unpin: () => this.unpin(),
-      leaveCell: () => { if (this.#view.cell) { this.#view.cell = null; this.#later(); } },
-      moveCell: (rows, keys) => this.#moveCell(rows, keys),
+      leaveCell: () => this.#hand.leave(),
+      moveCell: (rows, keys) => this.#hand.step(rows, keys),
       chooseHead: (head) => { if (this.#painter.on) return; this.setAttribute('head', String(head + 1)); this.#tell('unmasked-use', { kind: 'head', head: head + 1 }); },
       pressCandidate: (id) => this.force(id),
       control: (action, value) => this.#control(action, value),
@@ -383,11 +388,7 @@ export class UnmaskedDemo extends HTMLElement {
       const question = machine.timeline?.question ?? null;
       this.#starts = this.hasAttribute('start') && (question === null || question !== this.#question);
       this.#question = question;
-      const pointed = this.#points || this.#view.pinned !== null;
-      this.#points = false;
-      // Whoever paints goes on where he is.
-      Object.assign(this.#view, { hover: null, pinned: null, cell: this.#painter.on ? this.#view.cell : null });
-      if (pointed) this.#tell('unmasked-use', { kind: 'point', pointed: null, here: false });
+      this.#hand.forget();
     }
     if (this.#starts && (this.ended || this.available > this.#startPosition())) {
       this.#starts = false;
@@ -457,7 +458,7 @@ export class UnmaskedDemo extends HTMLElement {
   /** Everything the views need, as one plain object. */
   #drawn() {
     const drawn = drawnOf(this, {
-      machine: this.#machine, clock: this.#clock, painter: this.#painter, asks: this.#asks, view: this.#view, least: this.#least,
+      machine: this.#machine, clock: this.#clock, painter: this.#painter, asks: this.#asks, view: { ...this.#room, hover: this.#hand.hover, pinned: this.#hand.pinned, cell: this.#hand.cell }, least: this.#least,
       chosen: this.#chosen, missing: this.#missing, wanted: this.#wanted, runKey: this.#runKey, uncovered: this.#uncovered === this.#spotKey,
     });
     this.#least = drawn.least;
@@ -472,7 +473,7 @@ export class UnmaskedDemo extends HTMLElement {
     const paired = this.hasAttribute('aligned') && innerWidth >= 704;
     const share = this.hasAttribute('enlarged') ? 0.72 : beside ? (width >= 480 ? 0.44 : 0.315) : paired ? 0.5 : 0.7;
     const tall = Math.max(230, innerHeight * share);
-    Object.assign(this.#view, { width, height: Math.floor(Math.min(width, tall)), font: parseFloat(getComputedStyle(this.#parts.mask).fontSize) });
+    Object.assign(this.#room, { width, height: Math.floor(Math.min(width, tall)), font: parseFloat(getComputedStyle(this.#parts.mask).fontSize) });
     this.#later();
   }
 
@@ -484,82 +485,17 @@ export class UnmaskedDemo extends HTMLElement {
       this.#tell('unmasked-use', { kind: 'blanks', blanks });
       return;
     }
-    const { pinned } = this.#view;
-    const same = pinned?.position === position && pinned?.stack === stack;
-    this.#view.pinned = same ? null : { stack, position };
-    this.#pointToken(this.#view.pinned);
-  }
-
-  /** A token was pointed at here; other machines may want to point at theirs. */
-  #pointToken(spot) {
-    this.#points = spot !== null;
-    if (JSON.stringify(spot) === JSON.stringify(this.#view.hover)) return;
-    this.#view.hover = spot;
-    const frame = this.timeline?.frame(this.position);
-    this.#tell('unmasked-use', { kind: 'point', pointed: frame ? pointedBy(frame, spot) : null, here: spot !== null });
-    this.#later();
+    this.#hand.pin(/** @type {Spot} */ ({ stack, position }));
   }
 
   /** What a person pinned here, for other machines to point at. */
-  get pinned() {
-    const frame = this.timeline?.frame(this.position);
-    return frame ? pointedBy(frame, this.#view.pinned) : null;
-  }
+  get pinned() { return this.#hand.told; }
 
   /** Takes a person's pin away. @returns {boolean} whether there was one */
-  unpin() {
-    if (!this.#view.pinned) return false;
-    this.#view.pinned = null;
-    this.#pointToken(null);
-    return true;
-  }
+  unpin() { return this.#hand.unpin(); }
 
   /** Points at this machine's own token for what was pointed at in another. */
-  point(pointed) {
-    const frame = this.timeline?.frame(this.position);
-    this.#view.hover = frame ? spotFor(frame, pointed) ?? this.#view.pinned : null;
-    this.#later();
-  }
-
-  #pointCell(x, y) {
-    const { frame } = this.#drawn();
-    if (!frame) return;
-    const cell = cellAt(layout(frame, roomOf(frame)), x, y);
-    if (JSON.stringify(cell) === JSON.stringify(this.#view.cell)) return;
-    this.#view.cell = cell;
-    if (cell) this.#painter.move(frame, cell);
-    this.#later();
-  }
-
-  /** The cell that is pointed at is painted, where that is what a press does; said aloud where a key did it. */
-  #pressCell(isKey) {
-    const { frame } = this.#drawn();
-    const { cell } = this.#view;
-    if (!this.#painter.on || !frame?.painting.can || !cell) return false;
-    // A picture of another question, or of another rule: its cells are not those of the run that is on its way.
-    const asked = settingsOf(this);
-    if (this.timeline?.question !== questionOf(asked) || this.timeline.rule !== (asked.rule ?? null)) return true;
-    this.#painter.begin(frame, cell);
-    if (isKey) { this.#sayCell(); this.#listens = true; }
-    return true;
-  }
-
-  #sayCell() {
-    const { frame } = this.#drawn();
-    const { cell } = this.#view;
-    const said = frame && cell ? describeCell(frame, cell) : null;
-    this.#parts.say.textContent = said ? `${said.text} ${said.number}`.trim() : '';
-  }
-
-  /** The keyboard's way through the cells, said aloud as it goes. */
-  #moveCell(rows, keys) {
-    const { frame } = this.#drawn();
-    if (!frame) return;
-    const { cell } = this.#view;
-    this.#view.cell = nextCell(frame, cell, rows, keys);
-    this.#sayCell();
-    this.#later();
-  }
+  point(pointed) { this.#hand.pointLike(pointed); }
 
   #control(action, value) {
     if (action === 'retry') { this.#wanted = true; this.#load(); return; }
