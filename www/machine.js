@@ -14,8 +14,9 @@ import { before, questionOf } from './compare.js';
 import { maskUnder } from './edits.js';
 import { loadEngine } from './engine.js';
 import { askLeak, largest, requestOf } from './leak.js';
+import { masksOf, ruleOf } from './machine-masks.js';
 import { fitting, gatesOf } from './gates.js';
-import { mainOf, opensAhead, partsOf, sourcesOf } from './rules.js';
+import { opensAhead, partsOf } from './rules.js';
 import { isEmpty, writeChoices } from './state.js';
 import { Timeline, signsOf } from './timeline.js';
 import { departuresOf, saidOf } from './trace.js';
@@ -164,8 +165,8 @@ export class Machine {
     }
     try {
       const { masks, max_positions: most } = this.engine.describe();
-      const rule = await this.#ruleOf(settings);
-      const mask = maskUnder(settings.edits ?? [], await this.#maskOf({ ...settings, rule }), { sites: Object.keys(masks), most });
+      const rule = await ruleOf(this.engine, settings);
+      const mask = maskUnder(settings.edits ?? [], await masksOf(this.engine, { ...settings, rule }), { sites: Object.keys(masks), most });
       if (turn !== this.#turn) return;
       const gates = gatesOf(settings.silenced ?? [], this.engine.describe());
       settings = this.settings = { ...settings, mask, gates };
@@ -552,41 +553,6 @@ export class Machine {
     const said = Object.entries(trace.forward?.heads ?? {}).filter(([head]) => asked.includes(head));
     this.verdict = { ...Object.fromEntries(said), labels: tasks.find(({ task }) => task === 'classify')?.labels };
     this.changed(this);
-  }
-
-  /**
-   * A rule without what it says of the source where that hides nothing: there is none to look at, or no more of it than that.
-   * @param {Settings} settings
-   */
-  async #ruleOf({ rule, text, pair, language, sourceLanguage }) {
-    const sources = sourcesOf(rule);
-    if (sources === null) return rule;
-    if (!this.engine.describe().masks.cross) return mainOf(rule);
-    const { encoder } = await this.engine.maskPicture({ text, pair, language, sourceLanguage });
-    return sources < encoder.rows.length ? rule : mainOf(rule);
-  }
-
-  /**
-   * The masks for a rule: what it says of the source is said of the attention to it, where there is one.
-   * @param {Settings} settings
-   */
-  async #maskOf(settings) {
-    const [sources, main] = [sourcesOf(settings.rule), mainOf(settings.rule)];
-    /** @type {import('./edits.js').Masks|undefined} */
-    const masks = main ? await this.#mainMask(main, settings) : settings.mask;
-    return sources !== null ? { ...masks, cross: { rule: `padding:${sources}` } } : masks;
-  }
-
-  /** A prefix ends where the source does; an encoder's, where its first sentence does (UniLM). @param {string} rule @param {Settings} settings @returns {Promise<import('./edits.js').Masks>} */
-  async #mainMask(rule, { text, pair, language, sourceLanguage, maxNewTokens }) {
-    const site = this.isEncoder ? 'encoder' : 'decoder';
-    if (rule !== 'prefix') return { [site]: { rule } };
-    const { tokens, source_length: whole } = await this.engine.tokenize(text, pair);
-    if (this.isEncoder) return { encoder: { rule: `prefix:${endOfFirst(tokens, this.#maskId()) + 1}` } };
-    if (this.engine.describe().architecture === 'encoder-decoder') return { decoder: { rule: `prefix:${whole}` } };
-    // A run keeps room for its answer and may read less of the text than that.
-    const { decoder } = await this.engine.maskPicture({ text, pair, language, sourceLanguage, maxNewTokens });
-    return { decoder: { rule: `prefix:${decoder.rows.length}` } };
   }
 }
 
