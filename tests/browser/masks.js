@@ -40,3 +40,16 @@ export async function ran(page, element) {
 
 export const visible = (element, name, row, key) => element.evaluate((demo, at) => demo.timeline.frame(demo.position).blocks
   .find((block) => block.name === at.name).visible(at.row, at.key), { name, row, key });
+
+/** Who can know what of the tokens that are shown, as an engine of its own tells it under what was asked for. */
+export const reach = (element) => element.evaluate(async (demo) => {
+  const [{ loadEngine }, { requestOf }, { maskUnder }, { settingsOf }, { masksOf }] = await Promise.all(
+    ['engine.js', 'leak.js', 'edits.js', 'element-settings.js', 'machine-masks.js'].map((name) => import(`/${name}`)));
+  const engine = await loadEngine(`/models/en-fr-${demo.architecture}-int8/`, { device: 'cpu' });
+  const settings = settingsOf(demo);
+  const { masks, max_positions: most } = engine.describe();
+  const mask = maskUnder(settings.edits, await masksOf(engine, settings), { sites: Object.keys(masks), most });
+  const told = await engine.reach({ ...requestOf(demo.timeline.frame(demo.position)), mask });
+  engine.free();
+  return told;
+});

@@ -1,7 +1,7 @@
 /** Lessons: how they come and go, and that what they claim of the models is so. */
 import { expect, test } from '@playwright/test';
 import { answer, done, drawn, machine, open } from '../machines.js';
-import { look, press, ran } from '../masks.js';
+import { look, press, ran, reach } from '../masks.js';
 
 const hash = (page) => page.evaluate(() => location.hash);
 const lesson = (page) => page.locator('#lesson');
@@ -21,18 +21,6 @@ async function take(page, id) {
 }
 const visible = (element, site, row, key) => element.evaluate((demo, at) => demo.timeline.frame(demo.position).blocks.find(({ name }) => name === at.site).visible(at.row, at.key), { site, row, key });
 const pieces = (element) => element.evaluate((demo) => demo.timeline.steps.map(({ piece }) => piece));
-const reach = (element) => element.evaluate(async (demo) => {
-  const { loadEngine } = await import('/engine.js');
-  const { requestOf } = await import('/leak.js');
-  const { maskUnder } = await import('/edits.js');
-  const { settingsOf } = await import('/element-settings.js');
-  const engine = await loadEngine(`/models/en-fr-${demo.architecture}-int8/`, { device: 'cpu' });
-  const { edits, rule } = settingsOf(demo);
-  const { masks, max_positions: most } = engine.describe();
-  const told = await engine.reach({ ...requestOf(demo.timeline.frame(demo.position)), mask: maskUnder(edits, rule ? { decoder: { rule } } : undefined, { sites: Object.keys(masks), most }) });
-  engine.free();
-  return told;
-});
 
 test('a lesson is chosen from the menu, goes on to the next, begins again, and is left as it is', async ({ page }) => {
   const asked = [];

@@ -1,7 +1,7 @@
 /** Who can know what: the numbers in the matrix are the engine's, of the mask and the heads of the run that is shown. */
 import { expect, test } from '@playwright/test';
 import { done, drawn, host, machine, open } from '../machines.js';
-import { TEXT, address, look, press, ran, stroke } from '../masks.js';
+import { TEXT, address, look, press, ran, reach, stroke } from '../masks.js';
 
 const words = (element) => element.locator('.reach-words');
 const numbers = (element) => element.locator('.mask .numbers text').allTextContents();
@@ -89,20 +89,8 @@ test('where the leak test finds no change nothing could be known, and a change i
     const moved = await element.locator('.leak table').evaluateAll((tables) => tables.map((table) => [...table.querySelectorAll('tbody tr')]
       .map((line) => [...line.querySelectorAll('td')].map((cell) => cell.textContent !== '0'))));
     const token = await element.locator('.exchange').evaluateAll((buttons) => buttons.findIndex((button) => button.getAttribute('aria-pressed') === 'true'));
-    const known = await element.evaluate(async (demo, at) => {
-      const { requestOf } = await import('/leak.js');
-      const { maskUnder } = await import('/edits.js');
-      const { settingsOf } = await import('/element-settings.js');
-      const { loadEngine } = await import('/engine.js');
-      const engine = await loadEngine(`/models/en-fr-${demo.architecture}-int8/`, { device: 'cpu' });
-      const { edits, rule } = settingsOf(demo);
-      const { masks, max_positions: most } = engine.describe();
-      const site = demo.architecture === 'encoder' ? 'encoder' : 'decoder';
-      const mask = maskUnder(edits, rule ? { [site]: { rule } } : undefined, { sites: Object.keys(masks), most });
-      const reach = await engine.reach({ ...requestOf(demo.timeline.frame(demo.position)), mask });
-      engine.free();
-      return ['encoder', demo.architecture === 'encoder-decoder' ? 'cross' : 'decoder'].filter((one) => reach[one]).map((one) => reach[one].map((row) => row[at]));
-    }, token);
+    const told = await reach(element);
+    const known = ['encoder', name === 'encoder-decoder' ? 'cross' : 'decoder'].filter((one) => told[one]).map((one) => told[one].map((row) => row[token]));
     expect([known.length, known[0].length], name).toEqual([moved.length, moved[0].length]);
     const expected = known.map((rows, at) => rows.map((first, row) => moved[at][row].map((_, layer) => first !== null && first <= layer)));
     expect(moved, name).toEqual(expected);
