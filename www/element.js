@@ -549,8 +549,9 @@ export class UnmaskedDemo extends HTMLElement {
   }
 
   #sayAnswer() {
-    const place = placeOf(this, this.#machine);
     const { frame } = this.#awaits ? this.#drawn() : { frame: null };
+    // Of what stands there: what is covered gave its place back, and nothing of it is said.
+    const place = frame?.view.place ?? '';
     if (!frame || !this.#asks.all[place] || this.#asks.all[place].waiting) return;
     this.#awaits = false;
     const { error } = this.#asks.all[place];

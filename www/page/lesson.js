@@ -2,6 +2,7 @@
 
 import { make, part, reuse, setAttribute, setAttributes, setText, targetOf } from '../views/dom.js';
 import { icon } from '../views/icons.js';
+import { closeMenu, wireMenu } from './menu.js';
 
 /** @typedef {import('./lessons.js').Lesson} Lesson */
 
@@ -31,19 +32,12 @@ export function wireLesson(menu, target, { take, came }) {
   const choose = (event) => {
     const button = targetOf(event).closest('button[data-lesson]');
     if (!button) return;
-    close(menu, false);
+    closeMenu(menu, false);
     take(button.dataset.lesson);
   };
   menu.addEventListener('click', choose);
   target.addEventListener('click', choose);
-  menu.addEventListener('keydown', (event) => { if (event.key === 'Escape' && menu.hasAttribute('open')) { event.stopPropagation(); close(menu, true); } });
-  document.addEventListener('pointerdown', (event) => { if (!menu.contains(/** @type {Node} */ (event.target))) close(menu, false); });
-}
-
-function close(menu, back) {
-  if (!menu.hasAttribute('open')) return;
-  menu.open = false;
-  if (back) menu.querySelector('summary').focus();
+  wireMenu(menu);
 }
 
 /** @param {HTMLElement} menu @param {HTMLElement} target @param {string} id the lesson that is on; '' = none @param {'en'|'zh'} lang */

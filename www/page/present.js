@@ -5,6 +5,7 @@
 
 import { make, part, setAttribute, setAttributes, setText, targetOf } from '../views/dom.js';
 import { icon } from '../views/icons.js';
+import { closeMenu, wireMenu } from './menu.js';
 
 /** What a machine shows of itself before a class: what is the same in every step gives way. */
 export const VIEW = 'title tokens mask candidates';
@@ -17,22 +18,13 @@ const SWITCHES = ['present', 'cover'];
 export function wirePresent(menu, dock, turn) {
   menu.append(make('summary', { class: 'control' }, icon('present')), make('div', { class: 'panel' }));
   const pressed = (event) => targetOf(event).closest('[data-switch]')?.dataset.switch;
-  menu.addEventListener('click', (event) => { const name = pressed(event); if (name) { close(menu, name !== 'present'); turn(name); } });
-  menu.addEventListener('keydown', (event) => { if (event.key === 'Escape' && isOpen(menu)) { event.stopPropagation(); close(menu, true); } });
-  document.addEventListener('pointerdown', (event) => { if (!menu.contains(/** @type {Node} */ (event.target))) close(menu, false); });
+  menu.addEventListener('click', (event) => { const name = pressed(event); if (name) { closeMenu(menu, name !== 'present'); turn(name); } });
+  wireMenu(menu);
   const leave = make('button', { type: 'button', class: 'control leave', hidden: true }, icon('shrink'));
   leave.addEventListener('click', () => turn('present'));
   dock.append(leave);
   // The browser's own Escape leaves the screen, and with it the view.
   document.addEventListener('fullscreenchange', () => { if (fills && !isBusy && !document.fullscreenElement) turn('present'); });
-}
-
-const isOpen = (menu) => menu.hasAttribute('open');
-
-function close(menu, back) {
-  if (!isOpen(menu)) return;
-  menu.open = false;
-  if (back) menu.querySelector('summary').focus();
 }
 
 /** @param {HTMLElement} menu @param {HTMLElement} dock @param {Record<Switch, boolean>} state */

@@ -113,6 +113,16 @@ test('nothing tells what is covered: no voice, no mark of before, no other place
   expect(text).not.toMatch(/\bLe\b|Before:/);
   expect(text).toContain('What comes next?');
   await expect(machine(page, 'encoder').locator('.blanks')).toBeHidden();
+  // Nor is it said aloud where it is chosen.
+  const encoder = machine(page, 'encoder');
+  const choose = (name) => encoder.evaluate((demo, look) => {
+    const select = demo.shadowRoot.querySelector('[data-action="look"]');
+    select.value = look;
+    select.dispatchEvent(new Event('change', { bubbles: true }));
+  }, name);
+  for (const name of ['', 'blanks']) await choose(name);
+  await page.waitForTimeout(2_500);
+  await expect(encoder.locator('.unseen[role="status"]')).toHaveText('');
   await page.keyboard.press('a');
   await expect(machine(page, 'encoder').locator('.blanks table')).toBeVisible();
   expect(await everything(page)).toMatch(/\bLe\b/);
