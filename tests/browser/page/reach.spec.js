@@ -109,10 +109,13 @@ test('no sentence and no number is of another step, another sentence or another 
     const said = /** @type {any} */ (window).said = [];
     new MutationObserver(() => said.push(node.textContent)).observe(node, { childList: true, characterData: true, subtree: true });
   });
-  for (const key of ['n', 'n', 'n', 'ArrowLeft']) { await page.keyboard.press(key); await settled(element); }
+  for (const [key, of] of /** @type {const} */ ([['n', 10], ['n', 11], ['n', 12], ['ArrowLeft', 11]])) {
+    await page.keyboard.press(key);
+    await expect(words(element)).toContainText(`of ${of} tokens`);
+  }
   await page.locator('#sentence').fill('Thank you so much!');
+  await expect(words(element)).toContainText('of 7 tokens');
   await ran(page, element);
-  await settled(element);
   const said = await page.evaluate(() => /** @type {any} */ (window).said);
   expect(said.length).toBeGreaterThan(3);
   for (const one of said) expect(one).toMatch(/can know of (\d+) of \1 tokens\. It sees \1 itself\.$/);
