@@ -6,18 +6,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use serde_json::{Value, json};
 use unmasked::device::gpu::{Gpu, Options};
 use unmasked::device::kernels::Tuning;
-use unmasked::device::{Choice, Device};
+use unmasked::device::{Cause, Choice, Device};
 use unmasked::engine::Engine;
 use unmasked::error::{Error, Result};
 use unmasked::request::{Request, Select, Watch, Watchable};
 use unmasked::session::Session;
-use unmasked::speed::{Matmul, SHAPES};
+use unmasked::speed::{Matmul, SHAPES, bytes};
 use unmasked::trace::Step;
 use unmasked::weights::OnDisk;
 
@@ -129,7 +129,14 @@ async fn run(arguments: &Arguments) -> Result<()> {
     for format in &arguments.format {
         for shape in shapes {
             let mut matmul = Matmul::new(&device, *shape, format).await?;
+            // An idle card's clocks are slow, and take two seconds to come up.
+            let hardware = device.report().cause == Cause::Hardware;
+            let warm = if hardware { Duration::from_secs(3) } else { Duration::ZERO };
+            let start = Instant::now();
             matmul.measure(&device).await?;
+            while start.elapsed() < warm {
+                matmul.measure(&device).await?;
+            }
             for _ in 0..arguments.repeats {
                 let gflops = matmul.measure(&device).await?;
                 let microseconds = 2e-3 * shape.iter().product::<usize>() as f64 / gflops;
@@ -156,15 +163,6 @@ fn shape(text: &str) -> std::result::Result<[usize; 3], String> {
     sizes.ok_or_else(|| {
         format!("expected rows x inputs x outputs such as 1x4096x4096, got `{text}`")
     })
-}
-
-/// Bytes of a number in this format.
-fn bytes(format: &str) -> usize {
-    match format {
-        "f32" => 4,
-        "f16" => 2,
-        _ => 1,
-    }
 }
 
 fn tuning(text: &str) -> std::result::Result<Tuning, String> {

@@ -6,6 +6,7 @@
 // product with another value, residual sum, and the storing of keys and values into a cache.
 
 override LANES: u32 = 256;
+override AHEAD: u32 = 1; // fours of inputs whose weights a lane asks for before it uses the first: 1, 2, 4 or 8
 override FORMAT: u32 = 0; // 0: f32, 1: f16, 2: bf16, 3: int8
 override NORM: u32 = 0; // 0: none, 1: layer norm, 2: RMS norm
 override NORM_WEIGHT: u32 = 0;
@@ -188,13 +189,22 @@ fn place_of(output: u32) -> u32 {
     return o / t * (words * t / 4u) + o % t / 4u;
 }
 
-// Four inputs (columns) of four outputs (rows of the matrix), whose words begin there.
-fn columns(at: u32) -> mat4x4<f32> {
+// The words of four inputs of four outputs, `steps` vectors of them, that begin there.
+fn words(at: u32) -> array<vec4<u32>, 4> {
     let n = tile() / 4u;
     switch FORMAT {
+        case 1u, 2u: { return array(weight[at], weight[at + n], vec4(0u), vec4(0u)); }
+        case 3u: { return array(weight[at], vec4(0u), vec4(0u), vec4(0u)); }
+        default: { return array(weight[at], weight[at + n], weight[at + 2u * n], weight[at + 3u * n]); }
+    }
+}
+
+// The same as numbers: four inputs (columns) of four outputs (rows of the matrix).
+fn unpacked(words: array<vec4<u32>, 4>) -> mat4x4<f32> {
+    switch FORMAT {
         case 1u: {
-            let low = weight[at];
-            let high = weight[at + n];
+            let low = words[0];
+            let high = words[1];
             return transpose(mat4x4(
                 vec4(unpack2x16float(low.x), unpack2x16float(high.x)),
                 vec4(unpack2x16float(low.y), unpack2x16float(high.y)),
@@ -203,8 +213,8 @@ fn columns(at: u32) -> mat4x4<f32> {
             ));
         }
         case 2u: {
-            let low = weight[at];
-            let high = weight[at + n];
+            let low = words[0];
+            let high = words[1];
             return mat4x4(
                 bitcast<vec4<f32>>(low << vec4(16u)),
                 bitcast<vec4<f32>>(low & vec4(0xffff0000u)),
@@ -213,7 +223,7 @@ fn columns(at: u32) -> mat4x4<f32> {
             );
         }
         case 3u: {
-            let four = bitcast<vec4<i32>>(weight[at]);
+            let four = bitcast<vec4<i32>>(words[0]);
             return mat4x4(
                 vec4<f32>((four << vec4(24u)) >> vec4(24u)),
                 vec4<f32>((four << vec4(16u)) >> vec4(24u)),
@@ -223,10 +233,10 @@ fn columns(at: u32) -> mat4x4<f32> {
         }
         default: {
             return mat4x4(
-                bitcast<vec4<f32>>(weight[at]),
-                bitcast<vec4<f32>>(weight[at + n]),
-                bitcast<vec4<f32>>(weight[at + 2u * n]),
-                bitcast<vec4<f32>>(weight[at + 3u * n]),
+                bitcast<vec4<f32>>(words[0]),
+                bitcast<vec4<f32>>(words[1]),
+                bitcast<vec4<f32>>(words[2]),
+                bitcast<vec4<f32>>(words[3]),
             );
         }
     }
@@ -293,12 +303,21 @@ fn finish(row: u32, output: u32, sum: f32, scale: f32) {
 }
 
 // Sums of all lanes that are a multiple of `apart` (a power of two) from one another, left in sums[..apart].
+// By quarters: of barriers it takes half of what halves would.
 fn share(lane: u32, mine: vec4<f32>, apart: u32) {
     sums[lane] = mine;
     workgroupBarrier();
-    for (var other = LANES / 2u; other >= apart; other /= 2u) {
+    var other = LANES / 4u;
+    for (; other >= apart; other /= 4u) {
         if lane < other {
-            sums[lane] += sums[lane + other];
+            sums[lane] += sums[lane + other] + (sums[lane + 2u * other] + sums[lane + 3u * other]);
+        }
+        workgroupBarrier();
+    }
+    // What is left may be twice as many.
+    if 2u * other >= apart {
+        if lane < 2u * other {
+            sums[lane] += sums[lane + 2u * other];
         }
         workgroupBarrier();
     }
@@ -312,8 +331,9 @@ fn total(lane: u32, mine: vec4<f32>) -> f32 {
     return sum.x + sum.y + sum.z + sum.w;
 }
 
-// Four inputs from x, normalised.
-fn normed(at: u32, k: u32, mean: f32, factor: f32) -> vec4<f32> {
+// Four inputs from x, normalised; past the end the last ones, which meet zeros.
+fn normed(at: u32, place: u32, count: u32, mean: f32, factor: f32) -> vec4<f32> {
+    let k = min(place, count - 1u);
     var value = input(at + k);
     if NORM != 0u {
         value = (value - mean) * factor;
@@ -325,6 +345,14 @@ fn normed(at: u32, k: u32, mean: f32, factor: f32) -> vec4<f32> {
         }
     }
     return value;
+}
+
+// The words of the k-th four of inputs; zeros past the end.
+fn asked(at: u32, k: u32, count: u32) -> array<vec4<u32>, 4> {
+    if k >= count {
+        return array<vec4<u32>, 4>();
+    }
+    return words(at + k * steps() * tile() / 4u);
 }
 
 @compute @workgroup_size(LANES)
@@ -380,19 +408,44 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let apart = LANES / FOURS; // lanes that share a sum
     let first_output = group.x * 4u * FOURS;
     let at = place_of(first_output + lane % FOURS * 4u);
-    let step = steps() * tile() / 4u;
     var a = vec4(0.0);
     var b = vec4(0.0);
-    // Two a turn, so that more loads are on their way.
-    var k = lane / FOURS;
-    for (; k + apart < count; k += 2u * apart) {
-        let w = columns(at + k * step);
-        let v = columns(at + (k + apart) * step);
-        a = added(a, w, normed(first, k, mean, factor));
-        b = added(b, v, normed(first, k + apart, mean, factor));
-    }
-    if k < count {
-        a = added(a, columns(at + k * step), normed(first, k, mean, factor));
+    for (var k = lane / FOURS; k < count; k += AHEAD * apart) {
+        let w0 = asked(at, k, count);
+        var w1 = array<vec4<u32>, 4>();
+        var w2 = w1;
+        var w3 = w1;
+        var w4 = w1;
+        var w5 = w1;
+        var w6 = w1;
+        var w7 = w1;
+        if AHEAD > 1u {
+            w1 = asked(at, k + apart, count);
+        }
+        if AHEAD > 2u {
+            w2 = asked(at, k + 2u * apart, count);
+            w3 = asked(at, k + 3u * apart, count);
+        }
+        if AHEAD > 4u {
+            w4 = asked(at, k + 4u * apart, count);
+            w5 = asked(at, k + 5u * apart, count);
+            w6 = asked(at, k + 6u * apart, count);
+            w7 = asked(at, k + 7u * apart, count);
+        }
+        a = added(a, unpacked(w0), normed(first, k, count, mean, factor));
+        if AHEAD > 1u {
+            b = added(b, unpacked(w1), normed(first, k + apart, count, mean, factor));
+        }
+        if AHEAD > 2u {
+            a = added(a, unpacked(w2), normed(first, k + 2u * apart, count, mean, factor));
+            b = added(b, unpacked(w3), normed(first, k + 3u * apart, count, mean, factor));
+        }
+        if AHEAD > 4u {
+            a = added(a, unpacked(w4), normed(first, k + 4u * apart, count, mean, factor));
+            b = added(b, unpacked(w5), normed(first, k + 5u * apart, count, mean, factor));
+            a = added(a, unpacked(w6), normed(first, k + 6u * apart, count, mean, factor));
+            b = added(b, unpacked(w7), normed(first, k + 7u * apart, count, mean, factor));
+        }
     }
     share(lane, a + b, FOURS);
     let output = first_output + lane;

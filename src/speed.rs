@@ -15,6 +15,15 @@ pub const SHAPES: [[usize; 3]; 5] =
 /// How the measured weights lie.
 pub const FORMATS: [&str; 3] = ["f32", "f16", "int8"];
 
+/// Bytes of a number in one of these formats.
+pub fn bytes(format: &str) -> usize {
+    match format {
+        "f32" => 4,
+        "f16" => 2,
+        _ => 1,
+    }
+}
+
 /// A play takes at least this many floating-point operations where its products are enough for it, or clocks, readbacks
 /// and the reading of x are measured.
 const WORK: u64 = 1_000_000_000;
@@ -54,7 +63,8 @@ impl Matmul {
             _ => (WORK, MOST_PRODUCTS),
         };
         let count = work.div_ceil(once).min(most) as usize;
-        let most_weights = (MOST_WEIGHT_BYTES / 4 / (inner * out)).clamp(1, MOST_WEIGHTS);
+        let bytes = bytes(format) * inner * out;
+        let most_weights = (MOST_WEIGHT_BYTES / bytes).clamp(1, MOST_WEIGHTS);
         let mut graph = Graph::new();
         let mut weights = device.weights();
         let number = |cell: usize| (cell * 7919 % 2003) as f32 / 2003.0 - 0.5;

@@ -13,6 +13,8 @@ mod timer;
 mod wait;
 
 use std::collections::HashMap;
+#[cfg(not(target_arch = "wasm32"))]
+use std::sync::OnceLock;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::kernels::{Access, CACHE_BINDINGS, Kernel, Tuning};
@@ -102,9 +104,7 @@ impl Gpu {
         let refusal = |cause, what: String, expected: &str, got: String| {
             Err(Refusal { cause, error: Error::device(what, expected, got) })
         };
-        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-        descriptor.backends = wgpu::Backends::PRIMARY;
-        let instance = wgpu::Instance::new(descriptor);
+        let instance = instance();
         let options = wgpu::RequestAdapterOptions {
             power_preference: wgpu::PowerPreference::HighPerformance,
             ..Default::default()
@@ -266,6 +266,25 @@ impl Gpu {
     pub fn destroy(&self) {
         self.shared.device.destroy();
     }
+}
+
+/// The way to this machine's drivers, opened once natively and never closed: with the last way to it a driver is unloaded,
+/// and one was seen to go on in a thread of its own and crash the process at its end (NVIDIA 580.159.04, Vulkan).
+#[cfg(not(target_arch = "wasm32"))]
+fn instance() -> wgpu::Instance {
+    static INSTANCE: OnceLock<wgpu::Instance> = OnceLock::new();
+    INSTANCE.get_or_init(new_instance).clone()
+}
+
+#[cfg(target_arch = "wasm32")]
+fn instance() -> wgpu::Instance {
+    new_instance()
+}
+
+fn new_instance() -> wgpu::Instance {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::PRIMARY;
+    wgpu::Instance::new(descriptor)
 }
 
 impl Shared {

@@ -121,6 +121,19 @@ pub fn matmul() -> Vec<Case> {
             bench.check(device);
         });
     }));
+    // One row and two, whose lanes have one four of inputs and several, and ask for one ahead and for several.
+    cases.push(case("matmul::any_row", |device| {
+        let shape = (0..u64::MAX, 1..3usize, 1..4_200usize, 1..50usize, 0..4usize, 0..4usize);
+        property(device, shape, |(seed, rows, inner, out, odd, format)| {
+            let mut bench = Bench::new(seed, rows, 1);
+            let x = bench.input(inner + odd);
+            let view = bench.graph.columns(x, odd, inner).unwrap();
+            let weight = bench.weight(out, inner, Format::ALL[format]);
+            let y = bench.graph.matmul(view, weight, None, 1.0).unwrap();
+            bench.watch(y);
+            bench.check(device);
+        });
+    }));
     // Enough rows and outputs for the larger tiles, and for the largest.
     for (rows, inner, out, format) in [(500, 70, 2050, Format::F16), (2000, 40, 2050, Format::Int8)]
     {

@@ -2,8 +2,8 @@
 
 use super::context::{Context, Vectors, flag, kind, number, words};
 use super::{
-    Grid, Launch, MATMUL_ROW, MATMUL_ROW_SPLIT, MATMUL_ROWS, MATMUL_ROWS_TILED, Operand, TILE,
-    Tiling, Tuning,
+    Format, Grid, Launch, MATMUL_ROW, MATMUL_ROW_SPLIT, MATMUL_ROWS, MATMUL_ROWS_TILED, Operand,
+    TILE, Tiling, Tuning,
 };
 use crate::device::fuse::{Linear, Rows};
 use crate::graph::Extent;
@@ -74,7 +74,9 @@ pub(super) fn matmul(context: &Context<'_>, linear: &Linear, part: usize) -> Lau
     let (kernel, mut tiling, mut larger) = match (texels, context.rows) {
         (true, Rows::Few) => (&MATMUL_ROW, alone(columns, 1), vec![]),
         (true, Rows::Many) => (&MATMUL_ROWS, alone(columns, 8), vec![]),
-        (false, Rows::Few) => (&MATMUL_ROW_SPLIT, split(columns), vec![]),
+        (false, Rows::Few) => {
+            (&MATMUL_ROW_SPLIT, split(inputs, columns, context.format(linear.weight)), vec![])
+        }
         (false, Rows::Many) => {
             (&MATMUL_ROWS_TILED, tiled(SMALLEST, columns), larger(context.most_rows, columns))
         }
@@ -111,10 +113,19 @@ fn alone(columns: usize, rows: usize) -> Tiling {
 }
 
 /// Lanes that share the sums of sixteen outputs: few, so that one row makes many workgroups.
-fn split(columns: usize) -> Tiling {
-    let lanes = 256;
-    let grid = Grid::Tiles { across: columns.div_ceil(16), rows: 1 };
-    Tiling { overrides: vec![("LANES", lanes as f64)], grid, lanes }
+fn split(inputs: usize, columns: usize, format: Format) -> Tiling {
+    let (lanes, outputs) = (256, 16);
+    // Fours of inputs that a lane adds up. It asks for at most 128 bytes at a time: more wait for each other.
+    let each = inputs.div_ceil(4).div_ceil(lanes / (outputs / 4));
+    let most = match format {
+        Format::F32 => 2,
+        Format::F16 | Format::Bf16 => 4,
+        Format::Int8 => 8,
+    };
+    let ahead = each.next_power_of_two().min(most);
+    let overrides = vec![("LANES", lanes as f64), ("AHEAD", ahead as f64)];
+    let grid = Grid::Tiles { across: columns.div_ceil(outputs), rows: 1 };
+    Tiling { overrides, grid, lanes }
 }
 
 /// A tile of rows and outputs, fours of inputs that are brought at a time, rows and outputs of a lane.
