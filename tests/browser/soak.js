@@ -66,11 +66,16 @@ const hide = (hidden) => page.evaluate((hidden) => {
   Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
   document.dispatchEvent(new Event('visibilitychange'));
 }, hidden);
-/** A state of the address, every machine under the mask that it was trained with. */
+/** A state of the address, every machine as it was trained, with its matrix in its place. */
 const go = (state) => page.evaluate((state) => {
-  for (const demo of document.querySelectorAll('unmasked-demo')) demo.removeAttribute('mask');
+  for (const demo of document.querySelectorAll('unmasked-demo')) for (const name of ['mask', 'edits', 'silenced', 'look']) demo.removeAttribute(name);
   location.hash = state;
 }, state);
+/** Changes an attribute of a machine that is there. */
+const set = (name, value) => page.evaluate(([at, name, value]) => {
+  const demos = document.querySelectorAll('unmasked-demo');
+  if (demos.length) demos[at % demos.length].setAttribute(name, value);
+}, [below(4), name, value]);
 /** Presses what is there; that it is there at this moment is left to chance. */
 const press = (selector) => page.locator(selector).nth(below(3)).click({ timeout: 1000 }).catch(() => {});
 
@@ -85,11 +90,17 @@ const ACTS = {
   hide: async () => { await hide(true); await page.waitForTimeout(400); await hide(false); },
   keys: async () => { for (const key of ['g', 'ArrowLeft', 'r', ' ', 'l', 'l']) await page.keyboard.press(key); },
   layer: () => page.evaluate((head) => { location.hash = `${location.hash.replace(/&?head=\w+/, '')}&head=${head}`; }, pick(['all', '1', '3'])),
-  // Of a machine that is there: its run begins anew under the other mask, or under its own again.
-  mask: () => page.evaluate(([at, rule]) => {
-    const demos = document.querySelectorAll('unmasked-demo');
-    if (demos.length) demos[at % demos.length].setAttribute('mask', rule);
-  }, [below(4), pick(['full', 'causal', 'prefix', 'none'])]),
+  // Its run begins anew under the other mask, or under its own again.
+  mask: () => set('mask', pick(['full', 'causal', 'prefix', 'window:2', 'source:1', 'none'])),
+  silence: () => set('silenced', pick(['d1.1', 'e2.1', 'd1.2d2.1', ''])),
+  // What it asks an engine for beside its run.
+  place: () => set('look', pick(['table', 'reach', 'leak', 'blanks', 'cost', 'none'])),
+  lesson: () => page.evaluate(async (at) => {
+    const { LESSONS } = await import('/page/lessons.js');
+    const { id, state } = LESSONS[at % LESSONS.length];
+    location.hash = `lang=en&device=cpu&lesson=${id}&${state}`;
+  }, below(100)),
+  present: async () => { for (const key of ['p', 'c', 'a', 'c', 'Escape']) await page.keyboard.press(key); },
   wait: () => page.waitForTimeout(300),
 };
 
