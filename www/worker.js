@@ -86,6 +86,8 @@ const methods = {
         throw error;
       }
       const told = await Promise.resolve().then(async () => ({ device: await named(wasm.device()), description: wasm.describe() }))
+        // Given up while the adapter was asked for its name: nobody will free it.
+        .then((answer) => { signal.throwIfAborted(); return answer; })
         .catch((error) => { wasm.free(); throw error; });
       engines.set(engine, { wasm, tail: Promise.resolve(), busy: false, run: null, gpu, used: performance.now() });
       return told;

@@ -137,6 +137,36 @@ test('a model that is given up when its answer is on the way is not kept', async
   expect(told).toMatchObject({ name: 'AbortError', engines: 0, runs: 0 });
 });
 
+test('a model that is given up while its adapter is asked for a name is not kept @gpu-only', async ({ page }) => {
+  const worker = await startWorker(page);
+  await worker.evaluate(() => {
+    const ask = GPU.prototype.requestAdapter;
+    const told = new BroadcastChannel('asked');
+    GPU.prototype.requestAdapter = async function requestAdapter(options) {
+      told.postMessage('');
+      await new Promise((resolve) => { setTimeout(resolve, 400); });
+      return ask.call(this, options);
+    };
+  });
+  const told = await page.evaluate(async () => {
+    let asked = 0;
+    let giveUp = Infinity;
+    const abort = new AbortController();
+    new BroadcastChannel('asked').onmessage = () => { asked += 1; if (asked === giveUp) abort.abort(); };
+    const load = (signal) => window.unmasked.loadEngine('/models/en-fr-causal/', { device: 'webgpu', signal });
+    // The first one opens the GPU. Of the second the name is all that an adapter is asked for.
+    for (let times = 0; times < 2; times += 1) (await load()).free();
+    const before = asked;
+    (await load()).free();
+    giveUp = asked + (asked - before);
+    const name = await load(abort.signal).then(() => 'loaded', (error) => error.name);
+    await new Promise((resolve) => { setTimeout(resolve, 1500); });
+    return { name, each: asked - before, ...(await window.unmasked.usage()) };
+  });
+  expect(told).toMatchObject({ name: 'AbortError', engines: 0, runs: 0 });
+  expect(told.each).toBeGreaterThan(0);
+});
+
 test('a vocabulary larger than a binding lies in two buffers, and its logits are the same @gpu-only', async ({ page }, info) => {
   const folder = info.outputPath('model');
   writeModel(folder, gpt2({ vocabulary: 30_000, width: 64, heads: 2, layers: 1, positions: 16 }));
