@@ -16,6 +16,10 @@ const WRITTEN = ['next', 'answer', 'target'];
 
 /** @param {Element} target @param {{ architecture: string, objective: { result: Objective|null, waiting: boolean }, view: { t: Say } }} frame */
 export function draw(target, { architecture, objective: { result, waiting }, view: { t } }) {
+  const title = part(target, 'objective-title', () => make('div', {}, make('b'), make('button', { type: 'button', class: 'word', 'data-action': 'again' })));
+  setText(title.firstElementChild, t('way.title'));
+  setText(title.lastElementChild, t('way.again'));
+  setAttribute(title.lastElementChild, 'hidden', !result || !BY_LOT.includes(result.way));
   drawWays(part(target, 'objective-ways', () => make('div', { role: 'group' })), WAYS[architecture], result?.way, t);
   setText(part(target, 'objective-what', () => make('p')), result ? t(`way.${result.way}.what`) : t('way.waiting'));
   const tables = part(target, 'objective-tables', () => make('div'));
@@ -26,14 +30,12 @@ export function draw(target, { architecture, objective: { result, waiting }, vie
   reuse(part(target, 'objective-words', () => make('div')), said.length, () => make('p')).forEach((line, at) => setText(line, said[at]));
 }
 
-/** A button a way, and one that draws again. */
+/** A button a way, where there is a choice. */
 function drawWays(group, ways, shown, t) {
-  const buttons = [...ways.length > 1 ? ways.map((way) => ['way', way]) : [], ...shown && BY_LOT.includes(shown) ? [['again', '']] : []];
-  setAttributes(group, { 'aria-label': t('way.choose'), hidden: !buttons.length });
-  reuse(group, buttons.length, () => make('button', { type: 'button', class: 'word' })).forEach((button, at) => {
-    const [action, way] = buttons[at];
-    setAttributes(button, { 'data-action': action, 'data-value': way, 'aria-pressed': action === 'way' ? String(way === shown) : null, 'data-on': way !== '' && way === shown });
-    setText(button, t(way ? `way.${way}` : 'way.again'));
+  setAttributes(group, { 'aria-label': t('way.choose'), hidden: ways.length < 2 });
+  reuse(group, ways.length, () => make('button', { type: 'button', class: 'word', 'data-action': 'way' })).forEach((button, at) => {
+    setAttributes(button, { 'data-value': ways[at], 'aria-pressed': String(ways[at] === shown), 'data-on': ways[at] === shown });
+    setText(button, t(`way.${ways[at]}`));
   });
 }
 

@@ -56,7 +56,7 @@ test('an encoder: the text as it was written, masked or replaced; drawn again it
   const first = await tables(element);
   const others = new Set();
   for (let draw = 0; draw < 6; draw += 1) {
-    await view(element).locator('[data-action="again"]').click();
+    await view(element).getByRole('button', { name: 'draw again' }).click();
     await drawn(page);
     expect(await stood()).toEqual(written);
     others.add(JSON.stringify(await tables(element)));
