@@ -2,7 +2,7 @@
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test } from '@playwright/test';
 import { ARCHITECTURES, done, drawn, machine, open } from '../machines.js';
-import { address, look } from '../masks.js';
+import { address, look, ran } from '../masks.js';
 
 const LOOK = `look=${ARCHITECTURES.map((name) => `${name}.objective`).join('_')}`;
 const view = (element) => element.locator('.objective');
@@ -73,6 +73,13 @@ test('an encoder: the text as it was written, masked or replaced; drawn again it
   await done(page);
   await expect(words(element)).toHaveCount(3);
   expect(await tables(element)).toEqual(first);
+  const seeds = new Set();
+  for (let seed = 1; seed < 7; seed += 1) {
+    await element.evaluate((demo, value) => demo.setAttribute('seed', value), String(seed));
+    await ran(page, element);
+    seeds.add(JSON.stringify(await tables(element)));
+  }
+  expect(seeds.size).toBeGreaterThan(1);
 });
 
 test('an encoder-decoder: what T5’s target says fits into the holes, and BART’s is the whole text', async ({ page }) => {
