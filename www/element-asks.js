@@ -3,6 +3,7 @@
 import { Asked } from './element-asked.js';
 import { TwoBlanks } from './element-blanks.js';
 import { LeakTest } from './element-leak.js';
+import { ObjectiveOf } from './element-objective.js';
 import { stacksOf } from './leak.js';
 
 /** Who can know what of the tokens that are shown: told at once, no model runs for it. @extends {Asked<import('./views/reach.js').Reach>} */
@@ -23,8 +24,9 @@ export class Asks {
     const tell = () => { this.told += 1; changed(); };
     this.leak = new LeakTest(tell);
     this.blanks = new TwoBlanks(tell);
+    this.objective = new ObjectiveOf(tell);
     /** By the name of the place. @type {Record<string, import('./element-asked.js').Asked<any> & { follow: Function }>} */
-    this.all = { reach: new ReachOf(tell, 0), leak: this.leak, blanks: this.blanks };
+    this.all = { reach: new ReachOf(tell, 0), leak: this.leak, blanks: this.blanks, objective: this.objective };
   }
 
   /** @param {string} place what stands in the matrix's place */

@@ -27,6 +27,9 @@ export const token = (text) => (/^\d{1,9}$/.test(text ?? '') ? Number(text) : un
 /** Words of an encoder's sentence, however a list of them is spelled; null: nobody says. @param {string|null} text */
 export const readBlanks = (text) => text?.split(/[\s,.]+/).filter((word) => /^\d{1,3}$/.test(word)).map(Number) ?? null;
 
+/** Of all that is drawn by lot. @param {Element} element */
+export const seedOf = (element) => Math.trunc(number(element, 'seed', 1, 0, 999_999_999));
+
 /** @returns {import('./machine.js').Settings} */
 export function settingsOf(element) {
   const pair = element.getAttribute('pair') ?? '';
@@ -35,7 +38,7 @@ export function settingsOf(element) {
     temperature,
     topK: Math.trunc(number(element, 'topk', 0, 0, 1e6)) || undefined,
     topP: number(element, 'topp', 1, 0.01, 1),
-    seed: Math.trunc(number(element, 'seed', 1, 0, 999_999_999)),
+    seed: seedOf(element),
   } : undefined;
   if (sampling && sampling.topK === undefined) delete sampling.topK;
   return {

@@ -30,7 +30,7 @@ import { sayError } from './views/status.js';
 import { keepInView } from './views/tokens.js';
 import { readSpot, writeSpot } from './leak.js';
 import { readRule } from './rules.js';
-import { checkArchitecture, readScene, settingsOf } from './element-settings.js';
+import { checkArchitecture, readScene, seedOf, settingsOf } from './element-settings.js';
 import { announcer, sayStep } from './page/say.js';
 import { readChoices } from './state.js';
 
@@ -422,6 +422,7 @@ export class UnmaskedDemo extends HTMLElement {
     this.#asks.show(viewsOf(this).has('mask') ? placeOf(this, this.#machine) : '');
     const shown = this.timeline?.frame(this.position);
     // Before it is drawn: what was answered of another step waits from now on.
+    this.#asks.objective.seed = seedOf(this);
     if (shown && this.phase === 'done' && !this.renewed) this.#asks.follow(shown, this.#machine, this.#runKey);
     const drawn = this.#drawn();
     const { frame } = drawn;
@@ -503,6 +504,7 @@ export class UnmaskedDemo extends HTMLElement {
     if (action === 'reveal') { this.reveal(); return; }
     if (action === 'exchange') { this.#exchange(value); return; }
     if (action === 'given') { this.#tellGiven(Number(value)); return; }
+    if (['way', 'again'].includes(action)) { this.#awaits = true; this.#asks.objective.choose(value); return; }
     if (action === 'save') { saveAs(this.#parts.save, value, this.#drawn(), this.#machine).then((trouble) => { if (trouble) this.#say(trouble); }); return; }
     if (action === 'paint') { this.#painter.on = !this.#painter.on; this.#later(); return; }
     if (['rule', 'dial', 'sources'].includes(action)) { this.#chooseRule(action, value); return; }

@@ -10,7 +10,7 @@ import { readRule, withPlus } from './rules.js';
 
 export const ARCHITECTURES = ['encoder', 'causal', 'prefix', 'encoder-decoder'];
 /** What may stand in a matrix's place. */
-export const LOOKS = ['table', 'reach', 'leak', 'blanks', 'cost'];
+export const LOOKS = ['table', 'reach', 'leak', 'blanks', 'cost', 'objective'];
 export const SPEEDS = [0.5, 1, 2, 4];
 export const LONGEST_TEXT = 2000;
 

@@ -175,6 +175,16 @@ export const STATES = [
   } },
   { name: 'what it costs', size: DESKTOP, bring: run(`step=3&look=encoder.cost_causal.cost_prefix.cost_encoder-decoder.cost&${text(SENTENCE)}`, 3) },
   { name: 'phone, what it costs', size: PHONE, bring: run(`lang=zh&step=3&on=encoder-decoder&look=encoder-decoder.cost&${text(SENTENCE)}`, 3) },
+  { name: 'what it is trained on', size: DESKTOP, bring: async (page, show) => {
+    await run(`step=3&look=encoder.objective_causal.objective_prefix.objective_encoder-decoder.objective&${text(SENTENCE)}`, 3)(page, show);
+    await machine(page, 'encoder-decoder').locator('[data-action="way"][data-value="spans"]').click();
+    await expect(machine(page, 'encoder-decoder').locator('.objective table')).toHaveCount(2);
+  } },
+  { name: 'phone, what it is trained on', size: PHONE, bring: async (page, show) => {
+    await run(`lang=zh&on=encoder&look=encoder.objective&${text(SENTENCE)}`, 0)(page, show);
+    await machine(page, 'encoder').locator('[data-action="way"][data-value="replaced"]').click();
+    await expect(machine(page, 'encoder').locator('.objective table')).toHaveCount(1);
+  } },
   { name: 'what can be saved', size: DESKTOP, bring: async (page, show) => {
     await run(`step=4&${text(SENTENCE)}`, 4)(page, show);
     await machine(page, 'prefix').locator('.save > button').click();

@@ -21,7 +21,7 @@ export function drawHelp(dialog, open, t) {
     make('dl', {}, ...KEYS.flatMap(([keys, key]) => [
       make('dt', {}, ...keys.map((name) => make('kbd', { text: name }))), make('dd', { text: t(key) })])),
     make('h3', { text: t('help.read') }),
-    ...['help.read.matrix', 'help.read.now', 'help.read.point', 'help.read.blank', 'help.read.paint', 'help.read.reach', 'help.read.leak', 'help.read.blanks', 'help.read.cost', 'help.read.save', 'help.private'].map((key) => make('p', { text: t(key) })),
+    ...['help.read.matrix', 'help.read.now', 'help.read.point', 'help.read.blank', 'help.read.paint', 'help.read.reach', 'help.read.leak', 'help.read.blanks', 'help.read.cost', 'help.read.objective', 'help.read.save', 'help.private'].map((key) => make('p', { text: t(key) })),
     ...(leave ? [make('p', {}, leave)] : []),
   );
 }

@@ -3,6 +3,7 @@
 import { draw as drawBlanks, sayBlanks } from './blanks.js';
 import { draw as drawCost } from './cost.js';
 import { draw as drawLeak, sayLeak } from './leak.js';
+import { draw as drawObjective, sayObjective } from './objective.js';
 import { draw as drawReach, say as sayReach } from './reach.js';
 import { draw as drawTable } from './table.js';
 
@@ -23,4 +24,5 @@ export const PLACES = {
   leak: { style: 'leak', draw: drawLeak, needs: 'engine', say: ({ leak: { result }, view: { t } }) => (result ? sayLeak(result, t).join(' ') : t('leak.none')) },
   blanks: { style: 'blanks', draw: drawBlanks, needs: 'fill', answers: true, say: ({ blanks: { result }, specials, view: { t } }) => (result ? sayBlanks(result, specials, t).join(' ') : '') },
   cost: { style: 'cost', draw: drawCost, needs: 'engine' },
+  objective: { style: 'objective', draw: drawObjective, answers: true, say: ({ objective: { result }, view: { t } }) => (result ? sayObjective(result, t) : '') },
 };

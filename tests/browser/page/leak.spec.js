@@ -114,12 +114,12 @@ test('a text of one word has only signs to exchange it for, and a stored run has
   await done(page);
   const stored = page.locator('unmasked-demo');
   const offered = () => stored.locator('[data-action="look"] option').evaluateAll((options) => options.map(({ value }) => value));
-  expect(await offered()).toEqual(['', 'table', 'reach', 'leak', 'cost']);
+  expect(await offered()).toEqual(['', 'table', 'reach', 'leak', 'cost', 'objective']);
   const trace = await stored.evaluate((demo) => JSON.stringify({ ...demo.timeline.header, steps: demo.timeline.steps }));
   await page.route('**/run.json', (route) => route.fulfill({ contentType: 'application/json', body: trace }));
   await stored.evaluate((demo) => { demo.trace = '/run.json'; });
   await drawn(page);
-  expect(await offered()).toEqual(['', 'table']);
+  expect(await offered()).toEqual(['', 'table', 'objective']);
 });
 
 test('what is tested is of the run that is shown, and no more is asked than one test after the other', async ({ page }) => {
