@@ -57,7 +57,6 @@ const browser = await chromium.launch({
 const page = await (await browser.newContext({ baseURL, viewport: { width: 1400, height: 1000 } })).newPage();
 const seen = await watch(page);
 const cdp = await page.context().newCDPSession(page);
-await cdp.send('DOM.enable');
 const below = numbers(seed);
 const pick = (list) => list[below(list.length)];
 const errors = [];
@@ -113,7 +112,10 @@ async function count(state) {
   const { usedSize: heap } = await cdp.send('Runtime.getHeapUsage');
   const { jsEventListeners: listeners } = await cdp.send('Memory.getDOMCounters');
   // That call's own count of nodes has those that the browser keeps to undo what was typed.
+  await cdp.send('DOM.enable');
   const { detachedNodes } = await cdp.send('DOM.getDetachedDomNodes');
+  // What the inspector has told of it keeps.
+  await cdp.send('DOM.disable');
   const nodes = detachedNodes.length + await page.evaluate(() => {
     const all = (root) => [...root.childNodes].reduce((sum, node) => sum + 1 + all(node) + (node.shadowRoot ? all(node.shadowRoot) : 0), 0);
     return all(document);
