@@ -18,7 +18,7 @@ import { VIEW, drawPresent, fillScreen, wirePresent } from './page/present.js';
 import { announcer, sayStep } from './page/say.js';
 import { drawSettings, saySampling, wireSettings } from './page/settings.js';
 import { leftOf } from './rules.js';
-import { ARCHITECTURES, SPEEDS, cleanText, defaults, readHash, writeHash } from './state.js';
+import { ARCHITECTURES, SPEEDS, cleanText, defaults, namedIn, readHash, writeHash } from './state.js';
 import { draw as drawControls } from './views/controls.js';
 import { make, part, setAttribute, setAttributes, setText, targetOf } from './views/dom.js';
 import { icon, setIcon } from './views/icons.js';
@@ -32,11 +32,14 @@ const ON_A_PHONE = ['encoder', 'causal'];
 /** @type {(id: string) => any} the elements of index.html, each of its own kind */
 const byId = (id) => document.getElementById(id);
 const [stage, sentence, examples, settings, toggles, dock, dialog, credits, present, lessons, lesson] = ['machines', 'sentence', 'examples', 'settings', 'toggles', 'dock', 'help-dialog', 'credits', 'present', 'lessons', 'lesson'].map(byId);
-const narrow = matchMedia('(max-width: 44rem)');
+/** Whether the page opened on a small screen. One that is turned, resized or printed later loses no machine, nor gets any. */
+const small = matchMedia('(max-width: 44rem)').matches;
 const wide = matchMedia('(min-width: 60rem)');
 const say = announcer(byId('say'));
 
 const state = readHash(location.hash);
+/** The page's own machines that are on where nobody says. */
+let first = firstOf();
 let t = translator('en');
 let lang = 'en';
 let models = [];
@@ -128,8 +131,14 @@ function forget(changes) {
   state.forced = Object.keys(left).length ? left : null;
 }
 
+/** Where an address is opened that does not say: on a small screen few, and those that it tells anything else of. It stays so whatever becomes of them. */
+function firstOf() {
+  const few = [...ON_A_PHONE, ...namedIn(state)];
+  return ARCHITECTURES.filter((name) => !small || few.includes(name));
+}
+
 /** The page's own machines that are on: beside a model from elsewhere its counterpart alone, until a person chooses. */
-const on = () => state.on ?? (opened.size ? ARCHITECTURES.filter((name) => opened.has(name)) : narrow.matches ? ARCHITECTURES.filter((name) => ON_A_PHONE.includes(name) || name === state.large) : ARCHITECTURES);
+const on = () => state.on ?? (opened.size ? ARCHITECTURES.filter((name) => opened.has(name)) : first);
 /** All places of the stage in order, a model from elsewhere before its counterpart. */
 const places = () => ARCHITECTURES.flatMap((architecture) => {
   const own = { place: architecture, architecture, model: null, on: on().includes(architecture) };
@@ -395,6 +404,7 @@ function adopt() {
   written = location.hash;
   const asked = readHash(location.hash);
   Object.assign(state, defaults(), asked);
+  first = firstOf();
   if (!state.present) fillScreen(false);
   enlarged = asked.large || null;
   unpaint();
@@ -497,7 +507,7 @@ function wirePage() {
   wireKeyboard(actions, () => state.present);
   wireLesson(lessons, lesson, { take, came: lessonsCame });
   for (const name of ['hashchange', 'popstate']) addEventListener(name, () => { if (location.hash !== written) adopt(); });
-  for (const query of [narrow, wide]) query.addEventListener('change', arrange);
+  wide.addEventListener('change', arrange);
   document.addEventListener('visibilitychange', () => { if (document.hidden) clock.pause(); });
 }
 

@@ -390,3 +390,47 @@ test('Escape takes a pin away, then the large view', async ({ page }) => {
   await page.keyboard.press('Escape');
   await expect(prefix).not.toHaveAttribute('enlarged');
 });
+
+test('a small screen has two machines and those that the link tells of, and keeps them when it is turned', async ({ page }) => {
+  const there = () => page.locator('unmasked-demo').evaluateAll((demos) => demos.map((demo) => demo.getAttribute('architecture')));
+  await page.setViewportSize({ width: 390, height: 844 });
+  await open(page, `lang=en&${device()}`);
+  expect(await there()).toEqual(['encoder', 'causal']);
+  await page.goto('about:blank');
+  await open(page, `lang=en&${device()}&text=He+is+tired.&mask=prefix.causal&look=encoder-decoder.leak`);
+  expect(await there()).toEqual(ARCHITECTURES);
+  // What became of one that was told of does not put it away.
+  await page.evaluate(() => { location.hash = location.hash.replace('encoder-decoder.leak', 'prefix.leak'); });
+  await expect.poll(there).toEqual(['encoder', 'causal', 'prefix']);
+  const prefix = machine(page, 'prefix');
+  await prefix.scrollIntoViewIfNeeded();
+  await expect.poll(() => phase(prefix)).toBe('done');
+  await prefix.locator('[data-action="look"]').selectOption('');
+  await prefix.locator('[data-action="paint"]').click();
+  await prefix.locator('[data-action="reset"]').click();
+  await expect.poll(() => page.evaluate(() => location.hash)).not.toContain('prefix');
+  for (const size of [{ width: 844, height: 390 }, { width: 390, height: 844 }, { width: 1440, height: 900 }]) {
+    await page.setViewportSize(size);
+    await drawn(page);
+    expect(await there()).toEqual(['encoder', 'causal', 'prefix']);
+  }
+});
+
+test('a page that is made narrow, or printed, loses nothing', async ({ page }) => {
+  await open(page, `lang=en&text=He+is+tired.&${device()}`);
+  await done(page);
+  const prefix = machine(page, 'prefix');
+  await prefix.locator('[data-action="paint"]').click();
+  await prefix.locator('[data-action="rule"]').selectOption('causal');
+  await done(page);
+  const requests = seen.requests.length;
+  await page.setViewportSize({ width: 600, height: 900 });
+  await drawn(page);
+  await page.pdf({ format: 'Letter', margin: { left: '1in', right: '1in' } });
+  await page.setViewportSize({ width: 1280, height: 720 });
+  await drawn(page);
+  await expect(page.locator('unmasked-demo')).toHaveCount(4);
+  await expect(prefix.locator('[data-action="paint"]')).toHaveText('done');
+  await expect(prefix.locator('[data-action="undo"]')).not.toHaveAttribute('aria-disabled');
+  expect(seen.requests.slice(requests).filter((url) => url.endsWith('model.safetensors'))).toEqual([]);
+});
