@@ -15,7 +15,7 @@ import { drawHelp, toggleHelp } from './page/help.js';
 import { drawLesson, lessonOf, loadLessons, wireLesson } from './page/lesson.js';
 import { wireKeyboard } from './page/keyboard.js';
 import { VIEW, drawPresent, fillScreen, wirePresent } from './page/present.js';
-import { announcer, sayStep } from './page/say.js';
+import { announcer, sayNext, sayStep } from './page/say.js';
 import { drawSettings, saySampling, wireSettings } from './page/settings.js';
 import { leftOf } from './rules.js';
 import { ARCHITECTURES, SPEEDS, cleanText, defaults, namedIn, readHash, writeHash } from './state.js';
@@ -89,7 +89,8 @@ function renewed() {
 
 function clockChanged() {
   for (const demo of demos.values()) demo.seek(clock.position);
-  if (said !== clock.position) { said = clock.position; saySteps(); }
+  // Where another run was asked for, what it came to is said once it is there.
+  if (said !== clock.position && !renewed() && [...demos.values()].some((demo) => demo.timeline)) saySteps();
   state.step = clock.position;
   state.speed = clock.speed;
   drawSoon();
@@ -101,12 +102,13 @@ function change(changes) {
   Object.assign(state, changes);
   forget(changes);
   // Another quartet reads another language: it starts with a sentence of its own.
-  if ('family' in changes) { Object.assign(state, { text: null, pair: null, blanks: null }); clock.restart(); sentence.value = textNow(); drawModels(); }
+  if ('family' in changes) { Object.assign(state, { text: null, pair: null, blanks: null }); sentence.value = textNow(); drawModels(); }
   if ('lang' in changes) setLanguage();
   if ('theme' in changes) setTheme();
   if ('on' in changes || 'device' in changes) clock.pause();
-  if (['text', 'blanks'].some((name) => name in changes)) clock.restart();
   arrange();
+  // Once the machines know what is asked for: what they show is of before.
+  if (['text', 'blanks', 'family'].some((name) => name in changes)) clock.restart();
   remember();
 }
 
@@ -292,8 +294,8 @@ function blanked(place, blanks) {
   const model = modelAt(place);
   if (!model) { change({ blanks }); return; }
   model.blanked(blanks);
-  clock.restart();
   arrange();
+  clock.restart();
 }
 
 function drawSoon() {
@@ -333,13 +335,25 @@ function draw() {
 /** Another sentence, other blanks, another mask: what comes of it is said where the clock stands. */
 function sayRuns() {
   const all = [...demos.values()];
-  if (!ended() || !all.some((demo) => demo.timeline)) return;
+  const runs = all.some((demo) => demo.timeline);
+  if (!ended() || !runs && all.every((demo) => demo.phase !== 'empty')) return;
   const now = JSON.stringify(all.map(({ timeline }) => timeline && [timeline.question, timeline.rule, timeline.edits, timeline.silenced]));
-  if (told !== null && told !== now) saySteps();
+  const isOther = told !== null && told !== now;
+  if (isOther && !runs) say(t('machine.empty'));
+  else if (isOther || said !== clock.position) saySteps();
   told = now;
 }
 
+/** What is uncovered, as it is seen. */
+function reveal() {
+  const covered = [...demos].filter(([, demo]) => demo.isCovered);
+  for (const [, demo] of covered) demo.reveal();
+  const next = sayNext(clock.position, covered.filter(([, demo]) => !demo.isCovered).map(([place, { timeline }]) => ({ name: nameOf(place), timeline })), t);
+  if (next) say(next);
+}
+
 function saySteps() {
+  said = clock.position;
   const machines = [...demos].map(([place, demo]) => ({ name: nameOf(place), timeline: demo.timeline, isCovered: demo.isCovered }));
   say(sayStep(clock.position, machines, clock.position === available() && ended(), t));
 }
@@ -411,10 +425,10 @@ function adopt() {
   mendFamily();
   clock.pause();
   clock.speed = asked.speed;
-  clock.put(asked.step);
   setLanguage();
   sentence.value = textNow();
   arrange();
+  clock.put(asked.step);
   readLesson();
 }
 
@@ -448,7 +462,7 @@ const actions = {
   play: () => clock.toggle(),
   language: () => change({ lang: lang === 'en' ? 'zh' : 'en' }),
   help: () => toggleHelp(dialog),
-  present: () => turn('present'), cover: () => turn('cover'), reveal: () => { for (const demo of demos.values()) demo.reveal(); },
+  present: () => turn('present'), cover: () => turn('cover'), reveal,
   leave: () => {
     const unpinned = [...demos.values()].filter((demo) => demo.unpin());
     for (const demo of demos.values()) demo.point(null);
@@ -535,12 +549,12 @@ export const page = {
     painted.delete(`${PLACE_OF_OPENED}${architecture}`);
     // What was large before would hide it.
     hold(null);
-    clock.restart();
     arrange();
+    clock.restart();
     return demos.get(`${PLACE_OF_OPENED}${architecture}`) ?? null;
   },
   /** Something else is asked of a model. */
-  asked(architecture) { unpaint([`${PLACE_OF_OPENED}${architecture}`]); clock.restart(); arrange(); },
+  asked(architecture) { unpaint([`${PLACE_OF_OPENED}${architecture}`]); arrange(); clock.restart(); },
 };
 
 function start() {

@@ -434,3 +434,38 @@ test('a page that is made narrow, or printed, loses nothing', async ({ page }) =
   await expect(prefix.locator('[data-action="undo"]')).not.toHaveAttribute('aria-disabled');
   expect(seen.requests.slice(requests).filter((url) => url.endsWith('model.safetensors'))).toEqual([]);
 });
+
+test('of another sentence only its own run is said; none at all, and what is uncovered, are said, too', async ({ page }) => {
+  await open(page, `lang=en&on=causal,prefix&step=1&text=${encodeURIComponent('The old doctor is tired tonight.')}&${device()}`);
+  await done(page);
+  await drawn(page);
+  await page.evaluate(() => {
+    const region = /** @type {Element} */ (document.querySelector('#say'));
+    const heard = /** @type {string[]} */ ([]);
+    Object.assign(window, { heard });
+    new MutationObserver(() => heard.push(region.textContent ?? '')).observe(region, { childList: true, characterData: true, subtree: true });
+  });
+  const heard = () => page.evaluate(() => /** @type {any} */ (window).heard);
+  const next = (name, at) => machine(page, name).evaluate((demo, step) => demo.timeline.steps[step].piece, at);
+  // Politely: what was said before rests a while.
+  await page.waitForTimeout(1_600);
+  const before = (await heard()).length;
+  await page.locator('#sentence').fill('We have to go.');
+  await expect.poll(async () => (await heard()).length).toBeGreaterThan(before);
+  await done(page);
+  await page.waitForTimeout(1_600);
+  const [causal, prefix] = [await next('causal', 0), await next('prefix', 0)];
+  const said = (await heard()).slice(before);
+  for (const one of said) {
+    expect(one).toContain(`Causal decoder is about to choose ${causal}, `);
+    expect(one).toContain(`Prefix decoder is about to choose ${prefix}, `);
+  }
+  expect(causal).not.toBe('Le');
+  await page.locator('#sentence').fill('');
+  await expect(page.locator('#say')).toHaveText(en['machine.empty']);
+  await page.locator('#sentence').fill('We have to go.');
+  await done(page);
+  await page.locator('h1').click();
+  for (const key of ['c', 'n', 'a']) await page.keyboard.press(key);
+  await expect(page.locator('#say')).toHaveText(new RegExp(`^Causal decoder is about to choose ${await next('causal', 1)}, .*Prefix decoder is about to choose ${await next('prefix', 1)}, `));
+});
