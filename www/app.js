@@ -149,8 +149,8 @@ const places = () => ARCHITECTURES.flatMap((architecture) => {
 });
 /** The model from elsewhere at a place; none at those of the page's own machines. */
 const modelAt = (place) => (place.startsWith(PLACE_OF_OPENED) ? opened.get(place.slice(PLACE_OF_OPENED.length)) : undefined);
-/** What a place is called: by its model where that is from elsewhere. */
-const nameOf = (place) => modelAt(place)?.family ?? t(`machine.${place}`);
+/** What a place is called: as its model is, where that is from elsewhere. */
+const nameOf = (place) => modelAt(place)?.called(t) ?? t(`machine.${place}`);
 const textNow = () => state.text ?? examplesOf(models, familyNow())[0] ?? '';
 const familyNow = () => state.family || (models[0] ? familyOf(models[0]) : '');
 

@@ -67,14 +67,15 @@ export function drawMachine(parts, drawn) {
   drawControls(parts.controls, drawn.controls);
 }
 
-/** A model from elsewhere goes by its family's name; one of the quartet by its architecture's. */
-export const nameOf = ({ t, model, architecture }) => model?.name ?? t(`machine.${architecture}`);
+/** A model from elsewhere goes by its family's name, or as the page calls it; one of the quartet by its architecture's. */
+export const nameOf = ({ t, model, architecture, called = '' }) => model?.name || called || t(`machine.${architecture}`);
 
 function drawHead(parts, drawn) {
   const { t, show, model, architecture, enlargeable, enlarged } = drawn;
   const name = nameOf(drawn);
   setAttribute(parts.title.parentElement, 'hidden', !show.has('title'));
   setText(parts.title, name);
+  setAttribute(parts.title, 'title', drawn.called || null);
   setText(parts.kin, t(model ? `machine.${architecture}` : `machine.${architecture}.kin`));
   if (parts.sign.dataset.of !== architecture) {
     parts.sign.dataset.of = architecture;

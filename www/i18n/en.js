@@ -95,6 +95,7 @@ export default {
   'objective.text to text': 'restore spans; tasks named by a prefix',
   'objective.spans': 'restore spans that were cut out',
 
+  'machine.from': '{name} ({from})',
   'machine.on': 'Switch {name} on',
   'machine.off': 'Switch {name} off',
   'machine.enlarge': 'Enlarge {name}',

@@ -95,6 +95,7 @@ export default {
   'objective.text to text': '还原片段；任务由前缀说明',
   'objective.spans': '还原被挖去的片段',
 
+  'machine.from': '{name}（{from}）',
   'machine.on': '打开{name}',
   'machine.off': '关闭{name}',
   'machine.enlarge': '放大{name}',
