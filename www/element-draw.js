@@ -73,7 +73,7 @@ export const nameOf = ({ t, model, architecture, called = '' }) => model?.name |
 function drawHead(parts, drawn) {
   const { t, show, model, architecture, enlargeable, enlarged } = drawn;
   const name = nameOf(drawn);
-  setAttribute(parts.title.parentElement, 'hidden', !show.has('title'));
+  setAttribute(parts.title.parentElement, 'hidden', !show.has('title') || drawn.unknown);
   setText(parts.title, name);
   setAttribute(parts.title, 'title', drawn.called || null);
   setText(parts.kin, t(model ? `machine.${architecture}` : `machine.${architecture}.kin`));
@@ -87,8 +87,8 @@ function drawHead(parts, drawn) {
 }
 
 /** Mask, objective, wiring: the three things in which the machines differ. */
-function drawAbout(target, { t, show, model, rule, architecture }) {
-  setAttribute(target, 'hidden', !show.has('about'));
+function drawAbout(target, { t, show, model, rule, architecture, unknown }) {
+  setAttribute(target, 'hidden', !show.has('about') || unknown);
   const names = ['mask', 'objective', 'wiring'];
   reuse(target, names.length, () => make('div', {}, make('dt'), make('dd'))).forEach((line, at) => {
     setText(line.firstElementChild, t(`about.${names[at]}`));

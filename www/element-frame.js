@@ -30,6 +30,13 @@ export function architectureOf(element) {
   return ARCHITECTURES.includes(named) ? named : 'causal';
 }
 
+/** Whether its author says which machine it is: a stored run, a scene or a model that is named tells of itself, once it is there. @param {Pick<Demo, 'getAttribute'|'hasAttribute'|'files'>} element */
+export function isNamed(element) {
+  const named = element.getAttribute('architecture');
+  if (named !== null) return ARCHITECTURES.includes(named);
+  return !element.files && !['trace', 'scene', 'model'].some((name) => element.hasAttribute(name));
+}
+
 /** Which parts of a machine are shown. @param {Element} element */
 export const viewsOf = (element) => new Set((element.getAttribute('view') || 'title about tokens mask candidates stats').split(/\s+/));
 
@@ -97,6 +104,8 @@ export function drawnOf(element, tools) {
   } : null;
   return {
     frame, t, lang, machine, missing, wanted, least, architecture: description?.architecture ?? base?.architecture ?? architectureOf(element),
+    // Of what did not come nothing is known, and nothing is claimed.
+    unknown: machine.phase === 'error' && !description && !base && !isNamed(element),
     model: modelOf(element, machine), called: calledIn(element, t),
     rule: partsOf(rule),
     parameters: description?.parameters ?? timeline?.header.model?.parameters ?? 0,
