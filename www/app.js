@@ -428,6 +428,7 @@ function adopt() {
   setLanguage();
   sentence.value = textNow();
   arrange();
+  for (const demo of demos.values()) demo.rest();
   clock.put(asked.step);
   readLesson();
 }
@@ -458,7 +459,7 @@ function write() {
 
 const nextOf = (list, value) => list[(list.indexOf(value) + 1) % list.length];
 const actions = {
-  toggle: () => clock.toggle(), step: () => clock.step(), back: () => clock.back(), end: () => clock.end(), restart: () => clock.restart(),
+  toggle: () => clock.toggle(), step: () => clock.step(), back: () => clock.back(), end: toEnd, restart: () => clock.restart(),
   play: () => clock.toggle(),
   language: () => change({ lang: lang === 'en' ? 'zh' : 'en' }),
   help: () => toggleHelp(dialog),
@@ -471,6 +472,12 @@ const actions = {
     else if (state.present) turn('present');
   },
 };
+
+/** The end is that of all that stand there: those that nobody has come to yet load for it, too. */
+function toEnd() {
+  for (const [place, demo] of demos) if (enlarged === null || enlarged === place) demo.load();
+  clock.end();
+}
 
 /** @param {'present'|'cover'} name what is turned on, or off again, for a class */
 function turn(name) {

@@ -240,3 +240,15 @@ test('a word more at the end of the source leaves the causal decoder its rows, a
   expect([encoder[0] >= encoder[1], prefix[0] >= prefix[1], wired[0] >= wired[1]]).toEqual([true, true, true]);
   await look(machine(page, 'causal'));
 });
+
+test('a brush that was taken in a lesson is put away with it', async ({ page }) => {
+  await take(page, 'heads');
+  const brush = machine(page, 'encoder-decoder').locator('[data-action="paint"]');
+  await brush.click();
+  await expect(brush).toHaveText('done');
+  await page.locator('#lessons summary').click();
+  await page.getByRole('button', { name: 'Everything through one state' }).click();
+  await expect(lesson(page).locator('h2')).toHaveText('Everything through one state');
+  await done(page);
+  await expect(brush).toHaveText('change');
+});

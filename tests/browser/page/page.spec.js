@@ -469,3 +469,15 @@ test('of another sentence only its own run is said; none at all, and what is unc
   for (const key of ['c', 'n', 'a']) await page.keyboard.press(key);
   await expect(page.locator('#say')).toHaveText(new RegExp(`^Causal decoder is about to choose ${await next('causal', 1)}, .*Prefix decoder is about to choose ${await next('prefix', 1)}, `));
 });
+
+test('dials stand where an address put them, however far', async ({ page }) => {
+  await open(page, `lang=en&on=causal&temperature=5&topK=100&topP=0.01&${device()}`);
+  await page.locator('.sampling summary').click();
+  const dial = (name) => page.locator(`[data-setting="${name}"]`);
+  for (const [name, value] of [['temperature', '5'], ['topK', '100'], ['topP', '0.01']]) await expect(dial(name)).toHaveValue(value);
+  await dial('temperature').press('ArrowLeft');
+  await expect(dial('temperature')).toHaveValue('4.9');
+  await expect.poll(() => page.evaluate(() => location.hash)).toContain('temperature=4.9');
+  await dial('topK').press('ArrowLeft');
+  await expect(dial('topK')).toHaveValue('99');
+});
