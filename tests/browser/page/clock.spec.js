@@ -1,6 +1,6 @@
 /** The clock and what hangs on it: playing, scrubbing, forcing, and a page's state in its address. */
 import { expect, test } from '@playwright/test';
-import { ARCHITECTURES, answer, done, machine, open } from '../machines.js';
+import { ARCHITECTURES, answer, done, machine, open, phase } from '../machines.js';
 import { LONG } from '../states.js';
 import { watch } from '../watch.js';
 
