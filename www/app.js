@@ -18,7 +18,7 @@ import { VIEW, drawPresent, fillScreen, wirePresent } from './page/present.js';
 import { announcer, sayNext, sayStep } from './page/say.js';
 import { drawSettings, saySampling, wireSettings } from './page/settings.js';
 import { leftOf } from './rules.js';
-import { ARCHITECTURES, SPEEDS, cleanText, defaults, namedIn, readHash, writeHash } from './state.js';
+import { ARCHITECTURES, SPEEDS, cleanText, defaults, isLessonAlone, namedIn, readHash, writeHash } from './state.js';
 import { draw as drawControls } from './views/controls.js';
 import { make, part, setAttribute, setAttributes, setText, targetOf } from './views/dom.js';
 import { icon, setIcon } from './views/icons.js';
@@ -325,7 +325,7 @@ function draw() {
   setText(part(byId('ask'), 'asked', () => make('p', { dir: 'auto' })), sentence.value);
   drawToggles(toggles, places().map((one) => ({ ...one, name: nameOf(one.place) })), t);
   drawPresent(present, dock, state, t);
-  drawLesson(lessons, lesson, state.lesson, lang === 'zh' ? 'zh' : 'en', t);
+  drawLesson(lessons, lesson, { id: state.lesson, text: textNow(), blanks: state.blanks, family: familyNow(), on: on() }, lang === 'zh' ? 'zh' : 'en', t);
   drawControls(dock, {
     names: DOCK, playing: clock.playing, position: clock.position, available: available(), ended: ended(),
     speed: clock.speed, speeds: SPEEDS, layer: 1, layers: 1, head: 1, heads: 1, t,
@@ -391,6 +391,12 @@ function drawModels() {
   drawCredits(credits, models, t);
 }
 
+/** The address of a lesson's stage, in the person's own language and look. @param {import('./page/lessons.js').Lesson} begun */
+function stageOf(begun) {
+  const { lang: own, theme, device, present: presents } = state;
+  return writeHash({ ...readHash(begun.state), lang: own, theme, device, present: presents, lesson: begun.id });
+}
+
 /** Begins a lesson, or begins it anew: the page is as the lesson has it, in the person's own language and look. @param {string} id '' = it is left, and all stays as it is */
 function take(id) {
   const begun = lessonOf(id);
@@ -401,8 +407,7 @@ function take(id) {
     say(t('lesson.left'));
     return;
   }
-  const { lang: own, theme, device, present: presents } = state;
-  const hash = writeHash({ ...readHash(begun.state), lang: own, theme, device, present: presents, lesson: id });
+  const hash = stageOf(begun);
   // What was changed a moment ago is what Back comes to.
   write();
   if (hash !== location.hash) history.pushState(null, '', hash);
@@ -439,9 +444,14 @@ function lessonsCame(all) {
   drawSoon();
 }
 
-/** A link may name a lesson before any was loaded. */
-function readLesson() {
-  if (state.lesson) loadLessons().then(lessonsCame);
+/** A link may name a lesson before any was loaded. One that says nothing else has that lesson's stage. */
+async function readLesson() {
+  if (!state.lesson) return;
+  lessonsCame(await loadLessons());
+  const begun = lessonOf(state.lesson);
+  if (!begun || !isLessonAlone(state)) return;
+  history.replaceState(null, '', stageOf(begun));
+  adopt();
 }
 
 /** The address holds the page's state; it is written after things settle. */
@@ -564,7 +574,9 @@ export const page = {
   asked(architecture) { unpaint([`${PLACE_OF_OPENED}${architecture}`]); arrange(); clock.restart(); },
 };
 
-function start() {
+async function start() {
+  // The machines of a stage that is not the lesson's need not come.
+  if (isLessonAlone(state)) await loadLessons();
   byId('static').remove();
   for (const id of ['ask', 'prefs', 'bar', 'dock']) setAttribute(byId(id), 'hidden', false);
   wirePage();

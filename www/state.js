@@ -184,6 +184,12 @@ export function writeHash(state) {
   return text === '' ? '' : `#${text}`;
 }
 
+/** Whether all that a state says is which lesson is on: whose language, look and device it is matters nothing. @param {PageState} state */
+export function isLessonAlone(state) {
+  const { lang, theme, device, present, lesson } = defaults();
+  return state.lesson !== '' && writeHash({ ...state, lang, theme, device, present, lesson }) === '';
+}
+
 function textOf(name, value) {
   if (name === 'blanks') return value.join('.');
   if (OF_EACH.includes(name)) return Object.entries(value).map((one) => one.join('.')).join('_');

@@ -366,6 +366,8 @@ export default {
   'lesson.menu': 'Lessons',
   'lesson.place': 'Lesson {n} of {of}',
   'lesson.try': 'Try it:',
+  'lesson.other': 'What is shown is not what this lesson tells of.',
+  'lesson.restore': 'show it again',
   'lesson.again': 'begin again',
   'lesson.next': 'next',
   'lesson.left': 'The lesson is left; all stays as it is.',

@@ -366,6 +366,8 @@ export default {
   'lesson.menu': '课程',
   'lesson.place': '第 {n} 课，共 {of} 课',
   'lesson.try': '试一试：',
+  'lesson.other': '现在显示的不是本课所讲的内容。',
+  'lesson.restore': '恢复本课的内容',
   'lesson.again': '重新开始',
   'lesson.next': '下一课',
   'lesson.left': '已退出课程，一切保持原样。',

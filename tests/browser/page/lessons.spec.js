@@ -252,3 +252,33 @@ test('a brush that was taken in a lesson is put away with it', async ({ page }) 
   await done(page);
   await expect(brush).toHaveText('change');
 });
+
+test('a link to a lesson alone has its stage, and what is no more the lesson’s says so and can be put back', async ({ page }) => {
+  const asked = [];
+  page.on('request', (request) => asked.push(request.url()));
+  await open(page, 'lang=en&device=cpu&theme=dark&lesson=leak');
+  await done(page);
+  await expect(lesson(page).locator('h2')).toHaveText('One leaky cell');
+  const element = machine(page, 'causal');
+  await expect(page.locator('unmasked-demo')).toHaveCount(1);
+  await expect(element).toHaveAttribute('edits', 'd1.6s');
+  await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark');
+  expect(asked.filter((url) => url.endsWith('model.safetensors')), 'of the lesson’s machine alone').toHaveLength(1);
+  const other = lesson(page).locator('.lesson-other');
+  await expect(other).toBeHidden();
+  // What it is to be tried with is the lesson's, too.
+  await press(element, 'reset');
+  await ran(page, element);
+  await expect(other).toBeHidden();
+  await page.locator('#sentence').fill('I am tired.');
+  await expect(other).toBeVisible();
+  await other.getByRole('button', { name: 'show it again' }).click();
+  await expect(other).toBeHidden();
+  await expect(page.locator('#sentence')).toHaveValue('The old doctor is tired tonight.');
+  await expect(element).toHaveAttribute('edits', 'd1.6s');
+  await expect(lesson(page).locator('h2')).toBeFocused();
+  // In a page that is open, too.
+  await page.evaluate(() => { location.hash = '#lang=en&device=cpu&lesson=two-blanks'; });
+  await expect(machine(page, 'encoder')).toHaveAttribute('look', 'blanks');
+  await expect(page.locator('unmasked-demo')).toHaveCount(1);
+});
