@@ -76,6 +76,8 @@ function drawHead(parts, drawn) {
   setAttribute(parts.title.parentElement, 'hidden', !show.has('title') || drawn.unknown);
   setText(parts.title, name);
   setAttribute(parts.title, 'title', drawn.called || null);
+  // Its name is long enough.
+  setAttribute(parts.kin, 'hidden', !model && Boolean(drawn.called));
   setText(parts.kin, t(model ? `machine.${architecture}` : `machine.${architecture}.kin`));
   if (parts.sign.dataset.of !== architecture) {
     parts.sign.dataset.of = architecture;

@@ -367,7 +367,7 @@ export default {
   'lesson.place': 'Lesson {n} of {of}',
   'lesson.try': 'Try it:',
   'lesson.other': 'What is shown is not what this lesson tells of.',
-  'lesson.restore': 'show it again',
+  'lesson.restore': 'show what it tells of',
   'lesson.again': 'begin again',
   'lesson.next': 'next',
   'lesson.left': 'The lesson is left; all stays as it is.',

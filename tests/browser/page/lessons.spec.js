@@ -272,7 +272,7 @@ test('a link to a lesson alone has its stage, and what is no more the lesson’s
   await expect(other).toBeHidden();
   await page.locator('#sentence').fill('I am tired.');
   await expect(other).toBeVisible();
-  await other.getByRole('button', { name: 'show it again' }).click();
+  await other.getByRole('button', { name: 'show what it tells of' }).click();
   await expect(other).toBeHidden();
   await expect(page.locator('#sentence')).toHaveValue('The old doctor is tired tonight.');
   await expect(element).toHaveAttribute('edits', 'd1.6s');
