@@ -15,10 +15,10 @@ import { drawHelp, toggleHelp } from './page/help.js';
 import { drawLesson, lessonOf, loadLessons, wireLesson } from './page/lesson.js';
 import { wireKeyboard } from './page/keyboard.js';
 import { VIEW, drawPresent, fillScreen, wirePresent } from './page/present.js';
-import { announcer, sayStep } from './page/say.js';
+import { announcer, sayNext, sayStep } from './page/say.js';
 import { drawSettings, saySampling, wireSettings } from './page/settings.js';
 import { leftOf } from './rules.js';
-import { ARCHITECTURES, SPEEDS, cleanText, defaults, readHash, writeHash } from './state.js';
+import { ARCHITECTURES, SPEEDS, cleanText, defaults, isLessonAlone, namedIn, readHash, writeHash } from './state.js';
 import { draw as drawControls } from './views/controls.js';
 import { make, part, setAttribute, setAttributes, setText, targetOf } from './views/dom.js';
 import { icon, setIcon } from './views/icons.js';
@@ -32,11 +32,14 @@ const ON_A_PHONE = ['encoder', 'causal'];
 /** @type {(id: string) => any} the elements of index.html, each of its own kind */
 const byId = (id) => document.getElementById(id);
 const [stage, sentence, examples, settings, toggles, dock, dialog, credits, present, lessons, lesson] = ['machines', 'sentence', 'examples', 'settings', 'toggles', 'dock', 'help-dialog', 'credits', 'present', 'lessons', 'lesson'].map(byId);
-const narrow = matchMedia('(max-width: 44rem)');
+/** Whether the page opened on a small screen. One that is turned, resized or printed later loses no machine, nor gets any. */
+const small = matchMedia('(max-width: 44rem)').matches;
 const wide = matchMedia('(min-width: 60rem)');
 const say = announcer(byId('say'));
 
 const state = readHash(location.hash);
+/** The page's own machines that are on where nobody says. */
+let first = firstOf();
 let t = translator('en');
 let lang = 'en';
 let models = [];
@@ -86,7 +89,8 @@ function renewed() {
 
 function clockChanged() {
   for (const demo of demos.values()) demo.seek(clock.position);
-  if (said !== clock.position) { said = clock.position; saySteps(); }
+  // Where another run was asked for, what it came to is said once it is there.
+  if (said !== clock.position && !renewed() && [...demos.values()].some((demo) => demo.timeline)) saySteps();
   state.step = clock.position;
   state.speed = clock.speed;
   drawSoon();
@@ -98,12 +102,13 @@ function change(changes) {
   Object.assign(state, changes);
   forget(changes);
   // Another quartet reads another language: it starts with a sentence of its own.
-  if ('family' in changes) { Object.assign(state, { text: null, pair: null, blanks: null }); clock.restart(); sentence.value = textNow(); drawModels(); }
+  if ('family' in changes) { Object.assign(state, { text: null, pair: null, blanks: null }); sentence.value = textNow(); drawModels(); }
   if ('lang' in changes) setLanguage();
   if ('theme' in changes) setTheme();
   if ('on' in changes || 'device' in changes) clock.pause();
-  if (['text', 'blanks'].some((name) => name in changes)) clock.restart();
   arrange();
+  // Once the machines know what is asked for: what they show is of before.
+  if (['text', 'blanks', 'family'].some((name) => name in changes)) clock.restart();
   remember();
 }
 
@@ -128,8 +133,14 @@ function forget(changes) {
   state.forced = Object.keys(left).length ? left : null;
 }
 
+/** Where an address is opened that does not say: on a small screen few, and those that it tells anything else of. It stays so whatever becomes of them. */
+function firstOf() {
+  const few = [...ON_A_PHONE, ...namedIn(state)];
+  return ARCHITECTURES.filter((name) => !small || few.includes(name));
+}
+
 /** The page's own machines that are on: beside a model from elsewhere its counterpart alone, until a person chooses. */
-const on = () => state.on ?? (opened.size ? ARCHITECTURES.filter((name) => opened.has(name)) : narrow.matches ? ARCHITECTURES.filter((name) => ON_A_PHONE.includes(name) || name === state.large) : ARCHITECTURES);
+const on = () => state.on ?? (opened.size ? ARCHITECTURES.filter((name) => opened.has(name)) : first);
 /** All places of the stage in order, a model from elsewhere before its counterpart. */
 const places = () => ARCHITECTURES.flatMap((architecture) => {
   const own = { place: architecture, architecture, model: null, on: on().includes(architecture) };
@@ -138,8 +149,8 @@ const places = () => ARCHITECTURES.flatMap((architecture) => {
 });
 /** The model from elsewhere at a place; none at those of the page's own machines. */
 const modelAt = (place) => (place.startsWith(PLACE_OF_OPENED) ? opened.get(place.slice(PLACE_OF_OPENED.length)) : undefined);
-/** What a place is called: by its model where that is from elsewhere. */
-const nameOf = (place) => modelAt(place)?.family ?? t(`machine.${place}`);
+/** What a place is called: as its model is, where that is from elsewhere. */
+const nameOf = (place) => modelAt(place)?.called(t) ?? t(`machine.${place}`);
 const textNow = () => state.text ?? examplesOf(models, familyNow())[0] ?? '';
 const familyNow = () => state.family || (models[0] ? familyOf(models[0]) : '');
 
@@ -283,8 +294,8 @@ function blanked(place, blanks) {
   const model = modelAt(place);
   if (!model) { change({ blanks }); return; }
   model.blanked(blanks);
-  clock.restart();
   arrange();
+  clock.restart();
 }
 
 function drawSoon() {
@@ -314,7 +325,7 @@ function draw() {
   setText(part(byId('ask'), 'asked', () => make('p', { dir: 'auto' })), sentence.value);
   drawToggles(toggles, places().map((one) => ({ ...one, name: nameOf(one.place) })), t);
   drawPresent(present, dock, state, t);
-  drawLesson(lessons, lesson, state.lesson, lang === 'zh' ? 'zh' : 'en', t);
+  drawLesson(lessons, lesson, { id: state.lesson, text: textNow(), blanks: state.blanks, family: familyNow(), on: on() }, lang === 'zh' ? 'zh' : 'en', t);
   drawControls(dock, {
     names: DOCK, playing: clock.playing, position: clock.position, available: available(), ended: ended(),
     speed: clock.speed, speeds: SPEEDS, layer: 1, layers: 1, head: 1, heads: 1, t,
@@ -324,13 +335,25 @@ function draw() {
 /** Another sentence, other blanks, another mask: what comes of it is said where the clock stands. */
 function sayRuns() {
   const all = [...demos.values()];
-  if (!ended() || !all.some((demo) => demo.timeline)) return;
+  const runs = all.some((demo) => demo.timeline);
+  if (!ended() || !runs && all.every((demo) => demo.phase !== 'empty')) return;
   const now = JSON.stringify(all.map(({ timeline }) => timeline && [timeline.question, timeline.rule, timeline.edits, timeline.silenced]));
-  if (told !== null && told !== now) saySteps();
+  const isOther = told !== null && told !== now;
+  if (isOther && !runs) say(t('machine.empty'));
+  else if (isOther || said !== clock.position) saySteps();
   told = now;
 }
 
+/** What is uncovered, as it is seen. */
+function reveal() {
+  const covered = [...demos].filter(([, demo]) => demo.isCovered);
+  for (const [, demo] of covered) demo.reveal();
+  const next = sayNext(clock.position, covered.filter(([, demo]) => !demo.isCovered).map(([place, { timeline }]) => ({ name: nameOf(place), timeline })), t);
+  if (next) say(next);
+}
+
 function saySteps() {
+  said = clock.position;
   const machines = [...demos].map(([place, demo]) => ({ name: nameOf(place), timeline: demo.timeline, isCovered: demo.isCovered }));
   say(sayStep(clock.position, machines, clock.position === available() && ended(), t));
 }
@@ -368,6 +391,12 @@ function drawModels() {
   drawCredits(credits, models, t);
 }
 
+/** The address of a lesson's stage, in the person's own language and look. @param {import('./page/lessons.js').Lesson} begun */
+function stageOf(begun) {
+  const { lang: own, theme, device, present: presents } = state;
+  return writeHash({ ...readHash(begun.state), lang: own, theme, device, present: presents, lesson: begun.id });
+}
+
 /** Begins a lesson, or begins it anew: the page is as the lesson has it, in the person's own language and look. @param {string} id '' = it is left, and all stays as it is */
 function take(id) {
   const begun = lessonOf(id);
@@ -378,8 +407,7 @@ function take(id) {
     say(t('lesson.left'));
     return;
   }
-  const { lang: own, theme, device, present: presents } = state;
-  const hash = writeHash({ ...readHash(begun.state), lang: own, theme, device, present: presents, lesson: id });
+  const hash = stageOf(begun);
   // What was changed a moment ago is what Back comes to.
   write();
   if (hash !== location.hash) history.pushState(null, '', hash);
@@ -395,16 +423,18 @@ function adopt() {
   written = location.hash;
   const asked = readHash(location.hash);
   Object.assign(state, defaults(), asked);
+  first = firstOf();
   if (!state.present) fillScreen(false);
   enlarged = asked.large || null;
   unpaint();
   mendFamily();
   clock.pause();
   clock.speed = asked.speed;
-  clock.put(asked.step);
   setLanguage();
   sentence.value = textNow();
   arrange();
+  for (const demo of demos.values()) demo.rest();
+  clock.put(asked.step);
   readLesson();
 }
 
@@ -414,9 +444,14 @@ function lessonsCame(all) {
   drawSoon();
 }
 
-/** A link may name a lesson before any was loaded. */
-function readLesson() {
-  if (state.lesson) loadLessons().then(lessonsCame);
+/** A link may name a lesson before any was loaded. One that says nothing else has that lesson's stage. */
+async function readLesson() {
+  if (!state.lesson) return;
+  lessonsCame(await loadLessons());
+  const begun = lessonOf(state.lesson);
+  if (!begun || !isLessonAlone(state)) return;
+  history.replaceState(null, '', stageOf(begun));
+  adopt();
 }
 
 /** The address holds the page's state; it is written after things settle. */
@@ -434,11 +469,11 @@ function write() {
 
 const nextOf = (list, value) => list[(list.indexOf(value) + 1) % list.length];
 const actions = {
-  toggle: () => clock.toggle(), step: () => clock.step(), back: () => clock.back(), end: () => clock.end(), restart: () => clock.restart(),
+  toggle: () => clock.toggle(), step: () => clock.step(), back: () => clock.back(), end: toEnd, restart: () => clock.restart(),
   play: () => clock.toggle(),
   language: () => change({ lang: lang === 'en' ? 'zh' : 'en' }),
   help: () => toggleHelp(dialog),
-  present: () => turn('present'), cover: () => turn('cover'), reveal: () => { for (const demo of demos.values()) demo.reveal(); },
+  present: () => turn('present'), cover: () => turn('cover'), reveal,
   leave: () => {
     const unpinned = [...demos.values()].filter((demo) => demo.unpin());
     for (const demo of demos.values()) demo.point(null);
@@ -447,6 +482,12 @@ const actions = {
     else if (state.present) turn('present');
   },
 };
+
+/** The end is that of all that stand there: those that nobody has come to yet load for it, too. */
+function toEnd() {
+  for (const [place, demo] of demos) if (enlarged === null || enlarged === place) demo.load();
+  clock.end();
+}
 
 /** @param {'present'|'cover'} name what is turned on, or off again, for a class */
 function turn(name) {
@@ -497,7 +538,7 @@ function wirePage() {
   wireKeyboard(actions, () => state.present);
   wireLesson(lessons, lesson, { take, came: lessonsCame });
   for (const name of ['hashchange', 'popstate']) addEventListener(name, () => { if (location.hash !== written) adopt(); });
-  for (const query of [narrow, wide]) query.addEventListener('change', arrange);
+  wide.addEventListener('change', arrange);
   document.addEventListener('visibilitychange', () => { if (document.hidden) clock.pause(); });
 }
 
@@ -525,15 +566,17 @@ export const page = {
     painted.delete(`${PLACE_OF_OPENED}${architecture}`);
     // What was large before would hide it.
     hold(null);
-    clock.restart();
     arrange();
+    clock.restart();
     return demos.get(`${PLACE_OF_OPENED}${architecture}`) ?? null;
   },
   /** Something else is asked of a model. */
-  asked(architecture) { unpaint([`${PLACE_OF_OPENED}${architecture}`]); clock.restart(); arrange(); },
+  asked(architecture) { unpaint([`${PLACE_OF_OPENED}${architecture}`]); arrange(); clock.restart(); },
 };
 
-function start() {
+async function start() {
+  // The machines of a stage that is not the lesson's need not come.
+  if (isLessonAlone(state)) await loadLessons();
   byId('static').remove();
   for (const id of ['ask', 'prefs', 'bar', 'dock']) setAttribute(byId(id), 'hidden', false);
   wirePage();

@@ -67,14 +67,17 @@ export function drawMachine(parts, drawn) {
   drawControls(parts.controls, drawn.controls);
 }
 
-/** A model from elsewhere goes by its family's name; one of the quartet by its architecture's. */
-export const nameOf = ({ t, model, architecture }) => model?.name ?? t(`machine.${architecture}`);
+/** A model from elsewhere goes by its family's name, or as the page calls it; one of the quartet by its architecture's. */
+export const nameOf = ({ t, model, architecture, called = '' }) => model?.name || called || t(`machine.${architecture}`);
 
 function drawHead(parts, drawn) {
   const { t, show, model, architecture, enlargeable, enlarged } = drawn;
   const name = nameOf(drawn);
-  setAttribute(parts.title.parentElement, 'hidden', !show.has('title'));
+  setAttribute(parts.title.parentElement, 'hidden', !show.has('title') || drawn.unknown);
   setText(parts.title, name);
+  setAttribute(parts.title, 'title', drawn.called || null);
+  // Its name is long enough.
+  setAttribute(parts.kin, 'hidden', !model && Boolean(drawn.called));
   setText(parts.kin, t(model ? `machine.${architecture}` : `machine.${architecture}.kin`));
   if (parts.sign.dataset.of !== architecture) {
     parts.sign.dataset.of = architecture;
@@ -86,8 +89,8 @@ function drawHead(parts, drawn) {
 }
 
 /** Mask, objective, wiring: the three things in which the machines differ. */
-function drawAbout(target, { t, show, model, rule, architecture }) {
-  setAttribute(target, 'hidden', !show.has('about'));
+function drawAbout(target, { t, show, model, rule, architecture, unknown }) {
+  setAttribute(target, 'hidden', !show.has('about') || unknown);
   const names = ['mask', 'objective', 'wiring'];
   reuse(target, names.length, () => make('div', {}, make('dt'), make('dd'))).forEach((line, at) => {
     setText(line.firstElementChild, t(`about.${names[at]}`));

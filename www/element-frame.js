@@ -2,7 +2,7 @@
 
 import { fitting, readSilenced } from './gates.js';
 import { chooseLanguage, translator } from './i18n/index.js';
-import { depthsOf, headsOf, isOwn, isUntrained } from './models.js';
+import { calledOf, depthsOf, headsOf, isOwn, isUntrained } from './models.js';
 import { cameTo, ownName, partsOf, sourcesOf } from './rules.js';
 import { ARCHITECTURES } from './state.js';
 import { roomFor } from './views/matrix.js';
@@ -28,6 +28,13 @@ import { PLACES } from './views/places.js';
 export function architectureOf(element) {
   const named = element.getAttribute('architecture') ?? '';
   return ARCHITECTURES.includes(named) ? named : 'causal';
+}
+
+/** Whether its author says which machine it is: a stored run, a scene or a model that is named tells of itself, once it is there. @param {Pick<Demo, 'getAttribute'|'hasAttribute'|'files'>} element */
+export function isNamed(element) {
+  const named = element.getAttribute('architecture');
+  if (named !== null) return ARCHITECTURES.includes(named);
+  return !element.files && !['trace', 'scene', 'model'].some((name) => element.hasAttribute(name));
 }
 
 /** Which parts of a machine are shown. @param {Element} element */
@@ -97,7 +104,9 @@ export function drawnOf(element, tools) {
   } : null;
   return {
     frame, t, lang, machine, missing, wanted, least, architecture: description?.architecture ?? base?.architecture ?? architectureOf(element),
-    model: modelOf(element, machine),
+    // Of what did not come nothing is known, and nothing is claimed.
+    unknown: machine.phase === 'error' && !description && !base && !isNamed(element),
+    model: modelOf(element, machine), called: calledIn(element, t),
     rule: partsOf(rule),
     parameters: description?.parameters ?? timeline?.header.model?.parameters ?? 0,
     show: viewsOf(element),
@@ -124,6 +133,11 @@ function answersOf(element, { asks, machine, runKey }) {
     { on, result, error, waiting: waiting || machine.phase !== 'done' || element.renewed || of !== runKey, old: of !== runKey }]));
 }
 
+/** One of the page's own kind stands beside the page's own where its files were handed over: there it says where it is from. @param {Demo} element */
+function calledIn({ description, files, dataset: { from } }, t) {
+  return description && files && from ? calledOf(description, from, t) : '';
+}
+
 /** What a person changed, or may change, of how the model attends; of a stored run, what it was computed with. @param {Demo} element @param {Tools} tools */
 function paintingOf({ description }, { machine, painter }) {
   const can = machine.canRun;
@@ -145,5 +159,5 @@ export function lookOf({ frame, machine, controls: { t, ...controls }, ...drawn 
   const shown = frame && [frame.canForce, ...counts, machine.forks, machine.looks, machine.plain !== null, frame[frame.view.place]?.waiting, frame.unseen, frame.position,
     frame.waiting, frame.settled, frame.covered, roomFor(frame.length, frame.ended), frame.cutText, frame.painting];
   return JSON.stringify([machine.phase, machine.progress, machine.error?.message, machine.device, machine.notice, machine.blanked, machine.verdict, shown, view, controls,
-    drawn.lang, drawn.rule, drawn.missing, drawn.wanted, drawn.architecture, [...drawn.show], drawn.enlargeable, drawn.enlarged]);
+    drawn.lang, drawn.rule, drawn.called, drawn.missing, drawn.wanted, drawn.architecture, [...drawn.show], drawn.enlargeable, drawn.enlarged]);
 }

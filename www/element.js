@@ -305,6 +305,12 @@ export class UnmaskedDemo extends HTMLElement {
   /** The run so far, as the trace that the attribute `trace` plays; null where there is none. */
   record() { return recordOf(this.#drawn(), this.#machine); }
 
+  /** Puts the brush away: what is shown is another page's, or another lesson's. */
+  rest() {
+    this.#painter.on = false;
+    if (this.#parts) this.#later();
+  }
+
   /** Fetches the model now, for a page that knows that it will be seen. */
   load() { this.#use(); }
 

@@ -51,6 +51,12 @@ export const depthsOf = (description) => Object.fromEntries(Object.keys(descript
 export const isOwn = (description) => description.family === 'unmasked';
 
 /**
+ * What a model from elsewhere is called: by its family's name; one of the page's own kind by its architecture's, and where it is from.
+ * @param {{ family: string, name: string, architecture: string }} description @param {string} from @param {(key: string, values?: object) => string} t
+ */
+export const calledOf = (description, from, t) => (isOwn(description) ? t('machine.from', { name: t(`machine.${description.architecture}`), from }) : description.name);
+
+/**
  * Whether one of the page's own models runs under another rule than it was trained with.
  * @param {any} description @param {string|null|undefined} rule
  * @param {{ rows: number, source: number }} text how many tokens there are, and how many of them before what it writes

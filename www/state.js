@@ -67,6 +67,9 @@ const oneOf = (...names) => (text) => (names.includes(text) ? text : undefined);
 /** Fields that hold something of each architecture. */
 const OF_EACH = ['forced', 'mask', 'edits', 'silenced', 'look', 'exchange'];
 
+/** The architectures that a state says something of. @param {PageState} state */
+export const namedIn = (state) => ARCHITECTURES.filter((name) => name === state.large || OF_EACH.some((field) => state[field]?.[name]));
+
 /** Something of each architecture, where it is as it should be: `causal.2.117_prefix.0.9`, `causal.full_prefix.causal+window:3`. @param {(text: string) => boolean} fits */
 const ofEach = (fits) => (/** @type {string} */ text) => {
   const read = Object.fromEntries(text.split('_').flatMap((one) => {
@@ -179,6 +182,12 @@ export function writeHash(state) {
   }
   const text = fields.toString();
   return text === '' ? '' : `#${text}`;
+}
+
+/** Whether all that a state says is which lesson is on: whose language, look and device it is matters nothing. @param {PageState} state */
+export function isLessonAlone(state) {
+  const { lang, theme, device, present, lesson } = defaults();
+  return state.lesson !== '' && writeHash({ ...state, lang, theme, device, present, lesson }) === '';
 }
 
 function textOf(name, value) {

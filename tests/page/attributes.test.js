@@ -1,7 +1,7 @@
 /** What an element makes of attributes that its page's author wrote: which layer and head it shows, a second sentence, a scene. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { shownOf } from '../../www/element-frame.js';
+import { isNamed, shownOf } from '../../www/element-frame.js';
 import { readScene, settingsOf } from '../../www/element-settings.js';
 
 const element = (attributes) => /** @type {any} */ ({
@@ -34,4 +34,11 @@ test('a scene says what is asked and shown, and nothing of where it comes from',
   Object.assign(globalThis.document, { baseURI: 'http://127.0.0.1/' });
   assert.deepEqual(await read(scene), { family: 'zh-en', max: '12', forced: '2.117', language: '7', sourcelanguage: '8', start: 'end', covered: 'true' });
   assert.deepEqual(await read({ covered: false, max: [1] }), {});
+});
+
+test('which machine it is was said where it is a known word, or nothing else tells', () => {
+  const named = (attributes, files = null) => isNamed(/** @type {any} */ ({ files, getAttribute: (name) => attributes[name] ?? null, hasAttribute: (name) => name in attributes }));
+  for (const said of [{}, { text: 'a' }, { architecture: 'prefix', trace: 'a.json' }]) assert.equal(named(said), true, JSON.stringify(said));
+  for (const said of [{ architecture: 'zebra' }, { architecture: '' }, { trace: 'a.json' }, { scene: 'a.json' }, { model: 'hub:a/b' }]) assert.equal(named(said), false, JSON.stringify(said));
+  assert.equal(named({}, []), false);
 });

@@ -3,7 +3,7 @@ import test from 'node:test';
 import { amount, factsOf } from '../../www/facts.js';
 import { translator } from '../../www/i18n/index.js';
 import { licenceIn } from '../../www/licence.js';
-import { headsOf } from '../../www/models.js';
+import { calledOf, headsOf } from '../../www/models.js';
 import { attributesOf, detailsOf, firstChoice, notesOf, rulesOf } from '../../www/tasks.js';
 
 const t = translator('en');
@@ -100,4 +100,9 @@ test('a licence is what the card says to machines, and nothing where it says not
   assert.equal(licenceIn('---\nlicense: [mit, gpl-3.0]\n---\n'), 'mit, gpl-3.0');
   for (const text of ['', '# A model\nlicense: mit', '---\nlicense: mit', '---\n---\nlicense: mit', '---\nlicense_link: x\n---']) assert.equal(licenceIn(text), '', text);
   assert.ok(licenceIn(`---\nlicense: ${'x'.repeat(500)}\n---\n`).length <= 60);
+});
+
+test('a model of the page’s own kind is called by where it is from', () => {
+  assert.equal(calledOf(bert, 'hub:a/b', t), 'BERT');
+  assert.equal(calledOf({ family: 'unmasked', name: 'Unmasked', architecture: 'prefix' }, 'en-fr-prefix', t), 'Prefix decoder (en-fr-prefix)');
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { translator } from '../../www/i18n/index.js';
-import { sayStep } from '../../www/page/say.js';
+import { sayNext, sayStep } from '../../www/page/say.js';
 import { Timeline } from '../../www/timeline.js';
 
 const t = translator('en');
@@ -22,4 +22,10 @@ test('a step says what each machine chose; one that has no such step says nothin
 test('at the end each says what it made: a decoder its answer, an encoder its sentence', () => {
   const machines = [{ name: 'A', timeline: run('causal', [1, 2]) }, { name: 'C', timeline: run('encoder', [1, 0]) }];
   assert.equal(sayStep(2, machines, true, t), 'Step 2. A: chat, 90%. C: chat, 90%. A is done: gros chat C is done: chat gros');
+});
+
+test('what is uncovered is said as what comes next, whatever the step', () => {
+  const machines = [{ name: 'A', timeline: run('causal', [1, 2]) }, { name: 'B', timeline: null }];
+  assert.equal(sayNext(1, machines, t), 'A is about to choose chat, 90%.');
+  assert.equal(sayNext(2, machines, t), '', 'nothing is left');
 });

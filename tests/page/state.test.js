@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { ARCHITECTURES, LONGEST_TEXT, LOOKS, SPEEDS, cleanText, defaults, isEmpty, readHash, writeHash } from '../../www/state.js';
+import { ARCHITECTURES, LONGEST_TEXT, LOOKS, SPEEDS, cleanText, defaults, isEmpty, isLessonAlone, namedIn, readHash, writeHash } from '../../www/state.js';
 
 test('the defaults need no address', () => {
   assert.equal(writeHash(defaults()), '');
@@ -86,4 +86,16 @@ test('a second sentence of which nothing can be seen is none', () => {
 
 test('a rule that is written by hand has its plus', () => {
   assert.deepEqual(readHash('#mask=causal.causal+window:3_encoder-decoder.causal+documents:4+source:1').mask, { causal: 'causal+window:3', 'encoder-decoder': 'causal+documents:4+source:1' });
+});
+
+test('machines that an address says anything of are known, whatever it says', () => {
+  const named = (hash) => namedIn(readHash(hash));
+  assert.deepEqual(named('#text=a&layer=2&blanks=1&on=causal&step=3'), []);
+  for (const field of ['forced=prefix.0.618', 'mask=prefix.causal', 'edits=prefix.d3.1h', 'silenced=prefix.d6.3', 'look=prefix.leak', 'exchange=prefix.d3', 'large=prefix']) assert.deepEqual(named(`#${field}`), ['prefix'], field);
+  assert.deepEqual(named('#look=encoder-decoder.leak&mask=prefix.causal&forced=prefix.0.618'), ['prefix', 'encoder-decoder']);
+});
+
+test('an address of a lesson alone says nothing of the stage', () => {
+  for (const hash of ['#lesson=leak', '#lang=zh&theme=dark&device=cpu&present=1&lesson=leak']) assert.equal(isLessonAlone(readHash(hash)), true, hash);
+  for (const hash of ['', '#lang=zh', '#lesson=leak&on=causal', '#lesson=leak&text=', '#lesson=leak&step=1']) assert.equal(isLessonAlone(readHash(hash)), false, hash);
 });

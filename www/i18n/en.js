@@ -95,6 +95,7 @@ export default {
   'objective.text to text': 'restore spans; tasks named by a prefix',
   'objective.spans': 'restore spans that were cut out',
 
+  'machine.from': '{name} ({from})',
   'machine.on': 'Switch {name} on',
   'machine.off': 'Switch {name} off',
   'machine.enlarge': 'Enlarge {name}',
@@ -409,6 +410,8 @@ export default {
   'lesson.menu': 'Lessons',
   'lesson.place': 'Lesson {n} of {of}',
   'lesson.try': 'Try it:',
+  'lesson.other': 'What is shown is not what this lesson tells of.',
+  'lesson.restore': 'show what it tells of',
   'lesson.again': 'begin again',
   'lesson.next': 'next',
   'lesson.left': 'The lesson is left; all stays as it is.',

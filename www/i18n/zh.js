@@ -95,6 +95,7 @@ export default {
   'objective.text to text': '还原片段；任务由前缀说明',
   'objective.spans': '还原被挖去的片段',
 
+  'machine.from': '{name}（{from}）',
   'machine.on': '打开{name}',
   'machine.off': '关闭{name}',
   'machine.enlarge': '放大{name}',
@@ -409,6 +410,8 @@ export default {
   'lesson.menu': '课程',
   'lesson.place': '第 {n} 课，共 {of} 课',
   'lesson.try': '试一试：',
+  'lesson.other': '现在显示的不是本课所讲的内容。',
+  'lesson.restore': '恢复本课的内容',
   'lesson.again': '重新开始',
   'lesson.next': '下一课',
   'lesson.left': '已退出课程，一切保持原样。',

@@ -4,6 +4,7 @@
  */
 
 import { factsOf, shortOf } from '../facts.js';
+import { calledOf } from '../models.js';
 import { join, leftOf, mainOf, sourcesOf } from '../rules.js';
 import { NEW_TOKENS, attributesOf, detailsOf, firstChoice, notesOf, rulesOf, trainedRule } from '../tasks.js';
 import { drawChoice } from '../views/controls.js';
@@ -86,12 +87,14 @@ export class Card {
   draw(t) {
     const { node, title, source, short, back, moreSummary, facts, notes } = this.#parts;
     const description = this.#described;
+    const from = this.name(t);
+    const name = calledOf(description, from, t);
     setText(title, description.name);
-    setText(source, this.name(t));
+    setText(source, from);
     setText(short, `${t(`machine.${description.architecture}`)} · ${shortOf(description, t)}`);
     setText(back, t('open.back'));
-    setAttributes(back, { 'data-architecture': description.architecture, 'aria-label': t('open.back.label', { name: description.name }) });
-    setAttributes(node, { 'aria-label': t('card.label', { name: description.name }), 'data-architecture': description.architecture });
+    setAttributes(back, { 'data-architecture': description.architecture, 'aria-label': t('open.back.label', { name }) });
+    setAttributes(node, { 'aria-label': t('card.label', { name }), 'data-architecture': description.architecture });
     setText(moreSummary, t('card.more'));
     const lines = factsOf(description, this.licence, t);
     reuse(facts, lines.length, () => make('div', {}, make('dt'), make('dd', { dir: 'auto' }))).forEach((line, at) => {

@@ -1,5 +1,6 @@
 /** The lesson that is on: its words above the machines, and the menu of all. What they say is loaded when it is asked for. */
 
+import { readHash } from '../state.js';
 import { make, part, reuse, setAttribute, setAttributes, setText, targetOf } from '../views/dom.js';
 import { icon } from '../views/icons.js';
 import { closeMenu, wireMenu } from './menu.js';
@@ -23,6 +24,25 @@ export function loadLessons() {
 export const lessonOf = (id) => lessons.find((lesson) => lesson.id === id) ?? null;
 
 /**
+ * @typedef {object} Shown   what the page shows
+ * @property {string} text
+ * @property {number[]|null} blanks
+ * @property {string} family   '' = not known yet
+ * @property {string[]} on
+ */
+
+/**
+ * Whether something else is read than a lesson tells of, or one of its machines is off. Masks, layers and all that stands
+ * in a matrix's place are there to be changed.
+ * @param {Pick<Lesson, 'state'>} lesson @param {Shown} shown
+ */
+export function isOther(lesson, { text, blanks, family, on }) {
+  const own = readHash(lesson.state);
+  const isBlanked = !own.blanks?.length || String(blanks) === String(own.blanks);
+  return text !== own.text || !isBlanked || family !== '' && family !== own.family || (own.on ?? []).some((name) => !on.includes(name));
+}
+
+/**
  * @param {HTMLElement} menu a `details` of its own @param {HTMLElement} target where the lesson stands
  * @param {{ take: (id: string) => void, came: (all: Lesson[]) => void }} act   take: begin this lesson, or begin it anew; '' = leave it
  */
@@ -40,8 +60,8 @@ export function wireLesson(menu, target, { take, came }) {
   wireMenu(menu);
 }
 
-/** @param {HTMLElement} menu @param {HTMLElement} target @param {string} id the lesson that is on; '' = none @param {'en'|'zh'} lang */
-export function drawLesson(menu, target, id, lang, t) {
+/** @param {HTMLElement} menu @param {HTMLElement} target @param {Shown & { id: string }} shown   id: the lesson that is on; '' = none @param {'en'|'zh'} lang */
+export function drawLesson(menu, target, { id, ...shown }, lang, t) {
   const [summary, panel] = menu.children;
   setText(summary.lastElementChild, t('lesson.menu'));
   reuse(panel.firstElementChild, lessons.length, () => make('li', {}, make('button', { type: 'button' }))).forEach((line, at) => {
@@ -76,4 +96,9 @@ export function drawLesson(menu, target, id, lang, t) {
   if (question.dataset.of !== lesson.id) { question.dataset.of = lesson.id; question.open = false; }
   setText(question.firstElementChild, words.ask);
   setText(question.lastElementChild, words.answer);
+  const other = part(target, 'lesson-other', () => make('p', {}, make('span'), make('button', { type: 'button', class: 'plain' })));
+  setAttribute(other, 'hidden', !isOther(lesson, shown));
+  setText(other.firstElementChild, t('lesson.other'));
+  setText(other.lastElementChild, t('lesson.restore'));
+  setAttribute(other.lastElementChild, 'data-lesson', lesson.id);
 }

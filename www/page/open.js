@@ -9,6 +9,7 @@ import { chosen, dropped, modelOf } from '../folder.js';
 import { pinned, placeOf } from '../hub.js';
 import { Keeper, bytesOf, deleteKept, listKept, readKept } from '../kept.js';
 import { CARD, licenceOf, readCard } from '../licence.js';
+import { calledOf } from '../models.js';
 import { make, reuse, setAttribute, setAttributes, setText, targetOf } from '../views/dom.js';
 import { sayError } from '../views/status.js';
 import { Card } from './card.js';
@@ -24,7 +25,7 @@ import { Card } from './card.js';
  * @typedef {(t: (key: string, values?: object) => string) => string} Say
  *
  * @typedef {object} Opened   a model as the page needs it
- * @property {string} family   as people call it
+ * @property {Say} called   as people call it
  * @property {Say} source   what was asked for
  * @property {File[]} files
  * @property {(text: string|null) => object} attributes   of its element; `text`: what everybody reads
@@ -213,7 +214,7 @@ export class Opener {
     const { architecture } = description;
     const card = new Card({ name, description, licence, changed: () => { this.#page.asked(architecture); this.#draw(); }, closed: () => this.#close(architecture) });
     const demo = this.#page.show(architecture, {
-      family: description.name, source: name, files, attributes: (text) => card.attributes(text), readsOwn: () => card.hasOwnText, blanked: (words) => { card.words = words; }, ruled: (rule) => { card.rule = rule; this.#draw(); },
+      called: (t) => calledOf(description, name(t), t), source: name, files, attributes: (text) => card.attributes(text), readsOwn: () => card.hasOwnText, blanked: (words) => { card.words = words; }, ruled: (rule) => { card.rule = rule; this.#draw(); },
     });
     // Once the machine holds the same engine the panel need not. One that is off or out of sight holds none: the panel
     // keeps it ready until the model is put back.

@@ -5,6 +5,7 @@ import { candidatesOf } from '../timeline.js';
 import { percent } from '../views/dom.js';
 
 const QUIET_MILLISECONDS = 1500;
+/** @typedef {{ name: string, timeline: import('../timeline.js').Timeline|null, isCovered?: boolean }} Told   isCovered: what comes next is to be guessed */
 
 /** @param {Element} region an aria-live region @returns {(text: string) => void} */
 export function announcer(region) {
@@ -20,20 +21,34 @@ export function announcer(region) {
   };
 }
 
+/** @param {import('../timeline.js').Step} step */
+function chosenIn(step) {
+  // Stored runs of old may not tell how likely a drawn one was.
+  const own = candidatesOf(step).find(({ id }) => id === step.chosen);
+  return { piece: showPiece(step).text, p: own ? percent(own.probability) : '?' };
+}
+
+/** What a machine is about to choose: nothing where nothing is left. @param {number} position @param {Told} machine */
+function nextOf(position, { name, timeline }, t) {
+  const step = timeline?.steps[position];
+  return step ? [t('say.next', { name, ...chosenIn(step) })] : [];
+}
+
+/** What is about to be chosen, of machines whose candidates were uncovered. @param {number} position @param {Told[]} machines */
+export const sayNext = (position, machines, t) => machines.flatMap((machine) => nextOf(position, machine, t)).join(' ');
+
 /**
  * What the last step chose, machine by machine, or before the first one what it is about to choose; at the end, what they made of it.
  * @param {number} position
- * @param {Array<{ name: string, timeline: import('../timeline.js').Timeline|null, isCovered?: boolean }>} machines   isCovered: what comes next is to be guessed
+ * @param {Told[]} machines
  * @param {boolean} ended
  * @param {(key: string, values?: object) => string} t
  */
 export function sayStep(position, machines, ended, t) {
   const told = machines.flatMap(({ name, timeline, isCovered }) => {
-    const step = timeline?.steps[Math.max(0, position - 1)];
-    if (!step || (isCovered && position === 0)) return [];
-    // Stored runs of old may not tell how likely a drawn one was.
-    const own = candidatesOf(step).find(({ id }) => id === step.chosen);
-    return [t(position ? 'say.chose' : 'say.next', { name, piece: showPiece(step).text, p: own ? percent(own.probability) : '?' })];
+    if (position === 0) return isCovered ? [] : nextOf(0, { name, timeline }, t);
+    const step = timeline?.steps[position - 1];
+    return step ? [t('say.chose', { name, ...chosenIn(step) })] : [];
   });
   const finished = machines.flatMap(({ name, timeline }) => {
     const text = ended && timeline ? joinPieces(timeline.frame(position)[timeline.architecture === 'encoder' ? 'source' : 'target']) : '';

@@ -49,6 +49,8 @@ function drawSampling(pop, state, t) {
     // The greedy choice asks none of the others; what they are set to is kept for when they count again.
     const idle = greedy && name !== 'temperature';
     setAttributes(line, { 'data-idle': idle, title: idle ? t('settings.idle') : null });
+    // An address may ask for more than a dial goes to at first: it reaches as far from then on.
+    if (attributes.type === 'range' && Number(input.max) < value) input.max = String(value);
     if (document.activeElement !== input && input.value !== String(value)) input.value = String(value);
     setText(output, shown);
     setAttribute(output, 'hidden', shown === '');
@@ -56,7 +58,7 @@ function drawSampling(pop, state, t) {
   };
   dial('temperature', { type: 'range', min: 0, max: 2, step: 0.1 }, t('settings.temperature'), state.temperature, greedy ? t('settings.temperature.zero') : state.temperature.toFixed(1));
   dial('topK', { type: 'range', min: 0, max: 50, step: 1 }, t('settings.topk'), state.topK, state.topK === 0 ? t('settings.off') : String(state.topK));
-  dial('topP', { type: 'range', min: 0.05, max: 1, step: 0.05 }, t('settings.topp'), state.topP, state.topP >= 1 ? t('settings.off') : state.topP.toFixed(2));
+  dial('topP', { type: 'range', min: 0.01, max: 1, step: 0.01 }, t('settings.topp'), state.topP, state.topP >= 1 ? t('settings.off') : state.topP.toFixed(2));
   dial('seed', { type: 'number', min: 0, max: 999999999, step: 1 }, t('settings.seed'), state.seed, '');
 }
 

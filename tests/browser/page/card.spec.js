@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@playwright/test';
 import { startHub } from '../hub.js';
-import { answer, done, machine, opened } from '../machines.js';
+import { answer, done, drawn, machine, opened } from '../machines.js';
 import { ran } from '../masks.js';
 
 const FAMILIES = fileURLToPath(new URL('../../golden/families/', import.meta.url));
@@ -293,12 +293,27 @@ test('painted cells stay with a text of the model’s own, and go with the page�
   await expect(element).not.toHaveAttribute('edits', /./);
 });
 
-test('paper names each model from elsewhere, also one that is headed like its counterpart', async ({ page }) => {
+test('paper names each model from elsewhere', async ({ page }) => {
   await openModel(page, '../../../www/models/en-fr-causal', 'lang=en&device=cpu&on=causal&text=Thank+you!');
   await page.emulateMedia({ media: 'print' });
   await expect(card(page, 'causal').locator('.source')).toBeVisible();
   await expect(card(page, 'causal').locator('.asks')).toBeHidden();
   await expect(panel(page).locator('.ways')).toBeHidden();
   const names = await Promise.all([opened(page, 'causal'), machine(page, 'causal')].map((demo) => demo.evaluate((node) => [node.shadowRoot.querySelector('.name').textContent, getComputedStyle(node, '::before').content])));
-  expect(names).toEqual([['Causal decoder', '"en-fr-causal"'], ['Causal decoder', 'none']]);
+  expect(names).toEqual([['Causal decoder (en-fr-causal)', '"en-fr-causal"'], ['Causal decoder', 'none']]);
+});
+
+test('models of the page’s own kind are told apart wherever they are named', async ({ page }) => {
+  await openModel(page, '../../../www/models/en-fr-prefix', 'lang=en&device=cpu&text=Thank+you!');
+  await openModel(page, '../../../www/models/zh-en-encoder', null);
+  const called = ['Encoder-only (zh-en-encoder)', 'Encoder-only', 'Prefix decoder (en-fr-prefix)', 'Prefix decoder'];
+  const headings = () => page.locator('unmasked-demo').evaluateAll((demos) => demos.map((demo) => demo.shadowRoot.querySelector('.name').textContent));
+  expect(await headings()).toEqual(called);
+  for (const name of called) await expect(page.getByRole('button', { name: `Enlarge ${name}`, exact: true })).toHaveCount(1);
+  await expect(page.locator('.toggle')).toHaveText([...called.slice(0, 2), 'Causal decoder', ...called.slice(2), 'Encoder–decoder']);
+  await expect(card(page, 'prefix').locator('header button')).toHaveAccessibleName('Put Prefix decoder (en-fr-prefix) away: it leaves the page');
+  await page.keyboard.press('Escape');
+  await page.locator('#lang').click();
+  await drawn(page);
+  expect((await headings())[0]).toBe('仅编码器（zh-en-encoder）');
 });

@@ -1,6 +1,6 @@
 /** The clock and what hangs on it: playing, scrubbing, forcing, and a page's state in its address. */
 import { expect, test } from '@playwright/test';
-import { ARCHITECTURES, answer, done, machine, open } from '../machines.js';
+import { ARCHITECTURES, answer, done, machine, open, phase } from '../machines.js';
 import { LONG } from '../states.js';
 import { watch } from '../watch.js';
 
@@ -347,4 +347,16 @@ test('what is cut begins where the last token that was read ends', async ({ page
     expect(end).toBeGreaterThan(0);
     await expect(element.locator('.cut-text')).toHaveText(text.slice(end));
   }
+});
+
+test('the end is that of all machines, of those below the window, too', async ({ page }) => {
+  await page.setViewportSize({ width: 960, height: 300 });
+  await open(page, 'lang=en&device=cpu&text=My+sister+wants+to+learn+English.');
+  await expect.poll(() => phase(machine(page, 'encoder'))).toBe('done');
+  const below = machine(page, 'encoder-decoder');
+  expect(await phase(below), 'nobody has come to it').toBe('idle');
+  await page.keyboard.press('g');
+  await done(page);
+  const ends = () => page.locator('unmasked-demo').evaluateAll((demos) => [demos[0].position, Math.max(...demos.map((demo) => demo.available))]);
+  await expect.poll(async () => { const [position, end] = await ends(); return position === end && end > 5; }).toBe(true);
 });

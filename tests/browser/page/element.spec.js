@@ -188,6 +188,19 @@ test('a broken trace is said in its place', async ({ page }) => {
   await expect(page.locator('unmasked-demo .status-detail')).toHaveText('The stored run cannot be shown: the trace is not JSON');
 });
 
+test('of what does not come nothing is claimed but what its author said', async ({ page }) => {
+  await page.route('**/run.json', (route) => route.fulfill({ status: 404 }));
+  await host(page, ['trace="/run.json"', 'architecture="zebra"', 'trace="/run.json" architecture="prefix"'].map((said) => `<unmasked-demo ${said}></unmasked-demo>`).join(''));
+  const demos = page.locator('unmasked-demo');
+  for (const at of [0, 1]) {
+    await expect(demos.nth(at).getByRole('alert')).toBeVisible();
+    await expect(demos.nth(at).locator('.head')).toBeHidden();
+    await expect(demos.nth(at).locator('.about')).toBeHidden();
+  }
+  await expect(demos.nth(2).getByRole('alert')).toBeVisible();
+  await expect(demos.nth(2).locator('.name')).toHaveText('Prefix decoder');
+});
+
 test('a matrix is a table too, and its cells can be walked', async ({ page }) => {
   await host(page, `<unmasked-demo architecture="causal" device="cpu" text="${TEXT}"></unmasked-demo>`);
   await done(page);

@@ -240,3 +240,45 @@ test('a word more at the end of the source leaves the causal decoder its rows, a
   expect([encoder[0] >= encoder[1], prefix[0] >= prefix[1], wired[0] >= wired[1]]).toEqual([true, true, true]);
   await look(machine(page, 'causal'));
 });
+
+test('a brush that was taken in a lesson is put away with it', async ({ page }) => {
+  await take(page, 'heads');
+  const brush = machine(page, 'encoder-decoder').locator('[data-action="paint"]');
+  await brush.click();
+  await expect(brush).toHaveText('done');
+  await page.locator('#lessons summary').click();
+  await page.getByRole('button', { name: 'Everything through one state' }).click();
+  await expect(lesson(page).locator('h2')).toHaveText('Everything through one state');
+  await done(page);
+  await expect(brush).toHaveText('change');
+});
+
+test('a link to a lesson alone has its stage, and what is no more the lesson’s says so and can be put back', async ({ page }) => {
+  const asked = [];
+  page.on('request', (request) => asked.push(request.url()));
+  await open(page, 'lang=en&device=cpu&theme=dark&lesson=leak');
+  await done(page);
+  await expect(lesson(page).locator('h2')).toHaveText('One leaky cell');
+  const element = machine(page, 'causal');
+  await expect(page.locator('unmasked-demo')).toHaveCount(1);
+  await expect(element).toHaveAttribute('edits', 'd1.6s');
+  await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark');
+  expect(asked.filter((url) => url.endsWith('model.safetensors')), 'of the lesson’s machine alone').toHaveLength(1);
+  const other = lesson(page).locator('.lesson-other');
+  await expect(other).toBeHidden();
+  // What it is to be tried with is the lesson's, too.
+  await press(element, 'reset');
+  await ran(page, element);
+  await expect(other).toBeHidden();
+  await page.locator('#sentence').fill('I am tired.');
+  await expect(other).toBeVisible();
+  await other.getByRole('button', { name: 'show what it tells of' }).click();
+  await expect(other).toBeHidden();
+  await expect(page.locator('#sentence')).toHaveValue('The old doctor is tired tonight.');
+  await expect(element).toHaveAttribute('edits', 'd1.6s');
+  await expect(lesson(page).locator('h2')).toBeFocused();
+  // In a page that is open, too.
+  await page.evaluate(() => { location.hash = '#lang=en&device=cpu&lesson=two-blanks'; });
+  await expect(machine(page, 'encoder')).toHaveAttribute('look', 'blanks');
+  await expect(page.locator('unmasked-demo')).toHaveCount(1);
+});

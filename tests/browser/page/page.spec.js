@@ -390,3 +390,94 @@ test('Escape takes a pin away, then the large view', async ({ page }) => {
   await page.keyboard.press('Escape');
   await expect(prefix).not.toHaveAttribute('enlarged');
 });
+
+test('a small screen has two machines and those that the link tells of, and keeps them when it is turned', async ({ page }) => {
+  const there = () => page.locator('unmasked-demo').evaluateAll((demos) => demos.map((demo) => demo.getAttribute('architecture')));
+  await page.setViewportSize({ width: 390, height: 844 });
+  await open(page, `lang=en&${device()}`);
+  expect(await there()).toEqual(['encoder', 'causal']);
+  await page.goto('about:blank');
+  await open(page, `lang=en&${device()}&text=He+is+tired.&mask=prefix.causal&look=encoder-decoder.leak`);
+  expect(await there()).toEqual(ARCHITECTURES);
+  // What became of one that was told of does not put it away.
+  await page.evaluate(() => { location.hash = location.hash.replace('encoder-decoder.leak', 'prefix.leak'); });
+  await expect.poll(there).toEqual(['encoder', 'causal', 'prefix']);
+  const prefix = machine(page, 'prefix');
+  await prefix.scrollIntoViewIfNeeded();
+  await expect.poll(() => phase(prefix)).toBe('done');
+  await prefix.locator('[data-action="look"]').selectOption('');
+  await prefix.locator('[data-action="paint"]').click();
+  await prefix.locator('[data-action="reset"]').click();
+  await expect.poll(() => page.evaluate(() => location.hash)).not.toContain('prefix');
+  for (const size of [{ width: 844, height: 390 }, { width: 390, height: 844 }, { width: 1440, height: 900 }]) {
+    await page.setViewportSize(size);
+    await drawn(page);
+    expect(await there()).toEqual(['encoder', 'causal', 'prefix']);
+  }
+});
+
+test('a page that is made narrow, or printed, loses nothing', async ({ page }) => {
+  await open(page, `lang=en&text=He+is+tired.&${device()}`);
+  await done(page);
+  const prefix = machine(page, 'prefix');
+  await prefix.locator('[data-action="paint"]').click();
+  await prefix.locator('[data-action="rule"]').selectOption('causal');
+  await done(page);
+  const requests = seen.requests.length;
+  await page.setViewportSize({ width: 600, height: 900 });
+  await drawn(page);
+  await page.pdf({ format: 'Letter', margin: { left: '1in', right: '1in' } });
+  await page.setViewportSize({ width: 1280, height: 720 });
+  await drawn(page);
+  await expect(page.locator('unmasked-demo')).toHaveCount(4);
+  await expect(prefix.locator('[data-action="paint"]')).toHaveText('done');
+  await expect(prefix.locator('[data-action="undo"]')).not.toHaveAttribute('aria-disabled');
+  expect(seen.requests.slice(requests).filter((url) => url.endsWith('model.safetensors'))).toEqual([]);
+});
+
+test('of another sentence only its own run is said; none at all, and what is uncovered, are said, too', async ({ page }) => {
+  await open(page, `lang=en&on=causal,prefix&step=1&text=${encodeURIComponent('The old doctor is tired tonight.')}&${device()}`);
+  await done(page);
+  await drawn(page);
+  await page.evaluate(() => {
+    const region = /** @type {Element} */ (document.querySelector('#say'));
+    const heard = /** @type {string[]} */ ([]);
+    Object.assign(window, { heard });
+    new MutationObserver(() => heard.push(region.textContent ?? '')).observe(region, { childList: true, characterData: true, subtree: true });
+  });
+  const heard = () => page.evaluate(() => /** @type {any} */ (window).heard);
+  const next = (name, at) => machine(page, name).evaluate((demo, step) => demo.timeline.steps[step].piece, at);
+  // Politely: what was said before rests a while.
+  await page.waitForTimeout(1_600);
+  const before = (await heard()).length;
+  await page.locator('#sentence').fill('We have to go.');
+  await expect.poll(async () => (await heard()).length).toBeGreaterThan(before);
+  await done(page);
+  await page.waitForTimeout(1_600);
+  const [causal, prefix] = [await next('causal', 0), await next('prefix', 0)];
+  const said = (await heard()).slice(before);
+  for (const one of said) {
+    expect(one).toContain(`Causal decoder is about to choose ${causal}, `);
+    expect(one).toContain(`Prefix decoder is about to choose ${prefix}, `);
+  }
+  expect(causal).not.toBe('Le');
+  await page.locator('#sentence').fill('');
+  await expect(page.locator('#say')).toHaveText(en['machine.empty']);
+  await page.locator('#sentence').fill('We have to go.');
+  await done(page);
+  await page.locator('h1').click();
+  for (const key of ['c', 'n', 'a']) await page.keyboard.press(key);
+  await expect(page.locator('#say')).toHaveText(new RegExp(`^Causal decoder is about to choose ${await next('causal', 1)}, .*Prefix decoder is about to choose ${await next('prefix', 1)}, `));
+});
+
+test('dials stand where an address put them, however far', async ({ page }) => {
+  await open(page, `lang=en&on=causal&temperature=5&topK=100&topP=0.01&${device()}`);
+  await page.locator('.sampling summary').click();
+  const dial = (name) => page.locator(`[data-setting="${name}"]`);
+  for (const [name, value] of [['temperature', '5'], ['topK', '100'], ['topP', '0.01']]) await expect(dial(name)).toHaveValue(value);
+  await dial('temperature').press('ArrowLeft');
+  await expect(dial('temperature')).toHaveValue('4.9');
+  await expect.poll(() => page.evaluate(() => location.hash)).toContain('temperature=4.9');
+  await dial('topK').press('ArrowLeft');
+  await expect(dial('topK')).toHaveValue('99');
+});

@@ -246,3 +246,16 @@ test('the view and the whole screen stay together', async ({ page }) => {
   await expect(page.locator('html')).toHaveAttribute('data-present', '');
   await expect(page.locator('#open')).toBeHidden();
 });
+
+test('a lesson keeps what it may ask for, below the edge of the screen, and no more', async ({ page }) => {
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await open(page, 'lang=en&device=cpu&lesson=window');
+  await done(page);
+  await page.keyboard.press('p');
+  for (const name of ['layer', 'head']) await expect(page.locator(`[data-setting="${name}"]`)).toBeVisible();
+  await expect(page.locator('.sampling > summary')).toBeVisible();
+  for (const name of ['#toggles', '.badge', '[data-setting="family"]']) await expect(page.locator(name)).toBeHidden();
+  const [top, bottom, lesson] = await page.evaluate(() => [document.querySelector('[data-setting="layer"]').getBoundingClientRect().top, document.querySelector('#bar').getBoundingClientRect().bottom, document.querySelector('#lesson').getBoundingClientRect().top]);
+  expect(top).toBeGreaterThan(8);
+  expect(lesson - bottom, 'no empty line').toBeLessThan(24);
+});
