@@ -49,6 +49,8 @@ export class Timeline {
     this.other = false;
     /** What was asked, whatever the mask (`questionOf`); null of a stored run. @type {string|null} */
     this.question = null;
+    /** How likely any token was at each step, by its id; null until somebody asked. @type {Array<Map<number, number>>|null} */
+    this.shares = null;
   }
 
   /** A stored trace as a finished run. */

@@ -8,7 +8,7 @@
 import { make, part, percent, reuse, setAttribute, setAttributes, setText, setVariable } from './dom.js';
 import { continuesWord, showPiece, showPieces } from '../pieces.js';
 
-/** @param {Element} target @param {Drawn & { canForce: boolean, covered: boolean, most: number, specials: Set<number>, before: { of: Map<number, number> }|null }} frame */
+/** @param {Element} target @param {Drawn & { canForce: boolean, covered: boolean, most: number, specials: Set<number>, before: { of: Map<number, number>, isWhole: boolean }|null }} frame */
 export function draw(target, frame) {
   const { view } = frame;
   const head = part(target, 'candidates-head', () => make('div', {}, make('p', { class: 'candidates-title' }), make('p', { class: 'rest' })));
@@ -62,7 +62,7 @@ function drawCandidate(row, frame, candidate, isTwice) {
   setAttribute(piece, 'data-continues', continuesWord(shown) && shown.kind === 'text' && (isTwice || /^[\p{L}\p{N}]/u.test(shown.text)));
   setVariable(bar, '--p', candidate.probability.toFixed(4));
   // Where the mask was painted: how likely it was before.
-  const before = frame.before?.of.get(candidate.id);
+  const before = frame.before?.of.get(candidate.id) ?? (frame.before?.isWhole ? 0 : undefined);
   setVariable(bar, '--before', (before ?? 0).toFixed(4));
   setAttribute(bar.lastElementChild, 'hidden', before === undefined);
   setText(number, percent(candidate.probability));
