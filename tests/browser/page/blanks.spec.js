@@ -111,6 +111,10 @@ test('apart “She” goes with “his”, together with “her”; the candidat
   const candidates = await element.locator('.candidate').evaluateAll((rows) => rows.slice(0, 4).map((row) => `${row.querySelector('.piece').textContent} ${row.querySelector('.percent').textContent}`));
   expect(lines.map(([head]) => head)).toEqual(candidates);
   expect((await turns(element)).slice(0, 2)).toEqual(['less', 'more']);
+  expect(await element.locator('.save-choices button:not([aria-disabled])').evaluateAll((buttons) => buttons.map(({ dataset }) => dataset.value))).toEqual(['csv', 'run']);
+  await element.locator('.save > button').click();
+  const [file] = await Promise.all([page.waitForEvent('download'), element.locator('[data-action="save"][data-value="csv"]').click()]);
+  expect(file.suggestedFilename()).toBe('unmasked-encoder-blanks.csv');
   // By keyboard, and said.
   const tom = element.locator('[data-action="given"]', { hasText: /^Tom$/ });
   await tom.focus();

@@ -272,6 +272,7 @@ test('what is told of before is the choice of the model, not what a person force
   await done(page);
   const element = machine(page, 'causal');
   const own = await element.locator('.candidate .piece').first().textContent();
+  await expect(element.locator('.candidate .piece').first(), 'a long one is cut').toHaveAttribute('title', String(own));
   await element.locator('.candidate').nth(2).click();
   await done(page);
   await page.keyboard.press('r');
