@@ -7,7 +7,7 @@
  * @typedef {string|number|null} Field
  */
 
-import { stepOf } from './cost.js';
+import { partsOf, stepOf } from './cost.js';
 import { writeEdits } from './edits.js';
 import { writeSilenced } from './gates.js';
 import { showPieces } from './pieces.js';
@@ -140,7 +140,7 @@ export function costTable(frame, description) {
   const lines = stepOf(frame, description)?.lines ?? [];
   return [
     ['what', 'name', 'rows', 'number'],
-    ...description.ledger.map(({ part, parameters }) => ['parameters', part, null, parameters]), ['parameters', 'all', null, description.parameters],
+    ...partsOf(description).map(({ part, parameters }) => ['parameters', part, null, parameters]), ['parameters', 'all', null, description.parameters],
     ...lines.map(({ name, rows, multiplications }) => ['multiplications', name, rows, multiplications]),
   ];
 }

@@ -77,7 +77,7 @@ test('two blanks are a line a pair, apart and together; what a model costs is a 
     [1, 'z', 0.5, 3, 'x', 0.5, 0.25, 0.25, 0.125, 1.5], [1, 'z', 0.5, 3, '=y', 0.25, 0.75, 0.125, 0.375, 1.5],
   ]);
   const description = /** @type {any} */ ({
-    architecture: 'causal', parameters: 12, width: 2, ledger: [{ part: 'embeddings', parameters: 5 }, { part: 'heads', parameters: 7 }], cost: [{ keys: 1, multiplications_cached: 60 }],
+    architecture: 'causal', parameters: 12, width: 2, ledger: [{ part: 'heads', parameters: 7 }, { part: 'embeddings', parameters: 5 }], cost: [{ keys: 1, multiplications_cached: 60 }],
     stacks: { decoder: { layers: 1, distinct_layers: 1, heads: 1, kv_heads: 1, head_width: 2, feed_forward_width: 2, gated: false } }, stored: { tied: true },
   });
   const frame = drawn(causal(), 1, { layer: 0, head: 0 });

@@ -184,7 +184,7 @@ test('what every answer begins with is not exchanged: the engine would put it ba
   await expect(words(prefix)).toHaveText(/^“\[BOS\]” is exchanged/);
   await expect(words(element)).toHaveText(/^“tonight” is exchanged/);
   await exchange(element, 'Le');
-  await expect(words(element)).toHaveText(/^“Le” is exchanged for “vieux”\. The rows before it stay the same, bit for bit: 1 of 1\. Rows after it that change: 2 of 2/);
+  await expect(words(element)).toHaveText(/^“Le” is exchanged for “médecin”\. The rows before it stay the same, bit for bit: 1 of 1\. Rows after it that change: 2 of 2/);
   await page.keyboard.press('r');
   await expect(words(element)).toHaveText(/^“tonight” is exchanged/);
 });
