@@ -30,14 +30,14 @@ export function pairOf(frame) {
   return { rows: all.slice(at, at + 2), count: all.length, at };
 }
 
-/** The logarithm of each token's probability: a softmax in f64. @param {ArrayLike<number>} logits */
-export function logShares(logits) {
+/** The logarithm of each token's probability: a softmax in f64. @param {ArrayLike<number>} logits @param {number} [temperature] */
+export function logShares(logits, temperature = 1) {
   let most = -Infinity;
   for (let id = 0; id < logits.length; id += 1) most = Math.max(most, logits[id]);
   let sum = 0;
-  for (let id = 0; id < logits.length; id += 1) sum += Math.exp(logits[id] - most);
-  const whole = most + Math.log(sum);
-  return Float64Array.from(logits, (logit) => logit - whole);
+  for (let id = 0; id < logits.length; id += 1) sum += Math.exp((logits[id] - most) / temperature);
+  const whole = Math.log(sum);
+  return Float64Array.from(logits, (logit) => (logit - most) / temperature - whole);
 }
 
 /** How far a distribution is from the one before, in bits: the Kullback-Leibler divergence. @param {Float64Array} after @param {Float64Array} before both as logarithms */
@@ -56,7 +56,8 @@ export function likeliest({ given }) {
 
 /**
  * Asks the engine: one run of a step a blank, both blank; then one batch, a variant a guess of the first.
- * @param {import('./engine.js').Engine} engine @param {import('./engine.js').Request & { ids: number[] }} base the text with its blanks
+ * @param {import('./engine.js').Engine} engine
+ * @param {import('./engine.js').Request & { ids: number[] }} base the text with its blanks, and the temperature at which the run's candidates are likely, too
  * @param {{ rows: number[], count: number, at: number }} pair
  * @param {() => boolean} isWanted whether it still is, between two passes
  * @returns {Promise<Two|null>} null: it is wanted no more
@@ -74,8 +75,9 @@ export async function readBlanks(engine, base, pair, isWanted) {
   const variants = first.candidates.map(({ id }) => ({ ids: base.ids.with(rows[0], id) }));
   const swept = await engine.sweep({ ...base, watch: { ...watch, rows: [rows[1]] } }, variants);
   if (!isWanted()) return null;
-  const before = logShares(second.logits);
-  const after = swept.variants.map(({ logits }) => logShares(logits[0]));
+  const temperature = base.sampling?.temperature;
+  const before = logShares(second.logits, temperature);
+  const after = swept.variants.map(({ logits }) => logShares(logits[0], temperature));
   const best = after.map((shares) => shares.reduce((most, share, id) => (share > shares[most] ? id : most), 0));
   const names = await namesOf(engine, best, second.candidates);
   const given = after.map((shares, at) => ({

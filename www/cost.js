@@ -48,6 +48,12 @@ export function blocksOf(description, site, rows, seen) {
   return stack.layers * (rows * matrices + 2 * seen * queriesOf(stack));
 }
 
+/** In the order in which a text passes them. */
+const PARTS = ['embeddings', 'self-attention', 'cross-attention', 'feed-forward', 'norms', 'heads'];
+
+/** Parameters by part. @param {Description} description */
+export const partsOf = ({ ledger }) => [...ledger].sort((a, b) => PARTS.indexOf(a.part) - PARTS.indexOf(b.part));
+
 /** Numbers of the table that turns a row into the vocabulary's logits: what the engine's own number has beside the blocks'. @param {Description} description */
 export function tableOf(description) {
   const [{ keys, multiplications_cached: all }] = description.cost;

@@ -9,12 +9,12 @@ import { glyph } from './views/glyph.js';
 import { setIcon } from './views/icons.js';
 import { draw as drawMask } from './views/mask.js';
 import { PLACES } from './views/places.js';
-import { draw as drawRule, sayRule } from './views/rule.js';
+import { draw as drawRule, sayMask } from './views/rule.js';
 import { draw as drawSave } from './views/save.js';
 import { draw as drawSilence } from './views/silence.js';
 import { draw as drawStats } from './views/stats.js';
 import { draw as drawStatus } from './views/status.js';
-import { draw as drawTokens, drawCut } from './views/tokens.js';
+import { draw as drawTokens, drawCut, secondOf } from './views/tokens.js';
 
 /** @param {ReturnType<typeof import('./element-parts.js').buildSkeleton>} parts */
 export function drawMachine(parts, drawn) {
@@ -89,21 +89,28 @@ function drawHead(parts, drawn) {
 }
 
 /** Mask, objective, wiring: the three things in which the machines differ. */
-function drawAbout(target, { t, show, model, rule, architecture, unknown }) {
+function drawAbout(target, { t, show, model, rule, frame, architecture, unknown }) {
   setAttribute(target, 'hidden', !show.has('about') || unknown);
-  const names = ['mask', 'objective', 'wiring'];
-  reuse(target, names.length, () => make('div', {}, make('dt'), make('dd'))).forEach((line, at) => {
-    setText(line.firstElementChild, t(`about.${names[at]}`));
-    const own = { mask: rule ? sayRule(rule) : '', objective: model?.objective ? `objective.${model.objective}` : '', wiring: model && architecture === 'encoder' && !model.fills ? 'about.reads' : '' }[names[at]];
-    setText(line.lastElementChild, t(own || `machine.${architecture}.${names[at]}`));
+  const said = {
+    mask: sayMask(architecture, rule, { edits: frame ? within(frame, frame.ran) : [], sources: frame?.sources ?? null, sourceLength: frame?.sourceLength ?? 0, t }),
+    objective: t(model?.objective ? `objective.${model.objective}` : `machine.${architecture}.objective`),
+    wiring: t(model && architecture === 'encoder' && !model.fills ? 'about.reads' : `machine.${architecture}.wiring`),
+  };
+  const lines = Object.entries(said);
+  reuse(target, lines.length, () => make('div', {}, make('dt'), make('dd'))).forEach((line, at) => {
+    const [name, text] = lines[at];
+    setText(line.firstElementChild, t(`about.${name}`));
+    setText(line.lastElementChild, text);
   });
 }
+
+/** Of an address painted cells may lie outside of what is there. @param {any} frame @param {import('./edits.js').Edit[]} edits */
+const within = ({ blocks }, edits) => edits.filter((edit) => blocks.some((block) => block.name === edit.site && edit.row < block.wholeRows && edit.key < block.wholeKeys));
 
 /** The brush, and what became of the mask under it: how many cells, what the choice was before, whether a row sees nothing now. */
 function drawPainting(parts, frame) {
   const { painting: { can, on, canUndo, rule, silenced }, before, view: { t, place } } = frame;
-  // Of an address they may lie outside of what is there.
-  const edits = frame.painting.edits.filter((edit) => frame.blocks.some((block) => block.name === edit.site && edit.row < block.wholeRows && edit.key < block.wholeKeys));
+  const edits = within(frame, frame.painting.edits);
   const untrained = frame.untrained || edits.length > 0;
   const [words, undo, reset] = parts.painting.children;
   setAttributes(parts.paintButton, { hidden: !can || place === 'table', 'data-on': on });
@@ -149,7 +156,7 @@ function hintOf(frame) {
   const said = sightOf(frame);
   if (said) return frame.view.t('sight.token', said);
   if (frame.verdict || frame.unseen) return [frame.verdict && verdictOf(frame), frame.unseen && frame.view.t(`unseen.${frame.unseen}`)].filter(Boolean).join(' ');
-  return frame.canBlank ? frame.view.t('hint.blank') : '';
+  return frame.canBlank ? frame.view.t(`hint.blank${secondOf(frame)}`) : '';
 }
 
 /** Which layer and head are shown where there are fewer than what was asked for: a page asks all its machines for the same. */

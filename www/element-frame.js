@@ -98,7 +98,7 @@ export function drawnOf(element, tools) {
     cutText: machine.cutText, canForce: machine.canRun && !element.renewed,
     canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: element.hasAttribute('enlarged') ? 10 : 5, covered: isCovered(element, tools, base),
     specials: timeline?.signs.specials ?? new Set(), ran: timeline?.edits ?? [], before: machine.before(Math.min(position, base.length - 1)),
-    untrained: isUntrained(description, rule, text), ruled: partsOf(rule), sources: sourcesOf(rule),
+    untrained: isUntrained(description ?? storedOf(timeline), rule, text), ruled: partsOf(rule), sources: sourcesOf(rule),
     description, device: machine.device,
     ...answersOf(element, tools), painting: paintingOf(element, tools),
   } : null;
@@ -125,6 +125,15 @@ function modelOf({ description }, machine) {
   const { header, length } = machine.timeline ?? {};
   const { name, objective } = header?.model ?? {};
   return name ? { name, objective, fills: Boolean(length) || Boolean(objective?.startsWith('masked')) } : null;
+}
+
+/** The masks that the page's own models were trained with. */
+const MASKS = { encoder: { encoder: 'full' }, causal: { decoder: 'causal' }, prefix: { decoder: 'prefix' }, 'encoder-decoder': { encoder: 'full', decoder: 'causal', cross: 'full' } };
+
+/** What a stored run of one of the page's own models tells of it; null of another's. @param {import('./timeline.js').Timeline|null} timeline */
+export function storedOf(timeline) {
+  const { family, architecture } = timeline?.header.model ?? {};
+  return family && architecture ? { family, architecture, masks: MASKS[architecture] } : null;
 }
 
 /** What the engine answered for each place, whether that is of what is shown, and whether it is of another run. @param {Demo} element @param {Tools} tools @returns {any} */

@@ -1,7 +1,7 @@
 /** Figures, tables and runs of an element, as files. */
 
 import { nameOf } from './element-draw.js';
-import { fileName, leakTable, matrixTable, reachTable, sceneOf, shownPart, textIn, traceOf, writeCsv } from './save.js';
+import { blanksTable, costTable, fileName, leakTable, matrixTable, reachTable, sceneOf, shownPart, textIn, traceOf, writeCsv } from './save.js';
 import { figure, writeFigure } from './views/figure.js';
 import { closeSave } from './views/save.js';
 
@@ -57,15 +57,26 @@ async function fileOf(what, drawn, machine) {
   const make = (/** @type {string|Blob} */ content, /** @type {string} */ of, /** @type {string} */ ending) => new File([content], named(of, ending), { type: TYPES[ending] ?? 'image/png' });
   if (what === 'csv') {
     const { view: { place } } = frame;
-    if (place !== 'leak' && place !== 'reach') refuseMany(frame, drawn.t);
-    if (place !== 'leak' && place !== 'reach') return make(writeCsv(matrixTable(frame)), shownPart(frame.view), 'csv');
-    const { result } = /** @type {any} */ (frame)[place];
-    return result && make(writeCsv(place === 'leak' ? leakTable(result) : reachTable(frame, result)), place, 'csv');
+    if (place === '' || place === 'table') {
+      refuseMany(frame, drawn.t);
+      return make(writeCsv(matrixTable(frame)), shownPart(frame.view), 'csv');
+    }
+    const lines = tableOf(frame, place);
+    return lines && make(writeCsv(lines), place, 'csv');
   }
   if (what === 'run') return make(JSON.stringify(recordOf(drawn, machine)), 'run', 'json');
   const svg = figureOf(drawn, machine) ?? '';
   const of = frame.view.place === 'reach' ? `reach-layer${frame.view.layer + 1}` : shownPart(frame.view);
   return make(what === 'png' ? await pixelsOf(svg) : svg, of, what);
+}
+
+/** What stands in the matrix's place, as a table; null where it has not come. @param {NonNullable<Drawn['frame']>} frame @param {string} place */
+function tableOf(frame, place) {
+  const { description } = frame;
+  if (place === 'cost') return description && costTable(frame, description);
+  const { result } = /** @type {any} */ (frame)[place];
+  if (!result) return null;
+  return place === 'leak' ? leakTable(result) : place === 'blanks' ? blanksTable(result) : reachTable(frame, result);
 }
 
 /** Lines of a table that a spreadsheet opens, and that are made before anybody waits. */

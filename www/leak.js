@@ -67,15 +67,19 @@ export function spotIn(frame, chosen) {
 }
 
 /**
- * Another token of the same text, the nearest word: no stranger to it. Where its stack has none, one of the other's, or a sign.
+ * Another token of the same text, the nearest word of its own part that does not stand beside it: no stranger to it, and nothing
+ * is said twice in a row. Where there is none, the nearest of its stack, else one of the other's, or a sign.
  * @param {Stack[]} stacks @param {Spot} spot @returns {Token|null} null where there is no other at all
  */
 export function otherThan(stacks, spot) {
   const own = stacks.find(({ name }) => name === spot.stack)?.tokens ?? [];
   const at = spot.position;
   const near = own.map((token, position) => ({ token, far: Math.abs(position - at) })).sort((a, b) => a.far - b.far).map(({ token }) => token);
-  const words = [...near, ...stacks.flatMap(({ name, tokens }) => (name === spot.stack ? [] : tokens))].filter(isPlain);
-  return [...words, ...near].find(({ id }) => id !== own[at]?.id) ?? null;
+  const words = near.filter(isPlain);
+  const beside = [own[at - 1]?.id, own[at + 1]?.id];
+  const others = stacks.flatMap(({ name, tokens }) => (name === spot.stack ? [] : tokens)).filter(isPlain);
+  const apart = words.filter(({ id, state }) => !beside.includes(id) && state === own[at]?.state);
+  return [...apart, ...words, ...others, ...near].find(({ id }) => id !== own[at]?.id) ?? null;
 }
 
 /**
@@ -122,5 +126,7 @@ export function sayChange(change) {
   if (change === 0) return '0';
   if (change >= 99.5) return change.toFixed(0);
   if (change < 0.00095) return change.toExponential(0);
-  return change.toPrecision(change >= 0.095 ? 2 : 1).replace(/^0\./, '.');
+  // What rounds up to .10 is written like it.
+  const text = change >= 0.995 ? change.toPrecision(2) : change >= 0.095 ? change.toFixed(2) : change.toPrecision(1);
+  return text.replace(/^0\./, '.');
 }

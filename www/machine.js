@@ -10,7 +10,7 @@
  */
 
 import { readBlanks } from './blanks.js';
-import { before, questionOf } from './compare.js';
+import { askShares, before, questionOf, sharesOf } from './compare.js';
 import { maskUnder } from './edits.js';
 import { loadEngine } from './engine.js';
 import { askLeak, largest, requestOf } from './leak.js';
@@ -198,23 +198,41 @@ export class Machine {
   /** The same question under the model's own mask with all heads, to be compared with: an address may bring another at once. */
   async #readPlain(turn) {
     const { request, question } = this.#asked;
-    if (turn !== this.#turn || this.phase !== 'done' || this.plain || !this.timeline?.other || this.isEncoder && !request.ids) return;
+    if (turn !== this.#turn || this.phase !== 'done' || !this.timeline?.other || this.isEncoder && !request.ids) return;
     const abort = new AbortController();
     this.#runAbort = abort;
     try {
-      const run = this.engine.generate({ ...request, mask: undefined, gates: undefined, watch: { ...request.watch, what: [] }, signal: abort.signal });
-      const plain = Object.assign(new Timeline(await run.header, this.#signs()), { question });
-      for await (const step of run) {
-        plain.push(step);
-        await inSight(abort.signal);
+      if (!this.plain) {
+        const run = this.engine.generate({ ...request, mask: undefined, gates: undefined, watch: { ...request.watch, what: [] }, signal: abort.signal });
+        const plain = Object.assign(new Timeline(await run.header, this.#signs()), { question });
+        for await (const step of run) {
+          plain.push(step);
+          await inSight(abort.signal);
+        }
+        if (turn !== this.#turn) return;
+        plain.end();
+        this.plain = plain;
+        this.changed(this);
       }
-      if (turn !== this.#turn) return;
-      plain.end();
-      this.plain = plain;
-      this.changed(this);
+      await this.#readShares(turn, this.plain);
     } catch {
       // Nothing is compared then; what is shown stands by itself.
     }
+  }
+
+  /** How likely all that is shown under another mask was under the model's own. @param {number} turn @param {Timeline} plain */
+  async #readShares(turn, plain) {
+    const { engine, settings: { sampling, language } } = this;
+    if (plain.shares) return;
+    const shares = /** @type {Array<Map<number, number>>} */ ([]);
+    for (const { request, steps, rows } of askShares(plain, engine.describe().vocabulary)) {
+      const { forward } = await engine.forward({ ...request, ...this.#first(), language, watch: { layers: [0], heads: [0], rows, what: ['logits'] } });
+      if (turn !== this.#turn) return;
+      for (const at of steps) shares[at] = sharesOf(forward.logits[rows.indexOf(plain.steps[at].row)], sampling?.temperature);
+    }
+    plain.shares = shares;
+    this.looks += 1;
+    this.changed(this);
   }
 
   /**
@@ -397,8 +415,8 @@ export class Machine {
    * @returns {Promise<import('./blanks.js').Two|null>} null: there are none to ask of, or it is wanted no more
    */
   async twoBlanks(pair, isWanted) {
-    const { engine, settings: { mask, gates }, blankedIds: ids } = this;
-    return engine && ids ? readBlanks(engine, { ids, ...this.#first(), mask, gates }, pair, isWanted) : null;
+    const { engine, settings: { mask, gates, sampling }, blankedIds: ids } = this;
+    return engine && ids ? readBlanks(engine, { ids, ...this.#first(), mask, gates, sampling }, pair, isWanted) : null;
   }
 
   release() {

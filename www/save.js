@@ -7,6 +7,7 @@
  * @typedef {string|number|null} Field
  */
 
+import { partsOf, stepOf } from './cost.js';
 import { writeEdits } from './edits.js';
 import { writeSilenced } from './gates.js';
 import { showPieces } from './pieces.js';
@@ -113,6 +114,35 @@ export function leakTable({ spot, other, stacks }) {
     });
   }
   return lines;
+}
+
+/**
+ * Two blanks as a table, a line a pair of guesses: how likely each is apart, how likely the second is with the first filled in, and both together.
+ * @param {import('./blanks.js').Two} two
+ * @returns {Field[][]}
+ */
+export function blanksTable({ rows, seconds, given }) {
+  const name = (/** @type {import('./blanks.js').Guess} */ guess) => showPieces([guess])[0].text;
+  return [
+    ['first_row', 'first', 'first_alone', 'second_row', 'second', 'second_alone', 'second_given_first', 'apart', 'together', 'bits'],
+    ...given.flatMap(({ guess, shares, bits }) => seconds.map((second, at) => [
+      rows[0], name(guess), guess.probability, rows[1], name(second), second.probability, shares[at], guess.probability * second.probability, guess.probability * shares[at], bits,
+    ])),
+  ];
+}
+
+/**
+ * What a model stores and what the shown step costs as a table, a line a line of it.
+ * @param {Frame} frame @param {import('./cost.js').Description} description
+ * @returns {Field[][]}
+ */
+export function costTable(frame, description) {
+  const lines = stepOf(frame, description)?.lines ?? [];
+  return [
+    ['what', 'name', 'rows', 'number'],
+    ...partsOf(description).map(({ part, parameters }) => ['parameters', part, null, parameters]), ['parameters', 'all', null, description.parameters],
+    ...lines.map(({ name, rows, multiplications }) => ['multiplications', name, rows, multiplications]),
+  ];
 }
 
 /**

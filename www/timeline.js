@@ -12,7 +12,7 @@
  * @typedef {{ backend: 'gpu'|'cpu', adapter?: string, software?: boolean, reason?: string }} DeviceInfo
  * @typedef {{ rows_computed: number, milliseconds: number, dispatches?: number, submits?: number, readbacks?: number }} Stats
  * @typedef {Record<string, any[]>} Grids   of encoder, decoder and cross: [layer][head][row][key]
- * @typedef {{ model?: { architecture?: Architecture, parameters?: number, name?: string, objective?: string }, special?: Record<string, any>, scene?: any, tokens: Token[], source_length?: number, truncated?: number,
+ * @typedef {{ model?: { family?: string, architecture?: Architecture, parameters?: number, name?: string, objective?: string }, special?: Record<string, any>, scene?: any, tokens: Token[], source_length?: number, truncated?: number,
  *   target?: Token[], forward?: { mask?: Record<string, string[]>, attention?: Grids }, device?: DeviceInfo }} Header
  *   a trace without its steps
  * @typedef {Token & { position: number, state: 'special'|'source'|'blank'|'filled'|'answer', forced: boolean }} Shown
@@ -49,6 +49,8 @@ export class Timeline {
     this.other = false;
     /** What was asked, whatever the mask (`questionOf`); null of a stored run. @type {string|null} */
     this.question = null;
+    /** How likely any token was at each step, by its id; null until somebody asked. @type {Array<Map<number, number>>|null} */
+    this.shares = null;
   }
 
   /** A stored trace as a finished run. */

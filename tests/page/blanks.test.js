@@ -32,6 +32,7 @@ test('a softmax of any logits is whole, and of two that are the same no bit is b
   // Half and half from a quarter and three quarters: (log2 2 + log2 2/3) / 2.
   near(bitsBetween(logShares([0, 0]), logShares([0, Math.log(3)])), (1 + Math.log2(2 / 3)) / 2);
   assert.equal(bitsBetween(logShares([0, -Infinity]), logShares([5, -Infinity])), 0, 'what cannot be counts for nothing');
+  assert.deepEqual(exp(logShares([1000, 1001, 998], 2)).map((share) => share.toFixed(9)), exp(logShares([0, 0.5, -1])).map((share) => share.toFixed(9)), 'a temperature divides the logits');
 });
 
 /** An engine whose second blank says what stands in the first: token 5 is followed by 6, 6 by 5, any other by 7. */
@@ -73,6 +74,11 @@ test('both blanks are asked for at once, then the second under each guess of the
   assert.equal(two.vocabulary, 8);
   assert.deepEqual(likeliest(two), { row: 1, column: 0, p: 0.25 * two.given[1].shares[0] });
   assert.equal(await readBlanks(/** @type {any} */ (engine()), base, pair, () => false), null, 'nobody wants it any more');
+  // At the temperature of the run, as the candidates beside it: they are the engine's, the others are made so.
+  const warm = engine();
+  const warmer = await readBlanks(/** @type {any} */ (warm), { ...base, sampling: { temperature: 2 } }, pair, () => true);
+  assert.deepEqual(warm.asked[0].generate.sampling, { temperature: 2 });
+  near(warmer?.given[1].best.probability ?? 0, Math.exp(4.5) / (Math.exp(4.5) + 7));
 });
 
 test('what is said names each blank’s own best, the likeliest pair, and what follows from the chosen one', () => {
@@ -93,7 +99,7 @@ test('it is offered where an engine fills blanks, and nowhere else', () => {
   assert.deepEqual([places(true, true), places(true, false), places(false, false)], [true, false, false]);
 });
 
-test('a machine asks under its run’s own mask, silent heads and second sentence, of the text as it was before anything was filled in', async () => {
+test('a machine asks under its run’s own mask, silent heads, temperature and second sentence, of the text as it was before anything was filled in', async () => {
   const machine = new Machine(() => {});
   const fake = Object.assign(engine(), { describe: () => ({ architecture: 'encoder' }) });
   const pair = { rows: [1, 3], count: 2, at: 0 };
@@ -103,6 +109,6 @@ test('a machine asks under its run’s own mask, silent heads and second sentenc
   machine.blankedIds = ids;
   await machine.twoBlanks(pair, () => true);
   for (const { ids: read, sourceLength, mask: under, gates: silent, sampling } of [fake.asked[0].generate, fake.asked[1].sweep]) {
-    assert.deepEqual([read, sourceLength, under, silent, sampling], [ids, 3, mask, gates, undefined]);
+    assert.deepEqual([read, sourceLength, under, silent, sampling], [ids, 3, mask, gates, { temperature: 2 }]);
   }
 });

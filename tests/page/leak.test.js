@@ -6,13 +6,14 @@ import { sayLeak } from '../../www/views/leak.js';
 
 const word = (piece, id, position) => ({ id, piece, position, state: 'source', special: false });
 const sign = (piece, id, position) => ({ ...word(piece, id, position), special: true, state: 'special' });
+const answer = (piece, id, position) => ({ ...word(piece, id, position), state: 'answer' });
 const SOURCE = [sign('[BOS]', 1, 0), word('a', 10, 1), word('b', 11, 2), word('.', 12, 3), sign('[SEP]', 2, 4)];
 const SHAPE = { width: 4, layers: { encoder: 0, decoder: 2 } };
 const causal = () => /** @type {any} */ ({
-  architecture: 'causal', source: SOURCE, read: SOURCE, sourceLength: 5, target: [word('x', 20, 5), word('y', 21, 6)], blocks: [{ name: 'decoder', rows: 6 }],
+  architecture: 'causal', source: SOURCE, read: SOURCE, sourceLength: 5, target: [answer('x', 20, 5), answer('y', 21, 6)], blocks: [{ name: 'decoder', rows: 6 }],
 });
 const wired = () => /** @type {any} */ ({
-  architecture: 'encoder-decoder', source: SOURCE, read: SOURCE, sourceLength: 5, target: [sign('[BOS]', 1, 0), word('x', 20, 1), word('y', 21, 2)],
+  architecture: 'encoder-decoder', source: SOURCE, read: SOURCE, sourceLength: 5, target: [sign('[BOS]', 1, 0), answer('x', 20, 1), answer('y', 21, 2)],
   blocks: [{ name: 'encoder', rows: 5 }, { name: 'cross', rows: 2 }, { name: 'decoder', rows: 2 }],
 });
 
@@ -27,6 +28,9 @@ test('the last word of the source is exchanged for its neighbour, where nobody c
   const other = (tokens, position) => otherThan([{ name: 'encoder', tokens }], { stack: 'encoder', position })?.id;
   assert.equal(other(SOURCE, 2), 10, 'of two as near, the first');
   assert.equal(other(SOURCE, 0), 10, 'a sign is exchanged for a word');
+  const have = ['[BOS]', 'We', 'have', 'to', 'go', '.', '[SEP]'].map((piece, position) => (piece.startsWith('[') ? sign : word)(piece, 30 + position, position));
+  assert.equal(other(have, 4), 32, 'none that would be said twice in a row');
+  assert.equal(other([...have, answer('x', 40, 7), answer('y', 41, 8)], 7), 41, 'nor one of the other part');
   assert.equal(other([sign('[CLS]', 1, 0), word('a', 10, 1), word('a', 10, 2)], 2), 1, 'where there is no other word, for a sign');
   assert.equal(other([word('a', 10, 0), word('a', 10, 1)], 0), undefined);
 });
@@ -57,8 +61,8 @@ test('a row stays the same where every number has the same bits', () => {
 });
 
 test('a change is as short as a cell', () => {
-  assert.deepEqual([0, 0.0000123, 0.00123, 0.0312, 0.094, 0.1, 0.949, 1, 9.96, 12.34, 123.4].map(sayChange),
-    ['0', '1e-5', '.001', '.03', '.09', '.10', '.95', '1.0', '10', '12', '123']);
+  assert.deepEqual([0, 0.0000123, 0.00123, 0.0312, 0.094, 0.0951, 0.0994, 0.1, 0.949, 0.9949, 1, 9.96, 12.34, 123.4].map(sayChange),
+    ['0', '1e-5', '.001', '.03', '.09', '.10', '.10', '.10', '.95', '.99', '1.0', '10', '12', '123']);
 });
 
 test('what is said names rows before it, after it, and the other stack', () => {

@@ -95,6 +95,7 @@ function writer(masks) {
   return {
     asked, device: { backend: 'cpu' }, describe: () => description, free: () => {}, tokenize: async () => ({ tokens: TOKENS, source_length: TOKENS.length, truncated: 0 }),
     maskPicture: async () => ({ encoder: rows }),
+    forward: async (request) => { asked.push(request); return { forward: { logits: request.watch.rows.map(() => [0, 0, 9]) } }; },
     generate: (request) => {
       asked.push(request);
       return {
@@ -109,8 +110,8 @@ test('how much of the source is seen changes nothing where there is none, or no 
   const wired = { encoder: 'full', decoder: 'causal', cross: 'full' };
   const plain = { text: 'The cat sleeps', blanks: null, fill: 'parallel', maxNewTokens: 40, candidates: 10 };
   for (const [masks, rule, mask, runs] of /** @type {Array<[Record<string, string>, string, any, number]>} */ ([
-    [{ decoder: 'causal' }, 'source:3', undefined, 1], [{ decoder: 'causal' }, 'full+source:3', { decoder: { rule: 'full' } }, 2],
-    [wired, 'source:9999', undefined, 1], [wired, 'source:4', undefined, 1], [wired, 'source:3', { cross: { rule: 'padding:3' } }, 2],
+    [{ decoder: 'causal' }, 'source:3', undefined, 1], [{ decoder: 'causal' }, 'full+source:3', { decoder: { rule: 'full' } }, 3],
+    [wired, 'source:9999', undefined, 1], [wired, 'source:4', undefined, 1], [wired, 'source:3', { cross: { rule: 'padding:3' } }, 3],
   ])) {
     const machine = new Machine(() => {});
     const engine = /** @type {any} */ (machine).engine = writer(masks);
@@ -120,4 +121,21 @@ test('how much of the source is seen changes nothing where there is none, or no 
     assert.equal(machine.before(0) !== null, runs > 1, rule);
     assert.equal(machine.timeline?.rule, rule, 'what was asked for is told');
   }
+});
+
+test('what the model’s own mask made of all candidates is asked for once, whether it was on the screen or not', async () => {
+  const machine = new Machine(() => {});
+  const engine = /** @type {any} */ (machine).engine = writer({ decoder: 'causal' });
+  const rest = async () => { for (let tries = 0; tries < 9; tries += 1) await new Promise((resolve) => { setTimeout(resolve); }); };
+  const plain = /** @type {any} */ ({ text: 'The cat sleeps', blanks: null, fill: 'parallel', maxNewTokens: 40, candidates: 10 });
+  await machine.run(plain);
+  await machine.run({ ...plain, rule: 'full' });
+  await rest();
+  const [, , { mask, gates, ids, watch }, ...others] = engine.asked;
+  assert.deepEqual([mask, gates, ids, watch, others], [undefined, undefined, [10, 11, 12, 1], { layers: [0], heads: [0], rows: [0], what: ['logits'] }, []]);
+  const told = machine.before(0);
+  assert.deepEqual([told?.isWhole, told?.of.get(5), told?.of.get(2)?.toFixed(4), told?.of.get(0)], [true, 0.5, '0.9998', undefined]);
+  await machine.run({ ...plain, rule: 'window:2' });
+  await rest();
+  assert.deepEqual([engine.asked.length, machine.before(0)?.isWhole], [4, true]);
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { fileName, leakTable, matrixTable, sceneOf, shownPart, textIn, traceOf, writeCsv } from '../../www/save.js';
+import { blanksTable, costTable, fileName, leakTable, matrixTable, sceneOf, shownPart, textIn, traceOf, writeCsv } from '../../www/save.js';
 import { Timeline, signsOf } from '../../www/timeline.js';
 import { checkTrace, departuresOf, saidOf } from '../../www/trace.js';
 import { COLOURS, wrap } from '../../www/views/figure.js';
@@ -66,6 +66,25 @@ test('a leak test is a line a row, with the token that was exchanged beside its 
   assert.deepEqual(leakTable(leak), [
     ['block', 'row', 'piece', 'exchanged_for', 'layer_0', 'layer_1', 'layer_2'],
     ['encoder', 0, 'x', null, 0, 0, null], ['encoder', 1, 'y', '-', 0.5, 2, null], ['decoder', 0, 'z', null, 0, 0.25, 1],
+  ]);
+});
+
+test('two blanks are a line a pair, apart and together; what a model costs is a line a part and a line a way', () => {
+  const guess = (id, piece, probability) => ({ id, piece, probability });
+  const two = /** @type {any} */ ({ rows: [1, 3], seconds: [guess(1, 'x', 0.5), guess(2, '=y', 0.25)], given: [{ guess: guess(3, 'z', 0.5), shares: [0.25, 0.75], bits: 1.5 }] });
+  assert.deepEqual(blanksTable(two), [
+    ['first_row', 'first', 'first_alone', 'second_row', 'second', 'second_alone', 'second_given_first', 'apart', 'together', 'bits'],
+    [1, 'z', 0.5, 3, 'x', 0.5, 0.25, 0.25, 0.125, 1.5], [1, 'z', 0.5, 3, '=y', 0.25, 0.75, 0.125, 0.375, 1.5],
+  ]);
+  const description = /** @type {any} */ ({
+    architecture: 'causal', parameters: 12, width: 2, ledger: [{ part: 'heads', parameters: 7 }, { part: 'embeddings', parameters: 5 }], cost: [{ keys: 1, multiplications_cached: 60 }],
+    stacks: { decoder: { layers: 1, distinct_layers: 1, heads: 1, kv_heads: 1, head_width: 2, feed_forward_width: 2, gated: false } }, stored: { tied: true },
+  });
+  const frame = drawn(causal(), 1, { layer: 0, head: 0 });
+  // A row has 24 multiplications in its matrices, 4 a key that it sees, and 32 in the table.
+  assert.deepEqual(costTable(frame, description), [
+    ['what', 'name', 'rows', 'number'], ['parameters', 'embeddings', null, 5], ['parameters', 'heads', null, 7], ['parameters', 'all', null, 12],
+    ['multiplications', 'cached', 1, 24 + 3 * 4 + 32], ['multiplications', 'recomputed', 3, 3 * 24 + 6 * 4 + 32],
   ]);
 });
 

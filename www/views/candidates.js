@@ -7,8 +7,9 @@
 
 import { make, part, percent, reuse, setAttribute, setAttributes, setText, setVariable } from './dom.js';
 import { continuesWord, showPiece, showPieces } from '../pieces.js';
+import { secondOf } from './tokens.js';
 
-/** @param {Element} target @param {Drawn & { canForce: boolean, covered: boolean, most: number, specials: Set<number>, before: { of: Map<number, number> }|null }} frame */
+/** @param {Element} target @param {Drawn & { canForce: boolean, covered: boolean, most: number, specials: Set<number>, before: { of: Map<number, number>, isWhole: boolean }|null }} frame */
 export function draw(target, frame) {
   const { view } = frame;
   const head = part(target, 'candidates-head', () => make('div', {}, make('p', { class: 'candidates-title' }), make('p', { class: 'rest' })));
@@ -58,11 +59,12 @@ function drawCandidate(row, frame, candidate, isTwice) {
   const shown = showPiece({ ...candidate, special });
   const [piece, bar, number, more] = row.children;
   setText(piece, shown.text);
-  setAttribute(piece, 'data-kind', shown.kind);
+  // A long one is cut at the bar.
+  setAttributes(piece, { 'data-kind': shown.kind, title: shown.text });
   setAttribute(piece, 'data-continues', continuesWord(shown) && shown.kind === 'text' && (isTwice || /^[\p{L}\p{N}]/u.test(shown.text)));
   setVariable(bar, '--p', candidate.probability.toFixed(4));
   // Where the mask was painted: how likely it was before.
-  const before = frame.before?.of.get(candidate.id);
+  const before = frame.before?.of.get(candidate.id) ?? (frame.before?.isWhole ? 0 : undefined);
   setVariable(bar, '--before', (before ?? 0).toFixed(4));
   setAttribute(bar.lastElementChild, 'hidden', before === undefined);
   setText(number, percent(candidate.probability));
@@ -79,7 +81,7 @@ function drawCandidate(row, frame, candidate, isTwice) {
 function titleOf(frame) {
   const { view, current } = frame;
   if (frame.waiting) return view.t('candidates.waiting');
-  if (!current) return frame.settled && frame.length === 0 ? view.t(frame.canBlank ? 'candidates.none' : 'candidates.never') : '';
+  if (!current) return frame.settled && frame.length === 0 ? view.t(frame.canBlank ? `candidates.none${secondOf(frame)}` : 'candidates.never') : '';
   if (frame.architecture === 'encoder') return view.t('candidates.blank', { n: Math.min(frame.position + 1, frame.length), of: frame.length });
   if (frame.settled) return view.t(`candidates.settled.${frame.reason ?? 'eos'}`);
   const tokens = frame.architecture === 'encoder-decoder' ? frame.target : [...frame.source, ...frame.target];

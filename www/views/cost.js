@@ -7,7 +7,7 @@
  */
 
 import { bytesOf, countOf } from '../amounts.js';
-import { learnsFrom, stepOf, tableOf } from '../cost.js';
+import { learnsFrom, partsOf, stepOf, tableOf } from '../cost.js';
 import { make, part, percent, reuse, setAttribute, setAttributes, setText, setVariable } from './dom.js';
 import { timeOf } from './stats.js';
 
@@ -58,14 +58,11 @@ function drawHead(table, name, numbers, more) {
   for (const [at, cell] of [...table.tHead.rows[0].cells].entries()) setText(cell, texts[at]);
 }
 
-/** In the order in which a text passes them. */
-const PARTS = ['embeddings', 'self-attention', 'cross-attention', 'feed-forward', 'norms', 'heads'];
-
-function drawParts(table, { ledger, parameters }, t) {
-  const parts = [...ledger].sort((a, b) => PARTS.indexOf(a.part) - PARTS.indexOf(b.part));
+function drawParts(table, description, t) {
+  const { parameters } = description;
   drawHead(table, t('cost.parts'), t('cost.numbers'), t('cost.share'));
   drawLines(table, [
-    ...parts.map(({ part: name, parameters: number }) => ({ name: t(`cost.part.${name}`), share: number / parameters, number, more: percent(number / parameters) })),
+    ...partsOf(description).map(({ part: name, parameters: number }) => ({ name: t(`cost.part.${name}`), share: number / parameters, number, more: percent(number / parameters) })),
     { name: t('cost.all'), share: 1, number: parameters, more: '', sum: true },
   ]);
 }

@@ -10,7 +10,7 @@ import { make, makeSvg } from './dom.js';
 import { draw as drawMask } from './mask.js';
 import { estimate, layout } from './matrix.js';
 import { drawnCells } from './reach.js';
-import { sayReach, sayRule } from './rule.js';
+import { sayChosen, sayReach } from './rule.js';
 import { escapeText, joinPieces } from '../pieces.js';
 import { layerOf } from '../save.js';
 
@@ -136,7 +136,7 @@ function said(frame, { name, text }) {
   const title = [name, layers, place === 'reach' ? t('look.reach') : t(head === 'all' ? 'save.figure.heads' : 'head.number', { n: Number(head) + 1 }), t('clock.at.open', { n: position })].join(' · ');
   const edits = painting.edits.filter(({ site, row, key }) => blocks.some((block) => block.name === site && row < block.wholeRows && key < block.wholeKeys));
   const facts = [
-    ruled && t('save.figure.rule', { rule: t(sayRule(ruled)) }), ruled?.n && t('save.figure.reach', { reach: sayReach(frame, ruled, ruled.n) }), frame.sources !== null && frame.sources < frame.sourceLength && t('save.figure.reach', { reach: t('mask.source.far', { n: frame.sources, of: frame.sourceLength }) }), edits.length && t('paint.count', { n: edits.length }),
+    ruled && t('save.figure.rule', { rule: sayChosen(ruled, frame.architecture, t) }), ruled?.n && t('save.figure.reach', { reach: sayReach(frame, ruled, ruled.n) }), frame.sources !== null && frame.sources < frame.sourceLength && t('save.figure.reach', { reach: t('mask.source.far', { n: frame.sources, of: frame.sourceLength }) }), edits.length && t('paint.count', { n: edits.length }),
     painting.silenced.length && t('silence.count', { n: painting.silenced.length }), unseen && t(`unseen.${unseen}`),
   ].filter(Boolean).join(' ');
   return [title, facts, t('save.figure.text', { text: (text || joinPieces(frame.source)).trim() })];

@@ -15,6 +15,28 @@ const SAID = { full: 'machine.encoder.mask', causal: 'machine.causal.mask', pref
 /** What a rule means, as a sentence of the dictionary. @param {{ name: import('../rules.js').RuleName, n: number|null }} rule */
 export const sayRule = ({ name, n }) => (n === null ? SAID[name] : null) ?? `mask.${name}`;
 
+/** Of three masks a rule is that of the target's rows alone. @param {import('../rules.js').Rule} rule @param {string} architecture @param {(key: string, values?: object) => string} t */
+export const sayChosen = (rule, architecture, t) => (architecture === 'encoder-decoder' ? t('mask.target', { rule: t(sayRule(rule)) }) : t(sayRule(rule)));
+
+/** The rule of what an architecture was trained with, where one says it all. @type {Record<string, string>} */
+const OWN = { encoder: 'full', causal: 'causal' };
+
+/** Whether what is painted makes the rule's sentence untrue: of two that say one thing of all cells, only the opposite does. @param {string|undefined} name @param {import('../edits.js').Edit[]} edits */
+const isExcepted = (name, edits) => edits.some(({ visible }) => (name === 'full' ? !visible : name === 'causal' ? visible : true));
+
+/**
+ * Who sees whom in a run, as far as a sentence can say it.
+ * @param {string} architecture @param {import('../rules.js').Rule|null} rule in place of its own
+ * @param {{ edits: import('../edits.js').Edit[], sources: number|null, sourceLength: number, t: (key: string, values?: object) => string }} run   edits: those that lie within it; sources: how many tokens of the source are seen
+ */
+export function sayMask(architecture, rule, { edits, sources, sourceLength, t }) {
+  const isWired = architecture === 'encoder-decoder';
+  const isCut = isWired && sources !== null && sources < sourceLength;
+  const main = rule || isCut ? sayChosen(rule ?? { name: 'causal', n: null, back: true }, architecture, t) : t(`machine.${architecture}.mask`);
+  const said = isCut ? t('mask.across', { rule: main, n: sources, of: sourceLength }) : main;
+  return isExcepted(isWired ? undefined : rule?.name ?? OWN[architecture], edits) ? t('mask.except', { rule: said }) : said;
+}
+
 /** The rules that a machine can be given; what a target sees of itself has no source to end at. */
 const choicesOf = ({ architecture, painting: { own, rule } }) => othersThan(own, partsOf(rule)?.name)
   .filter((name) => architecture !== 'encoder-decoder' || !['prefix', 'documents'].includes(name) || name === partsOf(rule)?.name);
@@ -28,7 +50,7 @@ export function draw(target, frame) {
   const chosen = partsOf(rule);
   /** @type {Array<[any, string]>} */
   const rules = [['', t('mask.own')], ...choicesOf(frame).map((name) => /** @type {[any, string]} */ ([name, t(sayRule({ name, n: dialOf(name, frame)?.first ?? null }))]))];
-  drawChoice(choice, t('about.mask'), rules, chosen?.name ?? '');
+  drawChoice(choice, t(frame.architecture === 'encoder-decoder' ? 'mask.of.target' : 'about.mask'), rules, chosen?.name ?? '');
   const range = chosen && dialOf(chosen.name, frame);
   const n = chosen?.n ?? frame.painting.prefixEnd ?? range?.first ?? 1;
   drawDial(target, 'far', 'dial', frame, chosen && range && { n, most: range.most, name: t(`mask.${chosen.name}.dial`), text: sayReach(frame, chosen, n) });

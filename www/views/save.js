@@ -102,9 +102,9 @@ export function closeSave(target, trouble = '') {
 function offered(frame, isDone) {
   const { view: { place: name } } = frame;
   const isMatrix = name === '' || name === 'reach';
-  const asked = ['leak', 'reach'].includes(name) ? frame[name] : null;
+  const asked = ['leak', 'reach', 'blanks'].includes(name) ? frame[name] : null;
   const hasNumbers = asked ? Boolean(asked.result) && !asked.waiting : true;
-  return ALL.filter((what) => (['svg', 'png'].includes(what) ? isMatrix : what === 'csv' ? ['', 'table', 'leak', 'reach'].includes(name) : true))
+  return ALL.filter((what) => !['svg', 'png'].includes(what) || isMatrix)
     .map((what) => [what, what === 'run' ? isDone : hasNumbers]);
 }
 

@@ -39,9 +39,15 @@ function drawStrip(node, frame, { stack, tokens, label }, last, named) {
   drawTail(node, frame, last);
 }
 
+/** Of a second sentence nothing is blanked: it has no place in the text. @param {import('../timeline.js').Shown} token */
+const isSecond = ({ state, start }) => state !== 'special' && state !== 'blank' && start === null;
+
+/** What is added to the name of a text that tells to press a word: where there are two sentences, one of the first. @param {Pick<import('../timeline.js').Frame, 'source'>} frame */
+export const secondOf = ({ source }) => (source.some(isSecond) ? '.first' : '');
+
 function drawChip(chip, frame, { token, shown, at, stack, tokens, sight, spaced }) {
   const { view, current } = frame;
-  const canBlank = frame.canBlank && token.state !== 'special';
+  const canBlank = frame.canBlank && token.state !== 'special' && !isSecond(token);
   const blank = token.state === 'blank';
   const piece = blank ? view.t('token.blank') : shown.text;
   setText(chip.firstElementChild, blank ? '' : shown.text);
@@ -53,7 +59,7 @@ function drawChip(chip, frame, { token, shown, at, stack, tokens, sight, spaced 
     'data-doubted': stack === 'encoder' && (frame.verdict?.replaced?.[at] ?? 0) > 0 && token.state !== 'special',
     'data-now': current !== null && current.stack === stack && current.row === at,
     'data-sight': sight ? sight.at(at) : null, 'data-looks-back': sight ? sight.looksBack(at) : false,
-    title: shown.detail || null,
+    title: shown.detail || (frame.canBlank && isSecond(token) ? view.t('hint.blank.first') : null),
     'aria-pressed': canBlank ? String(blank || token.state === 'filled') : null,
     'aria-label': view.t(labelOf(frame, { token, stack, at }), { piece }),
   });

@@ -39,8 +39,9 @@ const alone = (page) => page.evaluate(async () => {
     });
     const rows = ids.flatMap((id, at) => (id === mask ? [at] : []));
     engine.free();
-    const whole = forward.logits[0].reduce((sum, logit) => sum + Math.exp(logit), 0);
-    return { rows, shares: forward.logits[0].map((logit) => Math.exp(logit) / whole) };
+    const warm = forward.logits[0].map((logit) => logit / (Number(demo.temperature) || 1));
+    const whole = warm.reduce((sum, logit) => sum + Math.exp(logit), 0);
+    return { rows, shares: warm.map((logit) => Math.exp(logit) / whole) };
   };
   const { rows: [first, second] } = await pass(0, (ids) => ids);
   const [a, b] = [(await pass(first, (ids) => ids)).shares, (await pass(second, (ids) => ids)).shares];
@@ -66,6 +67,7 @@ const fits = (written, number) => {
 
 for (const [name, settings, text] of [
   ['as it is', '', TEXT],
+  ['at a temperature', 'temperature=2&seed=3', TEXT],
   ['of two sentences, in a window, with a head silenced', 'pair=Elle+est+plus+grande.&mask=encoder.window:4&silenced=encoder.e5.2', TEXT],
 ]) {
   test(`each number is what passes made alone give: ${name}`, async ({ page }) => {
@@ -76,6 +78,8 @@ for (const [name, settings, text] of [
     const [heads, ...lines] = await cells(element);
     const expected = await alone(page);
     expect([heads.length, lines.length]).toEqual([4, 4]);
+    const candidates = await element.locator('.candidate').evaluateAll((rows) => rows.slice(0, 4).map((row) => `${row.querySelector('.piece').textContent} ${row.querySelector('.percent').textContent}`));
+    expect(lines.map(([head]) => head), 'beside it stand the same numbers').toEqual(candidates);
     heads.forEach((head, at) => fits(head.split(' ').at(-1), expected.seconds[at]));
     lines.forEach(([head, ...row], at) => {
       const { p, together, apart, whole } = expected.given[at];
@@ -107,6 +111,10 @@ test('apart “She” goes with “his”, together with “her”; the candidat
   const candidates = await element.locator('.candidate').evaluateAll((rows) => rows.slice(0, 4).map((row) => `${row.querySelector('.piece').textContent} ${row.querySelector('.percent').textContent}`));
   expect(lines.map(([head]) => head)).toEqual(candidates);
   expect((await turns(element)).slice(0, 2)).toEqual(['less', 'more']);
+  expect(await element.locator('.save-choices button:not([aria-disabled])').evaluateAll((buttons) => buttons.map(({ dataset }) => dataset.value))).toEqual(['csv', 'run']);
+  await element.locator('.save > button').click();
+  const [file] = await Promise.all([page.waitForEvent('download'), element.locator('[data-action="save"][data-value="csv"]').click()]);
+  expect(file.suggestedFilename()).toBe('unmasked-encoder-blanks.csv');
   // By keyboard, and said.
   const tom = element.locator('[data-action="given"]', { hasText: /^Tom$/ });
   await tom.focus();

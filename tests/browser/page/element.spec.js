@@ -257,7 +257,11 @@ test('two sentences: the pair head gives its verdict, and only the first sentenc
   // A pair that is to be judged is read whole, until a word of its first sentence is pressed.
   const blanks = () => demo.evaluate((element) => [element.blanked, element.getAttribute('blanks')]);
   expect(await blanks()).toEqual([[], null]);
-  await demo.locator('.chip', { hasText: /^chat$/ }).click();
+  await expect(demo.locator('.candidates-title')).toHaveText('No blanks: press a word of the first sentence.');
+  const second = demo.locator('.chip', { hasText: /^chat$/ });
+  await expect(second).toHaveAttribute('title', 'Press a word of the first sentence to blank it.');
+  expect(await demo.locator('.chip[aria-pressed]').count()).toBeLessThan(await demo.locator('.chip').count() / 2);
+  await second.click();
   expect(await blanks()).toEqual([[], null]);
   await demo.locator('.chip', { hasText: /^tired$|^cat$|^doctor$/ }).first().click();
   await expect(demo.locator('.chip[data-state="blank"], .chip[data-state="filled"]')).not.toHaveCount(0);

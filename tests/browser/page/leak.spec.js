@@ -15,9 +15,9 @@ test('a causal decoder tells rows before it nothing, a prefix decoder the source
   await done(page);
   for (const name of ['encoder', 'causal', 'prefix', 'encoder-decoder']) await look(machine(page, name), 'leak');
   const [encoder, causal, prefix, wired] = ['encoder', 'causal', 'prefix', 'encoder-decoder'].map((name) => machine(page, name));
-  await expect(words(causal)).toHaveText(/^“tonight” is exchanged for “tired”\. The rows before it stay the same, bit for bit: 6 of 6\. Rows after it that change: 5 of 5, by up to [\d.]+\.$/);
+  await expect(words(causal)).toHaveText(/^“tonight” is exchanged for “is”\. The rows before it stay the same, bit for bit: 6 of 6\. Rows after it that change: 5 of 5, by up to [\d.]+\.$/);
   await expect(words(prefix)).toHaveText(/Rows before it that change: 6 of 6, by up to [\d.]+\. Rows after it that change: 5 of 5/);
-  await expect(words(encoder)).toHaveText(/^“tired” is exchanged for “is”\. Rows before it that change: 5 of 5.+Rows after it that change: 3 of 3/);
+  await expect(words(encoder)).toHaveText(/^“tired” is exchanged for “doctor”\. Rows before it that change: 5 of 5.+Rows after it that change: 3 of 3/);
   await expect(words(wired)).toHaveText(/Rows before it that change: 6 of 6.+Rows of the target that change: 4 of 4/);
   // In the answer a prefix decoder is as blind as a causal one, and no source hears of it.
   await exchange(prefix, 'vieux');
@@ -35,7 +35,7 @@ test('each number is the largest difference of two passes that the engine makes 
   const element = machine(page, 'causal');
   await look(element, 'leak');
   await exchange(element, 'old');
-  await expect(words(element)).toHaveText(/^“old” is exchanged for “The”/);
+  await expect(words(element)).toHaveText(/^“old” is exchanged for “is”/);
   await settled(element);
   const expected = await page.evaluate(async () => {
     const demo = /** @type {any} */ (document.querySelector('unmasked-demo'));
@@ -43,7 +43,7 @@ test('each number is the largest difference of two passes that the engine makes 
     const { sayChange } = await import('/leak.js');
     const ids = [...demo.timeline.header.tokens.map(({ id }) => id), ...demo.timeline.answerIds(1)];
     const hidden = [];
-    for (const other of [ids, ids.with(2, ids[1])]) {
+    for (const other of [ids, ids.with(2, ids[4])]) {
       // An engine each: nothing can have been kept from the other text.
       const engine = await loadEngine('/models/en-fr-causal-int8/', { device: 'cpu' });
       const { forward } = await engine.forward({ ids: other, watch: { layers: 'all', rows: 'all', what: ['hidden'] } });
@@ -64,7 +64,7 @@ test('one cell painted open lets the rows before it know; a window lets a layer 
   await stroke(page, element, [[2, 6]]);
   await ran(page, element);
   await look(element, 'leak');
-  await expect(words(element)).toHaveText(/^“tonight” is exchanged for “tired”\. Rows before it that change: 4 of 6, by up to/);
+  await expect(words(element)).toHaveText(/^“tonight” is exchanged for “is”\. Rows before it that change: 4 of 6, by up to/);
   await settled(element);
   expect((await cells(element)).map(([piece, , first]) => [piece, first !== '0']).slice(0, 7))
     .toEqual([['[BOS]', false], ['The', false], ['old', true], ['doctor', false], ['is', false], ['tired', false], ['tonight', true]]);
@@ -72,7 +72,7 @@ test('one cell painted open lets the rows before it know; a window lets a layer 
   await element.locator('[data-action="rule"]').selectOption('window');
   await ran(page, element);
   await exchange(element, 'The');
-  await expect(words(element)).toHaveText(/^“The” is exchanged for “old”/);
+  await expect(words(element)).toHaveText(/^“The” is exchanged for “doctor”/);
   await settled(element);
   const reach = (await cells(element)).map(([, ...layers]) => layers.findIndex((change) => change !== '0'));
   // Two further rows a layer: 1 hears it at once, 2 and 3 after the first layer, 4 and 5 after the second.
@@ -184,7 +184,7 @@ test('what every answer begins with is not exchanged: the engine would put it ba
   await expect(words(prefix)).toHaveText(/^“\[BOS\]” is exchanged/);
   await expect(words(element)).toHaveText(/^“tonight” is exchanged/);
   await exchange(element, 'Le');
-  await expect(words(element)).toHaveText(/^“Le” is exchanged for “vieux”\. The rows before it stay the same, bit for bit: 1 of 1\. Rows after it that change: 2 of 2/);
+  await expect(words(element)).toHaveText(/^“Le” is exchanged for “médecin”\. The rows before it stay the same, bit for bit: 1 of 1\. Rows after it that change: 2 of 2/);
   await page.keyboard.press('r');
   await expect(words(element)).toHaveText(/^“tonight” is exchanged/);
 });

@@ -123,7 +123,7 @@ test('late words: “have” changes with the end of the sentence in two of thre
     return (await line.locator('td').allTextContents()).some((text) => text !== '0');
   };
   expect([await changes('encoder'), await changes('causal'), await changes('prefix')]).toEqual([true, false, true]);
-  for (const name of ['encoder', 'causal', 'prefix']) await expect(machine(page, name).locator('.leak-words')).toContainText('“go” is exchanged');
+  for (const name of ['encoder', 'causal', 'prefix']) await expect(machine(page, name).locator('.leak-words')).toContainText('“go” is exchanged for “have”');
 });
 
 test('a window: eight layers for eight tokens, four with one more', async ({ page }) => {
@@ -151,6 +151,22 @@ test('without its mask the causal decoder ends at once', async ({ page }) => {
   await take(page, 'no-mask');
   const element = machine(page, 'causal');
   expect(await pieces(element)).toEqual(['[EOS]']);
+  // Each bar has its mark, also where the model itself would have given no candidate: as likely as an engine of its own tells.
+  await expect(element.locator('.candidate .bar s:not([hidden])')).toHaveCount(10);
+  const own = await page.evaluate(async () => {
+    const { loadEngine } = await import('/engine.js');
+    const engine = await loadEngine('/models/en-fr-causal-int8/', { device: 'cpu' });
+    const { id, tokens } = (({ steps, header }) => ({ id: steps[0].chosen, tokens: header.tokens }))(/** @type {any} */ (document.querySelector('unmasked-demo')).timeline);
+    const [step] = await Array.fromAsync(engine.generate({ ids: tokens.map((token) => token.id), maxNewTokens: 1, candidates: engine.describe().vocabulary }));
+    engine.free();
+    const at = step.candidates.findIndex((one) => one.id === id);
+    return { at, p: step.candidates[at].probability };
+  });
+  expect(own.at, 'it was none of the ten').toBeGreaterThan(9);
+  const chosen = element.locator('.candidate[data-chosen]');
+  const { percent, before } = await chosen.evaluate(async (row, p) => ({ percent: (await import('/views/dom.js')).percent(p), before: Number(row.querySelector('.bar').style.getPropertyValue('--before')) }), own.p);
+  await expect(chosen.locator('.unseen')).toContainText(`before the change: ${percent}`);
+  expect(Math.abs(before - own.p)).toBeLessThan(0.0006);
   await press(element, 'reset');
   await ran(page, element);
   expect((await pieces(element)).length).toBeGreaterThan(5);

@@ -53,6 +53,7 @@ test('hidden cells are opened, too: an encoder and a causal decoder look where t
   await stroke(page, causal, [[1, 3]]);
   await ran(page, causal);
   expect(await edits(causal)).toBe('d1.3s');
+  await expect(causal.locator('.about dd').first()).toHaveText('Nobody looks ahead. Except where painted.');
   expect(await visible(causal, 'decoder', 1, 3)).toBe(true);
   const seen = await causal.evaluate((demo) => demo.timeline.frame(0).blocks[0].attention(0, 0, 1)[3]);
   expect(seen).toBeGreaterThan(0);

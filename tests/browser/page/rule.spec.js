@@ -136,6 +136,7 @@ test('an encoder-decoder has no source to end at in its target; an address that 
   await expect(select(element).locator('option')).toHaveText(['Its own mask.', 'Everyone sees everyone.', 'Only near neighbours.']);
   await choose(page, element, 'window');
   expect(await answer(element)).toEqual(await alone(page, 'en-fr-encoder-decoder', { decoder: { rule: 'causal+window:3' } }));
+  await expect(element.locator('.about dd').first()).toHaveText('Source open. Target: Only near neighbours.');
 });
 
 test('of a model from elsewhere the card and the machine name one rule', async ({ page }) => {
@@ -271,6 +272,7 @@ test('what is told of before is the choice of the model, not what a person force
   await done(page);
   const element = machine(page, 'causal');
   const own = await element.locator('.candidate .piece').first().textContent();
+  await expect(element.locator('.candidate .piece').first(), 'a long one is cut').toHaveAttribute('title', String(own));
   await element.locator('.candidate').nth(2).click();
   await done(page);
   await page.keyboard.press('r');

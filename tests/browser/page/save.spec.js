@@ -143,7 +143,7 @@ const frames = (element) => element.evaluate((demo) => Array.from({ length: demo
 /** The words of a machine as they stand on the page, but for those that compare it with its own mask: a stored run has no other. */
 const said = (element) => element.evaluate((demo) => ['.strips', '.candidates', '.about', '.painting-words', '.stats'].map((name) => {
   const node = demo.shadowRoot.querySelector(name);
-  return node.closest('[hidden]') ? '' : node.textContent.replace(/It was never trained with this mask\.|Before: “.*?” \S+\.| ?before the change: [<\d.]+%/g, '').trim();
+  return node.closest('[hidden]') ? '' : node.textContent.replace(/Before: “.*?” \S+\.| ?before the change: [<\d.]+%/g, '').trim();
 }));
 
 for (const [name, settings] of /** @type {Array<[string, string]>} */ ([
@@ -262,6 +262,13 @@ test('it offers what stands there: the leak test’s numbers and no picture; whe
   expect(say).toEqual(shown[0]);
   await look(element, 'table');
   await expect.poll(() => offers(element)).toEqual(['csv', 'run']);
+  await look(element, 'cost');
+  await expect.poll(() => offers(element)).toEqual(['csv', 'run']);
+  const cost = await saved(page, element, 'csv');
+  expect(cost.name).toBe('unmasked-causal-cost.csv');
+  const numbers = cost.bytes.toString('utf8').slice(1).trim().split('\r\n').map((line) => line.split(',').at(-1));
+  const costs = await element.locator('.cost tbody td[title]').evaluateAll((counts) => counts.map((count) => count.getAttribute('title').replaceAll(',', '')));
+  expect(numbers.slice(1)).toEqual(costs);
   // Who knows what is in the matrix itself: its numbers are layers.
   await look(element, 'reach');
   await expect(element.locator('.reach')).not.toHaveAttribute('data-waiting', /.*/);
