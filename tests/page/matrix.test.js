@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { LEVELS, cellAt, cellPath, cellPaths, layout, levelOf, rowPath } from '../../www/views/matrix.js';
+import { COLOURS } from '../../www/views/figure.js';
+import { LEVELS, SILENT, cellAt, cellPath, cellPaths, gridPath, groundOf, layout, levelOf, rowPath, strengthOf } from '../../www/views/matrix.js';
 
 const tokens = (count) => Array.from({ length: count }, (_, at) => ({ piece: `w${at}`, state: 'source' }));
 const block = (name, rows, keys, visible = () => true, wholeRows = rows) => ({
@@ -85,4 +86,36 @@ test('labels, cells and numbers grow with the largest label that is asked for, a
   assert.equal(large.font, 27);
   assert.ok(large.cell > usual.cell && large.share > usual.share && large.share < 0.5);
   assert.ok(large.width <= 902 && large.height <= 802);
+});
+
+/** What is told of light and dark, as WCAG has it. */
+const channels = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+const over = (under, colour, opacity) => under.map((one, at) => one * (1 - opacity) + colour[at] * opacity);
+const bright = (colour) => colour.map((one) => one / 255).map((one) => (one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4)).reduce((sum, one, at) => sum + one * [0.2126, 0.7152, 0.0722][at], 0);
+const contrast = (a, b) => (Math.max(bright(a), bright(b)) + 0.05) / (Math.min(bright(a), bright(b)) + 0.05);
+
+test('a number is read on every cell, also of a silent head, on paper and in the dark', () => {
+  const DARK = { card: '#1a1c21', ink: '#eceae4', hues: ['#82b4ff', '#ff93b8', '#c0a6ff', '#52d3bf'] };
+  const LIGHT = { card: COLOURS.card, ink: COLOURS.ink, hues: ['encoder', 'causal', 'prefix', 'encoder-decoder'].map((name) => COLOURS[name]) };
+  for (const { card: paper, ink, hues } of [LIGHT, DARK]) {
+    for (const hue of hues.map(channels)) {
+      for (let weight = 0.01; weight <= 1; weight += 0.01) {
+        for (const isFaint of [false, true]) {
+          const card = channels(paper);
+          const cell = over(over(card, hue, 0.07), hue, strengthOf(levelOf(weight)));
+          const ground = groundOf(weight, isFaint);
+          const number = ground === 'strong' || (ground === 'middle' && paper === DARK.card) ? card : channels(ink);
+          const found = contrast(number, isFaint ? over(card, cell, SILENT) : cell);
+          assert.ok(found >= (isFaint ? 6 : 3.5), `${weight.toFixed(2)} ${isFaint}: ${found.toFixed(1)}`);
+        }
+      }
+    }
+  }
+});
+
+test('the area of one grid is that of its cells, and of no other', () => {
+  const plan = layout(frame('encoder-decoder', 4, 3, [block('encoder', 4, 4), block('cross', 3, 4), block('decoder', 3, 3)]), { width: 300, height: 300 });
+  const [, { x, y }] = plan.blocks;
+  assert.equal(gridPath(plan, (name) => name === 'cross'), `M${x} ${y}h${4 * plan.cell}v${3 * plan.cell}h-${4 * plan.cell}z`);
+  assert.equal(gridPath(plan, () => true).match(/M/g).length, 3);
 });

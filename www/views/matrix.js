@@ -14,6 +14,8 @@
 import { shorten, showPieces } from '../pieces.js';
 
 export const LEVELS = 16;
+/** How much a silent head keeps of its colours: the card lies over its cells. */
+export const SILENT = 0.35;
 const LARGEST_CELL = 44;
 /** A label's, where the style says no other; what is told of sizes here is of this one. */
 const LARGEST_FONT = 13.5;
@@ -113,6 +115,15 @@ export function levelOf(probability) {
   return Math.max(1, Math.min(LEVELS, Math.round(probability ** 0.65 * LEVELS)));
 }
 
+/** How much of its colour a cell of a level has. @param {number} level */
+export const strengthOf = (level) => (level ? 0.1 + 0.9 * (level / LEVELS) : 0);
+
+/** What a number stands on: strong colour, where the card's own is read best, or the middle of the ramp, where in either theme a dark one is. @param {number} weight @param {boolean} isFaint of a silent head */
+export function groundOf(weight, isFaint) {
+  const strength = strengthOf(levelOf(weight)) * (isFaint ? SILENT : 1);
+  return strength > 0.8 ? 'strong' : strength > 0.6 ? 'middle' : null;
+}
+
 /**
  * The cells as few path strings: one for all that is seen, one a level of the ramp, one of hatching.
  * @param {Layout} plan
@@ -158,6 +169,14 @@ function hatch(left, top, cell) {
     lines += `M${round(left + over)} ${round(top + reach)}L${round(left + reach)} ${round(top + over)}`;
   }
   return lines;
+}
+
+/** All cells of these grids, each grid as one area. @param {Layout} plan @param {(name: Block['name']) => boolean} isMeant */
+export function gridPath(plan, isMeant) {
+  return plan.blocks.filter(({ block }) => isMeant(block.name)).map(({ block, x, y }) => {
+    const [width, height] = [block.keys * plan.cell, block.rows * plan.cell];
+    return `M${x} ${y}h${width}v${height}h-${width}z`;
+  }).join('');
 }
 
 const round = (value) => Math.round(value * 100) / 100;

@@ -184,6 +184,7 @@ test('a head that points at the word that is translated is not needed', async ({
   await take(page, 'heads');
   const element = machine(page, 'encoder-decoder');
   const silent = await answer(element);
+  await expect(element.locator('.block-names [data-silent]')).toHaveText(['cross-attention']);
   // The row of a word that is written looks at the one that it comes from.
   const most = await element.evaluate((demo) => {
     const frame = demo.timeline.frame(demo.position);
