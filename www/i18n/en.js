@@ -202,6 +202,8 @@ export default {
   'cell.hidden.documents': '“{row}” may not see “{key}”: it is of the other text',
   'silence.head': 'silence head {head} of layer {layer}',
   'silence.layer': 'silence all heads of layer {layer}',
+  'silence.head.each': 'silence head {head}',
+  'silence.layer.each': 'silence all heads',
   'silence.count': 'Heads silenced: {n}.',
   'look.reach': 'who knows what',
   'look.reach.label': 'Who can know what in {name}',

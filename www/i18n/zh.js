@@ -202,6 +202,8 @@ export default {
   'cell.hidden.documents': '“{row}” 不能看 “{key}”：属于另一段文本',
   'silence.head': '关闭第 {layer} 层第 {head} 头',
   'silence.layer': '关闭第 {layer} 层的所有头',
+  'silence.head.each': '关闭第 {head} 头',
+  'silence.layer.each': '关闭所有头',
   'silence.count': '已关闭 {n} 个头。',
   'look.reach': '谁知道什么',
   'look.reach.label': '{name}中谁能知道什么',
