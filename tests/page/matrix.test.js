@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { COLOURS } from '../../www/views/figure.js';
-import { LEVELS, SILENT, cellAt, cellPath, cellPaths, gridPath, groundOf, layout, levelOf, rowPath, strengthOf } from '../../www/views/matrix.js';
+import { LEVELS, SILENT, cellAt, cellPath, cellPaths, gridPath, groundOf, layout, levelOf, rowPath, rowsFor, strengthOf } from '../../www/views/matrix.js';
 
 const tokens = (count) => Array.from({ length: count }, (_, at) => ({ piece: `w${at}`, state: 'source' }));
 const block = (name, rows, keys, visible = () => true, wholeRows = rows) => ({
@@ -118,4 +118,35 @@ test('the area of one grid is that of its cells, and of no other', () => {
   const [, { x, y }] = plan.blocks;
   assert.equal(gridPath(plan, (name) => name === 'cross'), `M${x} ${y}h${4 * plan.cell}v${3 * plan.cell}h-${4 * plan.cell}z`);
   assert.equal(gridPath(plan, () => true).match(/M/g).length, 3);
+});
+
+/** An encoder-decoder that read 10 tokens, `made` choices on its way through `length` of them. */
+const writing = (made, length, least = 0) => {
+  const rows = 1 + Math.min(made, length - 1);
+  const grids = [block('encoder', 10, 10), block('cross', rows, 10, undefined, length), block('decoder', rows, rows, undefined, length)];
+  return { ...frame('encoder-decoder', 10, rows, grids), position: made, length, view: { least } };
+};
+
+test('a long answer that is still to come leaves the first rows their size, and the page stands still while it comes', () => {
+  const room = { width: 640, height: 620 };
+  const plans = Array.from({ length: 41 }, (_, made) => layout(writing(made, 40), room));
+  assert.ok(plans[0].cell >= 20, `a cell of ${plans[0].cell}`);
+  assert.ok(plans[40].cell >= 10 && plans[40].blocks[2].height === 40 * plans[40].cell);
+  assert.deepEqual([0, 12, 24, 36].map((from) => new Set(plans.slice(from, from + 10).map(({ blocks, cell }) => blocks[2].height / cell))), [13, 25, 37, 40].map((rows) => new Set([rows])));
+  for (const [at, { cell, height, width, held, blocks }] of plans.entries()) {
+    assert.ok(height <= held && held <= 622 && width <= 642, `${at}: ${width} x ${height} of ${held}`);
+    assert.ok(blocks[2].block.rows * cell <= blocks[2].height, `${at} has room for its rows`);
+  }
+  // Labels grow with the tokens; what is held does not depend on the step otherwise.
+  assert.ok(Math.abs(plans[0].held - plans[13].held) < 12);
+});
+
+test('a short answer has room for all of it from the first step on', () => {
+  const plans = Array.from({ length: 11 }, (_, made) => layout(writing(made, 10), { width: 300, height: 280 }));
+  assert.equal(new Set(plans.map(({ cell }) => cell)).size, 1);
+  assert.ok(plans.every(({ height, held }) => height === held));
+});
+
+test('a longer answer before leaves no more room than a longer answer now would', () => {
+  assert.deepEqual([writing(0, 9), writing(0, 9, 40), writing(3, 9, 11), writing(9, 9, 40)].map((one) => rowsFor(one)), [9, 13, 11, 13]);
 });

@@ -30,8 +30,8 @@ export function draw(target, plain) {
   setAttributes(target, { 'data-many': many, 'data-columns': many ? columnsOf(frame.heads) : null,
     'data-waiting': view.place === 'reach' && frame.reach.waiting });
   const figures = reuse(target, heads.length, () => make('figure', { class: 'matrix' }));
-  const room = roomOf(frame);
-  figures.forEach((figure, at) => drawFigure(figure, frame, layout(frame, room), heads[at], many));
+  const plan = layout(frame, roomOf(frame));
+  figures.forEach((figure, at) => drawFigure(figure, frame, plan, heads[at], many));
 }
 
 /** Small matrices stand side by side: more of them where there are more heads, so that all fit on a screen. */
@@ -50,6 +50,8 @@ function drawFigure(figure, frame, plan, head, many) {
   const { view } = frame;
   const svg = part(figure, 'cells', createSvg);
   setAttributes(svg, { viewBox: `0 0 ${plan.width} ${plan.height}`, width: plan.width, height: plan.height });
+  // What is below stands still while the run is stepped through.
+  setVariable(svg, '--spare', `${Math.round(plan.held - plan.height)}px`);
   const paths = cellPaths(plan, (name) => Math.min(view.layer, (frame.layers[name] ?? 1) - 1), head);
   setAttribute(svg.querySelector('.seen'), 'd', paths.seen);
   setAttribute(svg.querySelector('.hidden'), 'd', paths.hidden);
