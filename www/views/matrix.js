@@ -39,8 +39,10 @@ export function roomFor(count, ended) {
   return ended ? count : Math.ceil((count + 1) / 4) * 4;
 }
 
-/** An answer has room for so many rows more at a time. */
-const STAGE = 12;
+/** An answer of so many rows has room for all of them from the beginning. */
+const SHORT = 16;
+/** A longer one has room for so many more at a time. */
+const STAGE = 8;
 
 /**
  * For how many rows there is room: for all of a run, where it is short, that nothing moves while it is stepped through. Of a longer
@@ -51,7 +53,8 @@ export function rowsFor(frame, made = madeIn(frame)) {
   const main = frame.blocks[frame.blocks.length - 1];
   if (frame.architecture === 'encoder') return main.rows;
   const begun = main.rows - madeIn(frame);
-  return Math.min(Math.max(frame.view?.least ?? 0, roomFor(main.wholeRows, frame.ended)), begun + (Math.floor(made / STAGE) + 1) * STAGE);
+  const whole = Math.max(frame.view?.least ?? 0, roomFor(main.wholeRows, frame.ended));
+  return frame.ended && whole - begun < SHORT ? whole : Math.min(whole, begun + (Math.floor(made / STAGE) + 1) * STAGE);
 }
 
 /** The choices whose rows are shown: at the end nothing looks from the last one. @param {Frame} frame */
