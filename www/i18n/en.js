@@ -305,6 +305,7 @@ export default {
   'table.caption': '{block}, layer {layer}, head {head}: each row’s attention to each key',
   'table.hidden': 'hidden',
   'table.seen': 'seen',
+  'table.more': 'Heads not shown: {n}. They are many numbers: choose one head to see its own.',
 
   'candidates.label': 'Candidates for the next piece; press one to force it',
   'candidates.after': 'After “{piece}”',

@@ -305,6 +305,7 @@ export default {
   'table.caption': '{block}，第 {layer} 层，第 {head} 头：每一行对每个键的注意力',
   'table.hidden': '不可见',
   'table.seen': '可见',
+  'table.more': '还有 {n} 个头未显示：数字太多，请选择单个头查看。',
 
   'candidates.label': '下一个词元的候选，按下即强制选它',
   'candidates.after': '“{piece}” 之后',
