@@ -88,8 +88,9 @@ export function drawnOf(element, tools) {
   const base = timeline?.frame(position) ?? null;
   const { layers, heads, layer, head, asked } = shownOf(element, chosen, base);
   const main = base?.blocks.at(-1);
-  // Answers that become shorter under the brush leave the matrix its size.
-  const least = base && main && painter.on && machine.canRun ? Math.max(tools.least, roomFor(main.wholeRows, base.ended)) : 0;
+  // Answers that become shorter under the brush leave the matrix its size; with another rule it is that of its own answer.
+  const whole = base && main && painter.on && machine.canRun ? roomFor(main.wholeRows, base.ended) : 0;
+  const least = whole && painter.edits.length ? Math.max(tools.least, whole) : whole;
   const text = { rows: main?.wholeRows ?? 0, source: base?.sourceLength ?? 0 };
   const rule = cameTo(timeline?.rule ?? null, timeline?.prefixEnd ?? null, { ...text, writes: base?.architecture !== 'encoder' });
   const frame = base && ['running', 'done'].includes(machine.phase) ? {

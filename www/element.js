@@ -207,7 +207,8 @@ export class UnmaskedDemo extends HTMLElement {
     // Before it has its style it has no size: many would be in sight at once.
     this.#dressed?.then(() => { if (this.#observers.includes(seen)) seen.observe(this); });
     const sized = new ResizeObserver(() => this.#measure());
-    sized.observe(this.#parts.look);
+    // The matrix may have less room than its part has: a page says so.
+    for (const part of [this.#parts.look, this.#parts.mask]) sized.observe(part);
     this.#observers = [seen, sized];
     addEventListener('resize', this.#measured);
     this.#later();

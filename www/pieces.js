@@ -11,18 +11,24 @@ const NAMED = new Map([['\n', '↵'], ['\r', '␍'], ['\t', '⇥'], [' ', '␣']
 
 /** True for characters that would be invisible, or would reorder their neighbours. */
 function mustEscape(character) {
-  return /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}]/u.test(character);
+  return /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}\p{Default_Ignorable_Code_Point}]/u.test(character);
+}
+
+/** Whether a sign that is not seen itself changes how its neighbours look: a joiner inside an emoji, what picks a form of the one before it. */
+function isForm(characters, at) {
+  if (at === 0) return false;
+  const [before, character, after] = characters.slice(at - 1, at + 2);
+  if (character === '\u200D') return /^\p{Extended_Pictographic}/u.test(after ?? '');
+  return /\p{Variation_Selector}/u.test(character) && /[\p{Emoji}\p{Ideographic}\p{Script=Mongolian}]/u.test(before);
 }
 
 const codePoint = (character) => `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}`;
 
-/** Escapes control, format and bidirectional characters; a joiner inside an emoji may stay. */
+/** Escapes control, format and bidirectional characters, and what is not seen; what shapes an emoji may stay. */
 export function escapeText(text) {
   const characters = [...text];
   return characters.map((character, at) => {
-    const joiner = character === '\u200D' && at > 0 && at < characters.length - 1
-      && /\p{Extended_Pictographic}/u.test(characters[at + 1]);
-    if (joiner) return character;
+    if (isForm(characters, at)) return character;
     if (NAMED.has(character) && character !== ' ') return NAMED.get(character);
     return mustEscape(character) ? codePoint(character) : character;
   }).join('');
@@ -47,7 +53,7 @@ export function showPiece({ piece, special = false, space }) {
     const bytes = text.replaceAll(REPLACEMENT, '⋯');
     return { text: escapeText(bytes), kind: 'byte', spaceBefore, detail: '' };
   }
-  if (/^\p{M}/u.test(text)) text = `\u25CC${text}`;
+  if (/^\p{M}/u.test(text) && !mustEscape([...text][0])) text = `\u25CC${text}`;
   const shown = escapeText(text.replaceAll('▁', ' ').replaceAll('Ċ', '\n'));
   return { text: shown.trim() === '' ? '␣' : shown, kind: shown === text ? 'text' : 'escape', spaceBefore, detail: '' };
 }

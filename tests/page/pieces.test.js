@@ -22,6 +22,18 @@ test('what would be invisible or turn its neighbours round is escaped', () => {
   assert.equal(escapeText('👩\u200D🔬'), '👩\u200D🔬');
 });
 
+test('what picks a form stays beside what it shapes, and is named where it stands alone', () => {
+  for (const whole of ['❤\uFE0F', '1\uFE0F\u20E3', '辻\u{E0100}', '👩\u200D❤\uFE0F\u200D👨']) assert.equal(escapeText(whole), whole);
+  assert.equal(showPiece(piece('❤\uFE0F')).kind, 'text');
+  // A heart comes in six bytes: the last three are of what makes it red.
+  const heart = ['<0xE2>', '<0x9D>', '<0xA4>', '<0xEF>', '<0xB8>', '<0x8F>'].map((text) => piece(text));
+  assert.deepEqual(showPieces(heart).map(({ text }) => text), ['E2', '9D', '❤', 'EF', 'B8', 'U+FE0F']);
+  assert.deepEqual(showPiece(piece('\uFE0F')), { text: 'U+FE0F', kind: 'escape', spaceBefore: false, detail: '' });
+  // Nor does anything else hide, alone or behind a letter.
+  assert.equal(escapeText('a\uFE0F\u{E0101}\u3164\u034Fb'), 'aU+FE0FU+E0101U+3164U+034Fb');
+  assert.equal(escapeText('❤\uFE0F\uFE0F'), '❤\uFE0FU+FE0F');
+});
+
 test('bytes show as bytes until they complete a character', () => {
   const bytes = ['<0xF0>', '<0x9F>', '<0x99>', '<0x82>'].map((text) => piece(text));
   assert.deepEqual(showPieces(bytes.slice(0, 3)).map(({ text, kind }) => `${kind} ${text}`), ['byte F0', 'byte 9F', 'byte 99']);

@@ -204,6 +204,8 @@ export default {
   'cell.hidden.documents': '“{row}” may not see “{key}”: it is of the other text',
   'silence.head': 'silence head {head} of layer {layer}',
   'silence.layer': 'silence all heads of layer {layer}',
+  'silence.head.each': 'silence head {head}',
+  'silence.layer.each': 'silence all heads',
   'silence.count': 'Heads silenced: {n}.',
   'look.reach': 'who knows what',
   'look.reach.label': 'Who can know what in {name}',
@@ -353,6 +355,7 @@ export default {
   'table.caption': '{block}, layer {layer}, head {head}: each row’s attention to each key',
   'table.hidden': 'hidden',
   'table.seen': 'seen',
+  'table.more': 'Heads not shown: {n}. They are many numbers: choose one head to see its own.',
 
   'candidates.label': 'Candidates for the next piece; press one to force it',
   'candidates.after': 'After “{piece}”',

@@ -204,6 +204,8 @@ export default {
   'cell.hidden.documents': '“{row}” 不能看 “{key}”：属于另一段文本',
   'silence.head': '关闭第 {layer} 层第 {head} 头',
   'silence.layer': '关闭第 {layer} 层的所有头',
+  'silence.head.each': '关闭第 {head} 头',
+  'silence.layer.each': '关闭所有头',
   'silence.count': '已关闭 {n} 个头。',
   'look.reach': '谁知道什么',
   'look.reach.label': '{name}中谁能知道什么',
@@ -353,6 +355,7 @@ export default {
   'table.caption': '{block}，第 {layer} 层，第 {head} 头：每一行对每个键的注意力',
   'table.hidden': '不可见',
   'table.seen': '可见',
+  'table.more': '还有 {n} 个头未显示：数字太多，请选择单个头查看。',
 
   'candidates.label': '下一个词元的候选，按下即强制选它',
   'candidates.after': '“{piece}” 之后',

@@ -120,14 +120,14 @@ export const LESSONS = [
     en: {
       title: 'Everything through one state',
       text: 'The target may look at one single state of the source, that of [BOS], which itself has read the whole sentence. So did translators before attention: one vector for a sentence. (An analogy: this model was not trained so.)',
-      try: 'Press “change” and turn the lower dial: two states, three, all of them.',
+      try: 'Press “change” and turn the dial: two states, three, all of them.',
       ask: 'Its first word is still right. Why does it go on saying it?',
       answer: 'It was trained to look up, for every word, where it is in the source. With one state there is nowhere else to look: every step finds the same there, and it never learnt to get on without. Attention across was invented so that not everything has to go through one vector.',
     },
     zh: {
       title: '全都挤过一个状态',
       text: '译文只能看源文的一个状态，即 [BOS] 的，而它读过整个句子。注意力出现之前的翻译模型就是这样：一句话一个向量。（仅是类比：这个模型不是这样训练的。）',
-      try: '按“改动”，转动下面的滑块：两个状态、三个、全部。',
+      try: '按“改动”，拖动滑块：两个状态、三个、全部。',
       ask: '第一个词还是对的。为什么它一直重复这个词？',
       answer: '它学会的是为每个词到源文的相应位置去找。只剩一个状态，就没有别处可看：每一步看到的都一样，而它从未学过怎样应付。发明交叉注意力，正是为了不必让一切都挤过一个向量。',
     },

@@ -76,27 +76,27 @@ function panel(frame, head, side, isMany) {
   drawMask(holder, shown);
   const drawn = /** @type {any} */ (holder.querySelector('svg'));
   const plan = layout(shown, { width: side, height: side });
-  const isSilent = holder.querySelector('[data-silent]') !== null;
+  const isSilent = holder.querySelector('figure[data-silent]') !== null;
   const top = isMany ? LINE : 0;
   const title = isMany ? [makeSvg('text', { y: FONT, 'font-size': FONT, fill: COLOURS['ink-soft'], 'text-decoration': isSilent ? 'line-through' : null, text: frame.view.t('head.number', { n: head + 1 }) })] : [];
-  const cells = makeSvg('g', top ? { transform: `translate(0 ${top})` } : {}, ...[...drawn.children].flatMap((node) => (node.tagName === 'path' ? pathOf(node, plan, frame.architecture, isSilent) : textsOf(node))));
+  const cells = makeSvg('g', top ? { transform: `translate(0 ${top})` } : {}, ...[...drawn.children].flatMap((node) => (node.tagName === 'path' ? pathOf(node, plan, frame.architecture) : textsOf(node))));
   return { node: makeSvg('g', {}, ...title, cells), width: plan.width, height: plan.height + top };
 }
 
 /** @type {(hue: string) => Record<string, object>} */
 const paintOf = (hue) => ({
-  seen: { fill: hue, 'fill-opacity': 0.07 }, level: { fill: hue }, hidden: { fill: 'url(#hatch)' }, ahead: { stroke: COLOURS.line, 'stroke-dasharray': '2 3' },
+  seen: { fill: hue, 'fill-opacity': 0.07 }, level: { fill: hue }, hidden: { fill: 'url(#hatch)' }, silent: { fill: COLOURS.card }, ahead: { stroke: COLOURS.line, 'stroke-dasharray': '2 3' },
   painted: { fill: COLOURS.now }, edge: { stroke: COLOURS['line-strong'] }, now: { stroke: COLOURS.now, 'stroke-linejoin': 'round' },
 });
 
 /** A path with what its class says of it; none where it draws nothing, or is of a pointer. */
-function pathOf(node, plan, architecture, isSilent) {
+function pathOf(node, plan, architecture) {
   const name = node.getAttribute('class');
   const paint = paintOf(COLOURS[architecture])[name];
   const d = name === 'hidden' ? hiddenPath(plan) : node.getAttribute('d');
   if (!paint || !d) return [];
   const own = Object.fromEntries(['fill-opacity', 'stroke-width'].filter((key) => node.hasAttribute(key)).map((key) => [key, node.getAttribute(key)]));
-  return [makeSvg('path', { d, fill: 'none', ...paint, ...own, opacity: isSilent && name !== 'now' ? 0.35 : null })];
+  return [makeSvg('path', { d, fill: 'none', ...paint, ...own })];
 }
 
 /** The hidden cells as areas: those that are neighbours in a row are one. */
@@ -121,8 +121,8 @@ function textsOf(group) {
   const texts = [...group.children].map((node) => {
     const kept = Object.fromEntries(['x', 'y', 'transform', 'text-anchor', 'font-size'].filter((key) => node.hasAttribute(key)).map((key) => [key, node.getAttribute(key)]));
     const isNow = node.hasAttribute('data-now') && group.getAttribute('class') === 'row-labels';
-    const fill = isNow ? COLOURS.now : node.hasAttribute('data-dark') ? COLOURS.card : node.hasAttribute('data-special') ? COLOURS['ink-faint'] : null;
-    return makeSvg('text', { ...kept, dy: node.hasAttribute('dominant-baseline') ? '0.35em' : null, fill, 'font-weight': isNow ? 650 : null, text: node.textContent });
+    const fill = isNow ? COLOURS.now : node.getAttribute('data-ground') === 'strong' ? COLOURS.card : node.hasAttribute('data-special') ? COLOURS['ink-faint'] : null;
+    return makeSvg('text', { ...kept, dy: node.hasAttribute('dominant-baseline') ? '0.35em' : null, fill, 'font-weight': isNow ? 650 : null, 'text-decoration': node.hasAttribute('data-silent') ? 'line-through' : null, text: node.textContent });
   });
   return texts.length ? [makeSvg('g', { fill: INKS[group.getAttribute('class')] }, ...texts)] : [];
 }

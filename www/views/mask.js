@@ -14,7 +14,7 @@
 import { make, makeSvg, part, reuse, setAttribute, setAttributes, setText, setVariable } from './dom.js';
 import { editAt } from '../edits.js';
 import { isSilent } from '../gates.js';
-import { LEVELS, cellPath, cellPaths, cornerPath, keyPath, layout, rowPath } from './matrix.js';
+import { LEVELS, SILENT, cellPath, cellPaths, cornerPath, gridPath, groundOf, keyPath, layout, rowPath, strengthOf } from './matrix.js';
 import { showPieces } from '../pieces.js';
 import { describe, drawnCells } from './reach.js';
 
@@ -30,8 +30,8 @@ export function draw(target, plain) {
   setAttributes(target, { 'data-many': many, 'data-columns': many ? columnsOf(frame.heads) : null,
     'data-waiting': view.place === 'reach' && frame.reach.waiting });
   const figures = reuse(target, heads.length, () => make('figure', { class: 'matrix' }));
-  const room = roomOf(frame);
-  figures.forEach((figure, at) => drawFigure(figure, frame, layout(frame, room), heads[at], many));
+  const plan = layout(frame, roomOf(frame));
+  figures.forEach((figure, at) => drawFigure(figure, frame, plan, heads[at], many));
 }
 
 /** Small matrices stand side by side: more of them where there are more heads, so that all fit on a screen. */
@@ -50,16 +50,16 @@ function drawFigure(figure, frame, plan, head, many) {
   const { view } = frame;
   const svg = part(figure, 'cells', createSvg);
   setAttributes(svg, { viewBox: `0 0 ${plan.width} ${plan.height}`, width: plan.width, height: plan.height });
+  // What is below stands still while the run is stepped through.
+  setVariable(svg, '--spare', `${Math.round(plan.held - plan.height)}px`);
   const paths = cellPaths(plan, (name) => Math.min(view.layer, (frame.layers[name] ?? 1) - 1), head);
   setAttribute(svg.querySelector('.seen'), 'd', paths.seen);
   setAttribute(svg.querySelector('.hidden'), 'd', paths.hidden);
   svg.querySelectorAll('.level').forEach((path, at) => setAttribute(path, 'd', paths.levels[at + 1]));
   setAttribute(svg.querySelector('.ahead'), 'd', plan.blocks.map(({ x, y, width, height }) => `M${x} ${y}h${width}v${height}h-${width}z`).join(''));
-  const edges = plan.blocks.map(({ block, x, y }) => {
-    const [width, height] = [block.keys * plan.cell, block.rows * plan.cell];
-    return `M${x} ${y}h${width}v${height}h-${width}z`;
-  }).join('');
-  setAttribute(svg.querySelector('.edge'), 'd', edges);
+  const silent = silentIn(frame, head);
+  setAttribute(svg.querySelector('.silent'), 'd', gridPath(plan, (name) => silent.has(name)));
+  setAttribute(svg.querySelector('.edge'), 'd', gridPath(plan, () => true));
   const { current } = frame;
   setAttributes(svg.querySelector('.now'), { d: current ? rowPath(plan, current.stack, current.row) : '', 'stroke-width': Math.max(1, Math.min(2.25, plan.cell / 4)) });
   const hover = view.cell ? null : view.hover;
@@ -68,27 +68,28 @@ function drawFigure(figure, frame, plan, head, many) {
   setAttribute(svg.querySelector('.cursor'), 'd', view.cell ? cellPath(plan, view.cell) : '');
   setAttribute(svg.querySelector('.painted'), 'd', frame.painting.edits.map(({ site, row, key }) => cornerPath(plan, { block: site, row, key })).join(''));
   drawLabels(svg, frame, plan, many);
-  drawBlockNames(svg, frame, plan, many);
-  drawNumbers(svg, frame, plan, head, many);
+  drawBlockNames(svg, frame, plan, many, silent);
+  drawNumbers(svg, frame, plan, head, many, silent);
   const caption = part(figure, 'head-name', () => make('figcaption', {}, make('span'), make('b')));
   setAttribute(caption, 'hidden', !many);
   setText(caption.firstElementChild, !many ? '' : columnsOf(frame.heads) > 3 ? head + 1 : view.t('head.number', { n: head + 1 }));
   setText(caption.lastElementChild, many && view.cell ? numberOf(frame, view.cell, head) : '');
-  setAttributes(figure, { 'data-head': many ? head : null, 'data-silent': isSilentIn(frame, head) });
+  setAttributes(figure, { 'data-head': many ? head : null, 'data-silent': frame.blocks.every(({ name }) => silent.has(name)) });
   drawTooltip(figure, frame, plan, many ? null : head);
 }
 
-/** Whether this head is silent wherever it is shown. */
-const isSilentIn = ({ blocks, layers, view, painting: { silenced } }, head) => silenced.length > 0 && view.place !== 'reach'
-  && blocks.every(({ name }) => isSilent(silenced, { site: name, layer: Math.min(view.layer, (layers[name] ?? 1) - 1), head }));
+/** The attentions in which this head is silent: an encoder-decoder shows three. @returns {Set<string>} */
+const silentIn = ({ blocks, layers, view, painting: { silenced } }, head) => new Set(view.place === 'reach' ? [] : blocks.map(({ name }) => name)
+  .filter((name) => isSilent(silenced, { site: name, layer: Math.min(view.layer, (layers[name] ?? 1) - 1), head })));
 
 function createSvg() {
   const svg = makeSvg('svg', { 'aria-hidden': 'true', focusable: 'false' });
   svg.append(makeSvg('path', { class: 'seen' }));
   for (let level = 1; level <= LEVELS; level += 1) {
-    svg.append(makeSvg('path', { class: 'level', 'fill-opacity': (0.1 + 0.9 * (level / LEVELS)).toFixed(3) }));
+    svg.append(makeSvg('path', { class: 'level', 'fill-opacity': strengthOf(level).toFixed(3) }));
   }
-  for (const name of ['hidden', 'ahead', 'painted', 'edge', 'looked-at', 'looks', 'now', 'cursor']) svg.append(makeSvg('path', { class: name }));
+  svg.append(makeSvg('path', { class: 'hidden' }), makeSvg('path', { class: 'silent', 'fill-opacity': 1 - SILENT }));
+  for (const name of ['ahead', 'painted', 'edge', 'looked-at', 'looks', 'now', 'cursor']) svg.append(makeSvg('path', { class: name }));
   for (const name of ['numbers', 'row-labels', 'key-labels', 'block-names']) svg.append(makeSvg('g', { class: name }));
   return svg;
 }
@@ -120,25 +121,25 @@ function drawLabels(svg, frame, plan, many) {
 const frameStack = (frame) => (frame.architecture === 'encoder' ? 'encoder' : 'decoder');
 
 /** Names of the three grids of an encoder-decoder, where they leave room. */
-function drawBlockNames(svg, frame, plan, many) {
+function drawBlockNames(svg, frame, plan, many, silent) {
   const group = svg.querySelector('.block-names');
   if (plan.blocks.length < 3 || many) { reuse(group, 0); return; }
   const [encoder, cross, decoder] = plan.blocks;
   const under = plan.height - 3;
   const places = [
-    { x: encoder.x + encoder.width + 8, y: encoder.y + plan.font, name: 'block.encoder' },
-    { x: cross.x, y: under, name: 'block.cross' },
-    { x: decoder.x, y: decoder.y - 5, name: 'block.decoder' },
+    { x: encoder.x + encoder.width + 8, y: encoder.y + plan.font, name: 'encoder' },
+    { x: cross.x, y: under, name: 'cross' },
+    { x: decoder.x, y: decoder.y - 5, name: 'decoder' },
   ];
   reuse(group, 3, () => makeSvg('text')).forEach((node, at) => {
     const { name, ...place } = places[at];
-    setAttributes(node, { ...place, 'font-size': Math.max(10, plan.font - 1) });
-    setText(node, frame.view.t(name));
+    setAttributes(node, { ...place, 'font-size': Math.max(10, plan.font - 1), 'data-silent': silent.has(name) });
+    setText(node, frame.view.t(`block.${name}`));
   });
 }
 
 /** Numbers inside the cells where they are large enough to hold them. */
-function drawNumbers(svg, frame, plan, head, many) {
+function drawNumbers(svg, frame, plan, head, many, silent) {
   const numbers = [];
   const told = frame.view.place === 'reach';
   if (plan.cell >= (told ? 13 : 30) && !many) {
@@ -148,7 +149,7 @@ function drawNumbers(svg, frame, plan, head, many) {
         const weights = block.attention(layer, head, row);
         for (let key = 0; weights && key < block.keys; key += 1) {
           if (block.visible(row, key) && weights[key] >= 0.005) {
-            numbers.push({ x: x + (key + 0.5) * plan.cell, y: y + (row + 0.5) * plan.cell, p: weights[key], text: block.number?.(row, key) ?? sayWeight(weights[key]) });
+            numbers.push({ x: x + (key + 0.5) * plan.cell, y: y + (row + 0.5) * plan.cell, ground: groundOf(weights[key], silent.has(block.name)), text: block.number?.(row, key) ?? sayWeight(weights[key]) });
           }
         }
       }
@@ -156,8 +157,8 @@ function drawNumbers(svg, frame, plan, head, many) {
   }
   reuse(svg.querySelector('.numbers'), numbers.length, () => makeSvg('text', { 'text-anchor': 'middle', 'dominant-baseline': 'central' }))
     .forEach((node, at) => {
-      const { x, y, p, text } = numbers[at];
-      setAttributes(node, { x, y, 'font-size': Math.round(plan.cell * (told ? 0.5 : plan.share)), 'data-dark': p > 0.45 });
+      const { x, y, ground, text } = numbers[at];
+      setAttributes(node, { x, y, 'font-size': Math.round(plan.cell * (told ? 0.5 : plan.share)), 'data-ground': ground });
       setText(node, text);
     });
 }

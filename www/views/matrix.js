@@ -7,13 +7,15 @@
  * @typedef {import('../timeline.js').Block} Block
  * @typedef {{ block: Block, x: number, y: number, width: number, height: number }} Placed
  * @typedef {{ text: string, at: number, index: number, stack: 'encoder'|'decoder', special: boolean }} Label
- * @typedef {{ cell: number, left: number, top: number, width: number, height: number, font: number, share: number, every: boolean,
- *   blocks: Placed[], rowLabels: Label[], keyLabels: Label[] }} Layout
+ * @typedef {{ cell: number, left: number, top: number, width: number, height: number, held: number, font: number, share: number, every: boolean,
+ *   blocks: Placed[], rowLabels: Label[], keyLabels: Label[] }} Layout   held: the largest height while the run is stepped through
  */
 
 import { shorten, showPieces } from '../pieces.js';
 
 export const LEVELS = 16;
+/** How much a silent head keeps of its colours: the card lies over its cells. */
+export const SILENT = 0.35;
 const LARGEST_CELL = 44;
 /** A label's, where the style says no other; what is told of sizes here is of this one. */
 const LARGEST_FONT = 13.5;
@@ -37,35 +39,71 @@ export function roomFor(count, ended) {
   return ended ? count : Math.ceil((count + 1) / 4) * 4;
 }
 
+/** An answer of so many rows has room for all of them from the beginning. */
+const SHORT = 16;
+/** A longer one has room for so many more at a time. */
+const STAGE = 8;
+
+/**
+ * For how many rows there is room: for all of a run, where it is short, that nothing moves while it is stepped through. Of a longer
+ * one for some more than are shown: forty tokens that are still to come would leave the first ones no size.
+ * @param {Frame & { view?: { least?: number } }} frame @param {number} [made] choices made, where not those of the frame
+ */
+export function rowsFor(frame, made = madeIn(frame)) {
+  const main = frame.blocks[frame.blocks.length - 1];
+  if (frame.architecture === 'encoder') return main.rows;
+  const begun = main.rows - madeIn(frame);
+  const whole = Math.max(frame.view?.least ?? 0, roomFor(main.wholeRows, frame.ended));
+  return frame.ended && whole - begun < SHORT ? whole : Math.min(whole, begun + (Math.floor(made / STAGE) + 1) * STAGE);
+}
+
+/** The choices whose rows are shown: at the end nothing looks from the last one. @param {Frame} frame */
+const madeIn = ({ position = 0, length = Infinity }) => Math.max(0, Math.min(position, length - 1));
+
 /**
  * @param {Frame & { view?: { least?: number } }} frame
  * @param {{ width: number, height: number, bare?: boolean, font?: number }} room bare: no labels (small multiples); font: the largest label
  * @returns {Layout}
  */
 export function layout(frame, room) {
-  const labelled = room.bare ? null : arrange(frame, room, true);
-  return labelled && labelled.cell >= LABEL_CELL ? labelled : arrange(frame, room, false);
+  const drawn = drawnOf(frame);
+  const sized = sizeOf(drawn, room, rowsFor(frame));
+  return { ...place(frame, drawn, sized), held: Math.max(...stagesOf(frame).map((rows) => sizeOf(drawn, room, rows).height)) };
 }
 
-function arrange(frame, { width, height, bare = false, font: largest = LARGEST_FONT }, every) {
-  const scale = largest / LARGEST_FONT;
+/** For how many rows there is room while a run is stepped through. @param {Frame & { view?: { least?: number } }} frame */
+function stagesOf(frame) {
+  const stages = [rowsFor(frame, 0)];
+  for (let made = STAGE; rowsFor(frame, made) > stages[stages.length - 1]; made += STAGE) stages.push(rowsFor(frame, made));
+  return stages;
+}
+
+/** What stands beside the cells, and how long the longest of it is. */
+function drawnOf(frame) {
   const wired = frame.architecture === 'encoder-decoder';
   const source = labelsOf(frame.read, 'encoder');
   const target = labelsOf(frame.target, 'decoder');
-  const main = frame.blocks[frame.blocks.length - 1];
-  const grows = frame.architecture !== 'encoder';
-  const rows = grows ? Math.max(frame.view?.least ?? 0, roomFor(main.wholeRows, frame.ended)) : main.rows;
   const first = wired ? frame.blocks[0].rows : 0;
-  const gap = wired ? 1 : 0;
-  const count = rows + first;
   const stack = frame.architecture === 'encoder' ? 'encoder' : 'decoder';
   const names = wired ? [...source, ...target.map((label) => ({ ...label, at: label.at + first }))]
     : [...source, ...target].map((label, at) => ({ ...label, stack, at, index: at }));
+  return { wired, first, names, longest: names.reduce((most, label) => Math.max(most, estimate(label.text)), 0) };
+}
 
+/** With all labels where there is room for them. */
+function sizeOf(drawn, room, rows) {
+  const labelled = room.bare ? null : measure(drawn, room, rows, true);
+  return labelled && labelled.cell >= LABEL_CELL ? labelled : measure(drawn, room, rows, false);
+}
+
+/** The size of a cell and of all of them, and the room for labels beside them. */
+function measure({ wired, first, longest }, { width, height, bare = false, font: largest = LARGEST_FONT }, rows, every) {
+  const scale = largest / LARGEST_FONT;
+  const gap = wired ? 1 : 0;
+  const count = rows + first;
   const few = FEW_FONT * scale;
   const fitting = Math.min(width, height) / (count + 0.6 * gap);
   const font = every || bare ? Math.max(9, Math.min(largest, fitting * 0.62)) : few;
-  const longest = names.reduce((most, label) => Math.max(most, estimate(label.text)), 0);
   const left = bare ? 1 : Math.min(width * 0.3, longest * font + 10);
   const top = bare ? 1 : every ? left : few + 6;
   const foot = bare || !wired ? 2 : font + 8;
@@ -73,19 +111,24 @@ function arrange(frame, { width, height, bare = false, font: largest = LARGEST_F
   const cell = free >= 7 ? Math.floor(free) : Math.max(2, Math.floor(free * 10) / 10);
   const space = wired ? Math.max(4, Math.round(cell * 0.6)) : 0;
   const offset = first ? first * cell + space : 0;
+  return {
+    rows, count, cell, space, offset, left, top, every, font: every ? Math.min(font, cell - 1) : font, share: Math.min(SHARES[0] * scale, SHARES[1]),
+    width: left + offset + rows * cell + 2, height: top + offset + rows * cell + foot,
+  };
+}
 
-  const place = (block, x, y, blockRows, blockKeys) => ({ block, x, y, width: blockKeys * cell, height: blockRows * cell });
+/** Where each grid and each label lies. @returns {any} a layout */
+function place(frame, { wired, first, names }, { rows, count, cell, space, offset, left, top, ...sizes }) {
+  const main = frame.blocks[frame.blocks.length - 1];
+  const placed = (block, x, y, blockRows, blockKeys) => ({ block, x, y, width: blockKeys * cell, height: blockRows * cell });
   const blocks = wired
-    ? [place(frame.blocks[0], left, top, first, first), place(frame.blocks[1], left, top + offset, rows, first),
-      place(frame.blocks[2], left + offset, top + offset, rows, rows)]
-    : [place(main, left, top, rows, rows)];
+    ? [placed(frame.blocks[0], left, top, first, first), placed(frame.blocks[1], left, top + offset, rows, first),
+      placed(frame.blocks[2], left + offset, top + offset, rows, rows)]
+    : [placed(main, left, top, rows, rows)];
   const middle = (label) => label.at * cell + cell / 2 + (wired && label.stack === 'decoder' ? space : 0);
   const held = names.filter((label) => label.at < count && (label.stack === 'encoder' || label.index < main.rows));
   const along = (start) => held.map((label) => ({ ...label, at: start + middle(label) }));
-  return {
-    cell, left, top, font: every ? Math.min(font, cell - 1) : font, share: Math.min(SHARES[0] * scale, SHARES[1]), every, blocks, rowLabels: along(top), keyLabels: along(left),
-    width: left + offset + rows * cell + 2, height: top + offset + rows * cell + foot,
-  };
+  return { ...sizes, cell, left, top, blocks, rowLabels: along(top), keyLabels: along(left) };
 }
 
 function labelsOf(tokens, stack) {
@@ -111,6 +154,15 @@ export function cellAt(plan, x, y) {
 export function levelOf(probability) {
   if (!(probability > 0)) return 0;
   return Math.max(1, Math.min(LEVELS, Math.round(probability ** 0.65 * LEVELS)));
+}
+
+/** How much of its colour a cell of a level has. @param {number} level */
+export const strengthOf = (level) => (level ? 0.1 + 0.9 * (level / LEVELS) : 0);
+
+/** What a number stands on: strong colour, where the card's own is read best, or the middle of the ramp, where in either theme a dark one is. @param {number} weight @param {boolean} isFaint of a silent head */
+export function groundOf(weight, isFaint) {
+  const strength = strengthOf(levelOf(weight)) * (isFaint ? SILENT : 1);
+  return strength > 0.8 ? 'strong' : strength > 0.6 ? 'middle' : null;
 }
 
 /**
@@ -158,6 +210,14 @@ function hatch(left, top, cell) {
     lines += `M${round(left + over)} ${round(top + reach)}L${round(left + reach)} ${round(top + over)}`;
   }
   return lines;
+}
+
+/** All cells of these grids, each grid as one area. @param {Layout} plan @param {(name: Block['name']) => boolean} isMeant */
+export function gridPath(plan, isMeant) {
+  return plan.blocks.filter(({ block }) => isMeant(block.name)).map(({ block, x, y }) => {
+    const [width, height] = [block.keys * plan.cell, block.rows * plan.cell];
+    return `M${x} ${y}h${width}v${height}h-${width}z`;
+  }).join('');
 }
 
 const round = (value) => Math.round(value * 100) / 100;

@@ -1,15 +1,29 @@
 /** A matrix as a real table, for a screen reader or for whoever wants the numbers. */
 
-import { make, reuse, setText, setVariable } from './dom.js';
+import { make, part, reuse, setAttribute, setText, setVariable } from './dom.js';
 import { showPieces } from '../pieces.js';
+
+/** So many cells at most, where there are several heads: more stop the page for seconds, and nobody reads them. */
+const MOST_CELLS = 10_000;
+
+/** How many of the heads are shown: all that there is room for, and one whatever its size. @param {import('./mask.js').Drawn} frame @returns {number[]} */
+export function headsIn({ blocks, heads, view: { head } }) {
+  if (head !== 'all') return [head];
+  const cells = blocks.reduce((sum, { rows, keys }) => sum + rows * keys, 0);
+  return Array.from({ length: Math.max(1, Math.min(heads, Math.floor(MOST_CELLS / Math.max(1, cells)))) }, (_, at) => at);
+}
 
 /** @param {Element} target @param {import('./mask.js').Drawn} frame */
 export function draw(target, frame) {
-  const { head } = frame.view;
-  const heads = head === 'all' ? Array.from({ length: Math.max(1, frame.heads) }, (_, at) => at) : [head];
+  const { t, head } = frame.view;
+  const heads = headsIn(frame);
   const wanted = heads.flatMap((one) => frame.blocks.map((block) => ({ block, head: one })));
-  const tables = reuse(target, wanted.length, () => make('table', {}, make('caption'), make('thead', {}, make('tr')), make('tbody')));
+  const tables = reuse(part(target, 'all-tables', () => make('div')), wanted.length, () => make('table', {}, make('caption'), make('thead', {}, make('tr')), make('tbody')));
   wanted.forEach((one, at) => drawTable(tables[at], frame, one));
+  const left = head === 'all' ? frame.heads - heads.length : 0;
+  const more = part(target, 'more-tables', () => make('p'));
+  setAttribute(more, 'hidden', left <= 0);
+  setText(more, left > 0 ? t('table.more', { n: left }) : '');
 }
 
 function drawTable(table, frame, { block, head }) {

@@ -168,3 +168,20 @@ test('with reduced motion nothing moves by itself', async ({ page }) => {
   });
   expect(moving).toEqual([]);
 });
+
+test.describe('with a finger', () => {
+  test.use({ hasTouch: true, viewport: { width: 390, height: 844 } });
+
+  test('what is pressed in two blanks and in a lesson is no lower than 24 pixels', async ({ page }) => {
+    await open(page, 'lang=en&device=cpu');
+    await page.locator('#lessons summary').click();
+    await page.locator('#lessons li button').nth(5).click();
+    await done(page);
+    await expect(machine(page, 'encoder').locator('.exchange').first()).toBeVisible();
+    for (const one of [page.locator('#lesson summary'), machine(page, 'encoder').locator('.exchange, .looks select, .word:visible')]) {
+      const heights = await one.evaluateAll((nodes) => nodes.map((node) => node.getBoundingClientRect().height));
+      expect(heights.length).toBeGreaterThan(0);
+      expect(Math.min(...heights)).toBeGreaterThanOrEqual(24);
+    }
+  });
+});

@@ -196,10 +196,43 @@ test('through one state: the first word is right, and is said again and again', 
   expect((await pieces(element))[0]).toBe(said[0]);
 });
 
+test('a long answer that is to come leaves the first rows their size, and the page stands still while it comes', async ({ page }) => {
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await take(page, 'bottleneck');
+  const element = machine(page, 'encoder-decoder');
+  // A row's lit frame is as high as a cell.
+  const measured = async () => ({ cell: await element.locator('.cells .now').evaluate((path) => Number(path.getAttribute('d').match(/v([\d.]+)h/)[1])), below: (await element.locator('.under').boundingBox())?.y ?? 0 });
+  const first = await measured();
+  expect(first.cell).toBeGreaterThan(14);
+  for (const at of [1, 7, 8, 24, 39]) {
+    await page.evaluate((to) => { location.hash = location.hash.replace(/&step=\d+|$/, `&step=${to}`); }, at);
+    await expect.poll(() => element.evaluate((demo) => demo.position)).toBe(at);
+    await drawn(page);
+    expect(Math.abs((await measured()).below - first.below), `at step ${at}`).toBeLessThan(24);
+  }
+  expect((await measured()).cell).toBeLessThan(first.cell);
+});
+
+for (const [id, name] of Object.entries({ window: 'causal', leak: 'causal', 'no-mask': 'causal', bottleneck: 'encoder-decoder', heads: 'encoder-decoder' })) {
+  test(`what a lesson names is in sight with it, above the dock: ${id}`, async ({ page }) => {
+    await page.setViewportSize({ width: 1440, height: 900 });
+    await take(page, id);
+    const element = machine(page, name);
+    const { y: edge } = /** @type {DOMRect} */ (await page.locator('#dock').boundingBox());
+    await expect(element.locator('.painting [data-action="reset"]')).toBeVisible();
+    for (const one of ['[data-action="paint"]', '[data-action="undo"]', '[data-action="reset"]', '[data-action="look"]', '.candidate:first-child']) {
+      const { y, height } = /** @type {DOMRect} */ (await element.locator(one).first().boundingBox());
+      expect(y + height, one).toBeLessThanOrEqual(edge);
+    }
+    expect(await page.evaluate(() => scrollY)).toBe(0);
+  });
+}
+
 test('a head that points at the word that is translated is not needed', async ({ page }) => {
   await take(page, 'heads');
   const element = machine(page, 'encoder-decoder');
   const silent = await answer(element);
+  await expect(element.locator('.block-names [data-silent]')).toHaveText(['cross-attention']);
   // The row of a word that is written looks at the one that it comes from.
   const most = await element.evaluate((demo) => {
     const frame = demo.timeline.frame(demo.position);

@@ -230,3 +230,34 @@ test('paper has all of a long sentence, and one machine alone has all of a sheet
   // What does not fit on a sheet was lost where it stood in a grid.
   expect(await page.locator('#machines').evaluate((stage) => getComputedStyle(stage).display)).toBe('block');
 });
+
+test('paper begins with the machine of a lesson, not with an empty sheet, and cuts no word', async ({ page }) => {
+  await open(page, 'lang=en&device=cpu');
+  await page.locator('#lessons summary').click();
+  const pages = async () => (await page.pdf({ format: 'A4', margin: { top: '10mm', right: '10mm', bottom: '10mm', left: '10mm' } })).toString('latin1').match(/\/Type\s*\/Page\b(?!s)/g)?.length;
+  await page.locator('#lessons li button').nth(6).click();
+  await done(page);
+  await drawn(page);
+  // Both times the machine would have had two sheets for itself.
+  expect(await pages()).toBe(2);
+  await page.locator('#lessons summary').click();
+  await page.locator('#lessons li button').nth(9).click();
+  await done(page);
+  await drawn(page);
+  expect(await pages()).toBe(2);
+  await page.setViewportSize(SHEET);
+  await page.emulateMedia({ media: 'print' });
+  const cut = await page.locator('unmasked-demo .candidate .piece').evaluateAll((words) => words.filter((word) => word.scrollWidth > word.clientWidth + 1).map((word) => word.textContent));
+  expect(cut).toEqual([]);
+});
+
+test('of a long text all heads have no table each: the page would stand still', async ({ page }) => {
+  await open(page, `lang=en&device=cpu&on=encoder&head=all&look=encoder.table&text=${encodeURIComponent('The old doctor is tired tonight and wants to go home. '.repeat(12))}`);
+  await done(page);
+  const element = machine(page, 'encoder');
+  await expect(element.locator('.tables table')).toHaveCount(1);
+  await expect(element.locator('.more-tables')).toContainText('Heads not shown: 4.');
+  await page.locator('#sentence').fill('The old doctor is tired.');
+  await expect(element.locator('.tables table')).toHaveCount(5);
+  await expect(element.locator('.more-tables')).toBeHidden();
+});

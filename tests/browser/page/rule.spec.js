@@ -284,3 +284,18 @@ test('what is told of before is the choice of the model, not what a person force
   await page.keyboard.press('r');
   await expect(words(element)).toContainText(`Before: “${own}” `);
 });
+
+test('a long answer under another rule leaves the matrix no smaller when the mask is put back', async ({ page }) => {
+  await open(page, address('on=encoder,causal,prefix,encoder-decoder'));
+  await done(page);
+  const element = machine(page, 'prefix');
+  const cell = () => element.locator('.cells .edge').evaluate((path) => Number(path.getAttribute('d').match(/h([\d.]+)v/)[1]));
+  const rows = () => element.evaluate((demo) => demo.timeline.frame(demo.position).blocks[0].rows);
+  const before = await cell() / await rows();
+  await press(element, 'paint');
+  await choose(page, element, 'window');
+  await page.keyboard.press('Escape');
+  await choose(page, element, '');
+  expect(await rule(element)).toBe('');
+  expect(await cell() / await rows()).toBe(before);
+});

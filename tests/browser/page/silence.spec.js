@@ -90,4 +90,17 @@ test('an encoder-decoder has three attentions, each silenced by itself', async (
   await expect(words(element)).toContainText('Heads silenced: 2.');
   // Only some of what is shown is silent: nothing of it is drawn as if all were.
   await expect(element.locator('.matrix')).not.toHaveAttribute('data-silent', '');
+  // Where it is silent it is faint, and that attention's name is struck through: of layer 3 across, of layer 1 back.
+  const faint = () => element.locator('.mask').evaluate((mask) => {
+    const [all, silent] = ['.edge', '.silent'].map((name) => (mask.querySelector(name).getAttribute('d').match(/M[^M]+/g) ?? []));
+    return [silent.map((one) => all.indexOf(one)), [...mask.querySelectorAll('.block-names [data-silent]')].map(({ textContent }) => textContent)];
+  });
+  await expect.poll(faint).toEqual([[1], ['cross-attention']]);
+  const drawing = await element.evaluate((demo) => demo.figure());
+  expect(drawing).toContain('text-decoration="line-through"');
+  await page.locator('[data-setting="layer"]').selectOption('1');
+  await expect.poll(faint).toEqual([[2], ['decoder']]);
+  await page.locator('[data-setting="layer"]').selectOption('2');
+  await expect.poll(faint).toEqual([[], []]);
+  expect(await element.evaluate((demo) => demo.figure())).not.toContain('text-decoration="line-through"');
 });
