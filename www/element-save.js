@@ -1,7 +1,7 @@
 /** Figures, tables and runs of an element, as files. */
 
 import { nameOf } from './element-draw.js';
-import { blanksTable, costTable, fileName, leakTable, matrixTable, reachTable, sceneOf, shownPart, textIn, traceOf, writeCsv } from './save.js';
+import { blanksTable, costTable, fileName, leakTable, matrixTable, objectiveTable, reachTable, sceneOf, shownPart, textIn, traceOf, writeCsv } from './save.js';
 import { figure, writeFigure } from './views/figure.js';
 import { closeSave } from './views/save.js';
 
@@ -70,13 +70,16 @@ async function fileOf(what, drawn, machine) {
   return make(what === 'png' ? await pixelsOf(svg) : svg, of, what);
 }
 
+/** Of what was asked for, the tables that need nothing else. @type {Record<string, (result: any) => import('./save.js').Field[][]>} */
+const TABLES = { leak: leakTable, blanks: blanksTable, objective: objectiveTable };
+
 /** What stands in the matrix's place, as a table; null where it has not come. @param {NonNullable<Drawn['frame']>} frame @param {string} place */
 function tableOf(frame, place) {
   const { description } = frame;
   if (place === 'cost') return description && costTable(frame, description);
   const { result } = /** @type {any} */ (frame)[place];
   if (!result) return null;
-  return place === 'leak' ? leakTable(result) : place === 'blanks' ? blanksTable(result) : reachTable(frame, result);
+  return place === 'reach' ? reachTable(frame, result) : TABLES[place](result);
 }
 
 /** Lines of a table that a spreadsheet opens, and that are made before anybody waits. */

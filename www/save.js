@@ -146,6 +146,19 @@ export function costTable(frame, description) {
 }
 
 /**
+ * What a model is trained on as a table, a line a position: what is given, what is wanted there, and whether a loss is taken.
+ * @param {import('./objective.js').Objective} objective
+ * @returns {Field[][]}
+ */
+export function objectiveTable({ parts }) {
+  const name = (/** @type {import('./objective.js').Piece|null} */ piece) => piece && (piece.sign ?? piece.text);
+  return [
+    ['part', 'row', 'given', 'wanted', 'loss'],
+    ...parts.flatMap(({ name: part, columns }) => columns.map(({ given, wanted, loss }, row) => [part, row, name(given), name(wanted), Number(loss)])),
+  ];
+}
+
+/**
  * What a run was asked for, whatever is asked by now: of one that was made here its question tells, of a stored one its scene.
  * @param {Timeline} timeline
  * @returns {Record<string, any>}

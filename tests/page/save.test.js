@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { blanksTable, costTable, fileName, leakTable, matrixTable, sceneOf, shownPart, textIn, traceOf, writeCsv } from '../../www/save.js';
+import { blanksTable, costTable, fileName, leakTable, matrixTable, objectiveTable, sceneOf, shownPart, textIn, traceOf, writeCsv } from '../../www/save.js';
 import { Timeline, signsOf } from '../../www/timeline.js';
 import { checkTrace, departuresOf, saidOf } from '../../www/trace.js';
 import { COLOURS, wrap } from '../../www/views/figure.js';
@@ -85,6 +85,18 @@ test('two blanks are a line a pair, apart and together; what a model costs is a 
   assert.deepEqual(costTable(frame, description), [
     ['what', 'name', 'rows', 'number'], ['parameters', 'embeddings', null, 5], ['parameters', 'heads', null, 7], ['parameters', 'all', null, 12],
     ['multiplications', 'cached', 1, 24 + 3 * 4 + 32], ['multiplications', 'recomputed', 3, 3 * 24 + 6 * 4 + 32],
+  ]);
+});
+
+test('what a model is trained on is a line a position, of both parts where there are two', () => {
+  const piece = (text, more = {}) => ({ text, special: false, continues: false, begins: true, ...more });
+  const column = (given, wanted = null) => ({ given, wanted, loss: wanted !== null, changed: false });
+  const parts = [
+    { name: 'source', columns: [column(piece('=x')), column(piece('[MASK]', { special: true }))] },
+    { name: 'target', columns: [column(piece('', { sign: 'start' }), piece('=x')), column(piece('=x'), piece('', { sign: 'end' }))] },
+  ];
+  assert.deepEqual(objectiveTable(/** @type {any} */ ({ parts })), [
+    ['part', 'row', 'given', 'wanted', 'loss'], ['source', 0, '=x', null, 0], ['source', 1, '[MASK]', null, 0], ['target', 0, 'start', '=x', 1], ['target', 1, '=x', 'end', 1],
   ]);
 });
 

@@ -102,7 +102,7 @@ export function closeSave(target, trouble = '') {
 function offered(frame, isDone) {
   const { view: { place: name } } = frame;
   const isMatrix = name === '' || name === 'reach';
-  const asked = ['leak', 'reach', 'blanks'].includes(name) ? frame[name] : null;
+  const asked = ['leak', 'reach', 'blanks', 'objective'].includes(name) ? frame[name] : null;
   const hasNumbers = asked ? Boolean(asked.result) && !asked.waiting : true;
   return ALL.filter((what) => !['svg', 'png'].includes(what) || isMatrix)
     .map((what) => [what, what === 'run' ? isDone : hasNumbers]);

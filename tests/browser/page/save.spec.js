@@ -269,6 +269,13 @@ test('it offers what stands there: the leak test’s numbers and no picture; whe
   const numbers = cost.bytes.toString('utf8').slice(1).trim().split('\r\n').map((line) => line.split(',').at(-1));
   const costs = await element.locator('.cost tbody td[title]').evaluateAll((counts) => counts.map((count) => count.getAttribute('title').replaceAll(',', '')));
   expect(numbers.slice(1)).toEqual(costs);
+  await look(element, 'objective');
+  await expect(element.locator('.objective-tables tbody tr')).not.toHaveCount(0);
+  await expect.poll(() => offers(element)).toEqual(['csv', 'run']);
+  const training = await saved(page, element, 'csv');
+  expect(training.name).toBe('unmasked-causal-objective.csv');
+  const asked = await element.locator('.objective tbody tr').evaluateAll((rows) => rows.map((row) => [...row.children].map(({ textContent }) => textContent.replace(/^·/, ''))));
+  expect(training.bytes.toString('utf8').slice(1).trim().split('\r\n').slice(1).map((line) => line.split(',').slice(2))).toEqual(asked.map(([given, wanted, loss]) => [given, wanted, loss === 'yes' ? '1' : '0']));
   // Who knows what is in the matrix itself: its numbers are layers.
   await look(element, 'reach');
   await expect(element.locator('.reach')).not.toHaveAttribute('data-waiting', /.*/);
