@@ -339,8 +339,10 @@ function sayRuns() {
   if (!ended() || !runs && all.every((demo) => demo.phase !== 'empty')) return;
   const now = JSON.stringify(all.map(({ timeline }) => timeline && [timeline.question, timeline.rule, timeline.edits, timeline.silenced]));
   const isOther = told !== null && told !== now;
-  if (isOther && !runs) say(t('machine.empty'));
-  else if (isOther || said !== clock.position) saySteps();
+  if (runs && (isOther || said !== clock.position)) saySteps();
+  // Of nothing there is no step that would be said after that.
+  else if (!runs && isOther) say(t('machine.empty'));
+  said = clock.position;
   told = now;
 }
 

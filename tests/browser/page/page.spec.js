@@ -470,6 +470,20 @@ test('of another sentence only its own run is said; none at all, and what is unc
   await expect(page.locator('#say')).toHaveText(new RegExp(`^Causal decoder is about to choose ${await next('causal', 1)}, .*Prefix decoder is about to choose ${await next('prefix', 1)}, `));
 });
 
+test('an empty sentence is said wherever the clock stood, and no step after it', async ({ page }) => {
+  await open(page, `lang=en&on=causal&step=3&text=${encodeURIComponent('The old doctor is tired tonight.')}&${device()}`);
+  await done(page);
+  await drawn(page);
+  await page.locator('#sentence').fill('');
+  await expect(page.locator('#say')).toHaveText(en['machine.empty']);
+  // Whatever else there was to say would be said after a rest.
+  await page.waitForTimeout(2_000);
+  await expect(page.locator('#say')).toHaveText(en['machine.empty']);
+  await page.locator('#sentence').fill('We have to go.');
+  await done(page);
+  await expect(page.locator('#say')).toHaveText(/^Step 0\. Causal decoder is about to choose /);
+});
+
 test('dials stand where an address put them, however far', async ({ page }) => {
   await open(page, `lang=en&on=causal&temperature=5&topK=100&topP=0.01&${device()}`);
   await page.locator('.sampling summary').click();
