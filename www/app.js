@@ -577,11 +577,12 @@ export const page = {
 };
 
 async function start() {
+  // It may become another address while lessons are on their way.
+  wirePage();
   // The machines of a stage that is not the lesson's need not come.
   if (isLessonAlone(state)) await loadLessons();
   byId('static').remove();
   for (const id of ['ask', 'prefs', 'bar', 'dock']) setAttribute(byId(id), 'hidden', false);
-  wirePage();
   setLanguage();
   sentence.value = state.text ?? '';
   arrange();

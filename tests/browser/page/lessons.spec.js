@@ -331,3 +331,19 @@ test('a link to a lesson alone has its stage, and what is no more the lesson’s
   await expect(machine(page, 'encoder')).toHaveAttribute('look', 'blanks');
   await expect(page.locator('unmasked-demo')).toHaveCount(1);
 });
+
+test('an address that is another by the time that lessons come is not lost', async ({ page }) => {
+  let asked = false;
+  let release = () => {};
+  const released = new Promise((resolve) => { release = /** @type {() => void} */ (resolve); });
+  await page.route('**/page/lessons.js', async (route) => { asked = true; await released; await route.continue(); });
+  await page.goto('/#lang=en&device=cpu&lesson=leak');
+  await expect.poll(() => asked).toBe(true);
+  await page.evaluate(() => { location.hash = '#lang=en&device=cpu&on=prefix&text=I+am+tired.'; });
+  release();
+  await expect(page.locator('html')).toHaveAttribute('data-ready', 'true');
+  await expect(page.locator('#sentence')).toHaveValue('I am tired.');
+  await done(page);
+  await expect(lesson(page)).toBeHidden();
+  await expect(page.locator('unmasked-demo')).toHaveAttribute('architecture', 'prefix');
+});
