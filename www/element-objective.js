@@ -1,7 +1,7 @@
 /** What an element's model is trained on: in which of its ways, and which draw of the lots. Draws nothing. */
 
 import { Asked } from './element-asked.js';
-import { lotsOf, objectiveOf, piecesOf, WAYS } from './objective.js';
+import { lotsOf, objectiveOf, piecesOf, wayOf } from './objective.js';
 
 /** The whole run, wherever the clock is: told at once, no model runs for it. @extends {Asked<import('./objective.js').Objective>} */
 export class ObjectiveOf extends Asked {
@@ -27,8 +27,8 @@ export class ObjectiveOf extends Asked {
   /** @param {import('./timeline.js').Frame} frame @param {import('./machine.js').Machine} machine @param {string} of the run */
   follow({ architecture }, machine, of) {
     if (!this.on) return;
-    const ways = WAYS[architecture];
-    const way = ways.find((one) => one === this.#way) ?? ways[0];
+    const { objective } = machine.engine?.describe() ?? machine.timeline?.header.model ?? {};
+    const way = wayOf(architecture, objective, this.#way);
     this.want([way, this.#draw, this.seed], of, async () => objectiveOf(way, textOf(machine), lotsOf(this.seed, this.#draw)));
   }
 }

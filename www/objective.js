@@ -21,6 +21,15 @@ import { continuesWord, showPieces } from './pieces.js';
 /** The ways of each architecture, the usual one first. @type {Record<string, Way[]>} */
 export const WAYS = { encoder: ['masked', 'replaced'], causal: ['next'], prefix: ['answer'], 'encoder-decoder': ['target', 'spans', 'noise'] };
 
+/** Objectives, as the engine names them, whose way is not the usual one. @type {Record<string, Way>} */
+const OF_OBJECTIVE = { 'replaced tokens': 'replaced', spans: 'spans', 'text to text': 'spans', denoising: 'noise' };
+
+/** The way that is shown: the one that a person chose, else the model's own, as far as its files tell. @param {string} architecture @param {string|undefined} objective @param {string} chosen '' = nobody chose */
+export function wayOf(architecture, objective, chosen) {
+  const ways = WAYS[architecture];
+  return [chosen, OF_OBJECTIVE[objective ?? '']].map((way) => ways.find((one) => one === way)).find(Boolean) ?? ways[0];
+}
+
 /** Ways that draw lots: drawn again, they are others. */
 export const BY_LOT = ['masked', 'replaced', 'spans', 'noise'];
 

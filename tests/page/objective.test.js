@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { learnsFrom } from '../../www/cost.js';
 import { ObjectiveOf } from '../../www/element-objective.js';
-import { BY_LOT, lotsOf, MASK, objectiveOf, piecesOf, sentencesOf, sentinel, WAYS } from '../../www/objective.js';
+import { BY_LOT, lotsOf, MASK, objectiveOf, piecesOf, sentencesOf, sentinel, wayOf, WAYS } from '../../www/objective.js';
 
 const sign = (piece) => ({ piece, special: true });
 /** Words that are all different, a sign at either end. */
@@ -30,6 +30,13 @@ test('the same seed and draw are the same lots, others are others', () => {
   const drawn = Array.from({ length: 4000 }, lots);
   assert.ok(drawn.every((lot) => lot >= 0 && lot < 1));
   assert.ok(Math.abs(drawn.reduce((sum, lot) => sum + lot, 0) / drawn.length - 0.5) < 0.02);
+});
+
+test('what is shown first is the model’s own way, where its files tell of it and it is none of another architecture', () => {
+  const own = (architecture, objective, chosen = '') => wayOf(architecture, objective, chosen);
+  for (const [architecture, [usual]] of Object.entries(WAYS)) for (const objective of [undefined, 'masked', 'next-token-of-target', 'classes', 'next token', 'translation']) assert.equal(own(architecture, objective), usual);
+  assert.deepEqual([own('encoder', 'replaced tokens'), own('encoder-decoder', 'denoising'), own('encoder-decoder', 'spans'), own('encoder-decoder', 'text to text')], ['replaced', 'noise', 'spans', 'spans']);
+  assert.deepEqual([own('encoder', 'replaced tokens', 'masked'), own('encoder', 'replaced tokens', 'noise'), own('causal', 'denoising', 'spans')], ['masked', 'replaced', 'next']);
 });
 
 test('a loss is where something is wanted, and what is counted is what there is', () => {
@@ -187,7 +194,7 @@ test('of an encoder it is the text as it was written, not its blanks; chosen way
   const asked = new ObjectiveOf(() => { told += 1; });
   const machine = /** @type {any} */ ({
     canRun: true, isEncoder: true, parts: { tokens: [{ id: 0, piece: '[CLS]' }, ...[5, 6, 7].map((id) => ({ id, piece: `w${id}`, space: true })), { id: 1, piece: '[SEP]' }] },
-    timeline: { length: 1, signs: { specials: new Set([0, 1, 4]) }, frame: () => ({ source: [token(0, true), token(5), token(4, true), token(7), token(1, true)], target: [], starts: 0 }) },
+    timeline: { length: 1, header: { model: {} }, signs: { specials: new Set([0, 1, 4]) }, frame: () => ({ source: [token(0, true), token(5), token(4, true), token(7), token(1, true)], target: [], starts: 0 }) },
   });
   const follow = async () => { asked.follow(/** @type {any} */ ({ architecture: 'encoder' }), machine, '1 0'); await new Promise((resolve) => { setTimeout(resolve); }); };
   await follow();
@@ -211,4 +218,12 @@ test('of an encoder it is the text as it was written, not its blanks; chosen way
     draws.add(JSON.stringify(asked.result));
   }
   assert.ok([...draws].some((one) => one !== first), 'drawn again it is another');
+  // Of files that tell of another way it is that one; of a stored run, too.
+  for (const told of [{ engine: { describe: () => ({ objective: 'replaced tokens' }) } }, { timeline: { ...machine.timeline, header: { model: { objective: 'replaced tokens' } } } }]) {
+    const other = new ObjectiveOf(() => {});
+    other.show(true);
+    other.follow(/** @type {any} */ ({ architecture: 'encoder' }), { ...machine, ...told }, '1 0');
+    await new Promise((resolve) => { setTimeout(resolve); });
+    assert.equal(other.result?.way, 'replaced');
+  }
 });

@@ -292,7 +292,7 @@ export default {
   'cost.learns.target': '这 {of} 个词元中，它从 {n} 个学习：仅目标文本。',
   'cost.how': '计入：各层的矩阵、对掩码所示各键的注意力、输出矩阵。',
   'look.objective': '训练目标',
-  'look.objective.label': '{name}的训练目标',
+  'look.objective.label': '{name}的训练方式',
   'way.title': '训练时给什么、要什么',
   'way.choose': '训练方式',
   'way.again': '重新抽取',
