@@ -251,6 +251,18 @@ test('paper begins with the machine of a lesson, not with an empty sheet, and cu
   expect(cut).toEqual([]);
 });
 
+test('paper has all of what a long text is trained on', async ({ page }) => {
+  await open(page, `lang=en&device=cpu&on=causal&look=causal.objective&text=${encodeURIComponent('The old doctor is tired tonight and wants to go home. '.repeat(5))}`);
+  await done(page);
+  const view = machine(page, 'causal').locator('.objective');
+  await expect(view.locator('tbody tr')).not.toHaveCount(0);
+  await page.setViewportSize({ width: 400, height: 1040 });
+  const hidden = () => view.evaluate((node) => node.scrollHeight - node.clientHeight);
+  expect(await hidden(), 'on the screen it scrolls').toBeGreaterThan(50);
+  await page.emulateMedia({ media: 'print' });
+  expect(await hidden()).toBeLessThan(2);
+});
+
 test('of a long text all heads have no table each: the page would stand still', async ({ page }) => {
   await open(page, `lang=en&device=cpu&on=encoder&head=all&look=encoder.table&text=${encodeURIComponent('The old doctor is tired tonight and wants to go home. '.repeat(12))}`);
   await done(page);
