@@ -139,3 +139,36 @@ test('what the model’s own mask made of all candidates is asked for once, whet
   await rest();
   assert.deepEqual([engine.asked.length, machine.before(0)?.isWhole], [4, true]);
 });
+
+test('what asks for all candidates stops where another run begins, and what goes wrong with it is no fault of the run', async () => {
+  const machine = new Machine(() => {});
+  const engine = /** @type {any} */ (machine).engine = writer({ decoder: 'causal' });
+  // A row a pass, and three of them.
+  const describe = { ...engine.describe(), vocabulary: 4_000_000 };
+  const { generate } = engine;
+  const passes = /** @type {Array<{ answer: (value: any) => void, fail: (error: Error) => void }>} */ ([]);
+  Object.assign(engine, {
+    describe: () => describe, forward: () => new Promise((answer, fail) => { passes.push({ answer, fail }); }),
+    generate: (request) => ({ ...generate(request), async* [Symbol.asyncIterator]() { for (const row of [3, 4, 5]) yield { row, chosen: 5, piece: 'w5', candidates, rows: [], attention: { decoder: [[[[1]]]] } }; } }),
+  });
+  const rest = async () => { for (let tries = 0; tries < 9; tries += 1) await new Promise((resolve) => { setTimeout(resolve); }); };
+  const plain = /** @type {any} */ ({ text: 'The cat sleeps', blanks: null, fill: 'parallel', maxNewTokens: 40, candidates: 10 });
+  await machine.run(plain);
+  await machine.run({ ...plain, rule: 'full' });
+  await rest();
+  assert.equal(passes.length, 1);
+  const before = machine.plain;
+  await machine.run({ ...plain, text: 'Another', rule: 'full' });
+  await rest();
+  passes[0].answer({ forward: { logits: [[0, 0, 9]] } });
+  await rest();
+  assert.deepEqual([passes.length, before?.shares, machine.plain === before], [2, null, false], 'the second one is of the new run');
+  passes[1].fail(new Error('lost'));
+  await rest();
+  assert.deepEqual([passes.length, machine.phase, machine.error, machine.plain?.shares, machine.before(0)?.isWhole], [2, 'done', null, null, false]);
+  // It is asked again with the next mask.
+  await machine.run({ ...plain, text: 'Another', rule: 'window:2' });
+  await rest();
+  for (let at = 2; at < 5; at += 1) { passes[at].answer({ forward: { logits: [[0, 0, 9]] } }); await rest(); }
+  assert.deepEqual([passes.length, machine.plain?.shares?.length, machine.before(0)?.isWhole], [5, 3, true]);
+});
