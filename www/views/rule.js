@@ -13,7 +13,7 @@ import { showPieces } from '../pieces.js';
 const SAID = { full: 'machine.encoder.mask', causal: 'machine.causal.mask', prefix: 'machine.prefix.mask' };
 
 /** What a rule means, as a sentence of the dictionary. @param {{ name: import('../rules.js').RuleName, n: number|null }} rule */
-export const sayRule = ({ name, n }) => (n === null ? SAID[name] : null) ?? `mask.${name}`;
+const sayRule = ({ name, n }) => (n === null ? SAID[name] : null) ?? `mask.${name}`;
 
 /** Of three masks a rule is that of the target's rows alone. @param {import('../rules.js').Rule} rule @param {string} architecture @param {(key: string, values?: object) => string} t */
 export const sayChosen = (rule, architecture, t) => (architecture === 'encoder-decoder' ? t('mask.target', { rule: t(sayRule(rule)) }) : t(sayRule(rule)));
