@@ -62,7 +62,7 @@ const demos = new Map();
  */
 const opened = new Map();
 const PLACE_OF_OPENED = 'opened ';
-/** Painted cells, silenced heads, looks and exchanged tokens of models from elsewhere, by their place: the address does not tell of those, and their rule is their card's. @type {Map<string, { edits?: string, silenced?: string, look?: string, exchange?: string }>} */
+/** Painted cells, silenced heads, looks, exchanged tokens and ways to train of models from elsewhere, by their place: the address does not tell of those, and their rule is their card's. @type {Map<string, { edits?: string, silenced?: string, look?: string, exchange?: string, way?: string }>} */
 const painted = new Map();
 /** Told when the page speaks another language. @type {Set<() => void>} */
 const readers = new Set();
@@ -186,6 +186,7 @@ function arrange() {
       mask: state.mask?.[place] ?? null,
       edits: (model ? painted.get(place)?.edits : state.edits?.[place]) || null, silenced: (model ? painted.get(place)?.silenced : state.silenced?.[place]) || null,
       look: (model ? painted.get(place)?.look : state.look?.[place]) || null, exchange: (model ? painted.get(place)?.exchange : state.exchange?.[place]) || null,
+      way: (model ? painted.get(place)?.way : state.way?.[place]) || null,
       fill: state.fill, blanks: architecture === 'encoder' && state.blanks !== null ? state.blanks.join(' ') : null,
       view: state.present ? VIEW : null, covered: state.cover,
       'data-from': model?.source(t) ?? null,
@@ -241,7 +242,8 @@ function used(place, detail) {
   if (detail.kind === 'exchange') exchanged(place, detail.pointed);
   if (detail.kind === 'head') change({ head: detail.head });
   if (detail.kind === 'enlarge') enlarge(enlarged === place ? null : place);
-  if (detail.kind === 'look') looked(place, detail.look);
+  if (detail.kind === 'look') looked(place, 'look', detail.look);
+  if (detail.kind === 'way') looked(place, 'way', detail.way);
 }
 
 /** @param {string|null} place */
@@ -257,10 +259,10 @@ function enlarge(place) {
   remember();
 }
 
-/** Something else stands where the matrix was. */
-function looked(place, look) {
-  if (modelAt(place)) painted.set(place, { ...painted.get(place), look });
-  else state.look = withPlace(state.look, place, look);
+/** Something else stands where the matrix was, or another way to train is shown there. @param {string} place @param {'look'|'way'} name @param {string} value */
+function looked(place, name, value) {
+  if (modelAt(place)) painted.set(place, { ...painted.get(place), [name]: value });
+  else state[name] = withPlace(state[name], place, value);
   arrange();
   remember();
 }

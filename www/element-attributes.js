@@ -4,7 +4,7 @@
 export const WORK = {
   architecture: 'model', model: 'model', device: 'model', family: 'model', trace: 'model', scene: 'model',
   text: 'text', pair: 'text', blanks: 'text', fill: 'run', forced: 'run', mask: 'run', edits: 'run', silenced: 'run', language: 'run', sourcelanguage: 'run', temperature: 'run', topk: 'run', topp: 'run', seed: 'run', max: 'run',
-  view: 'draw', look: 'draw', exchange: 'draw', controls: 'draw', layer: 'draw', head: 'draw', lang: 'draw', theme: 'draw', enlarged: 'draw', enlargeable: 'draw', covered: 'draw',
+  view: 'draw', look: 'draw', exchange: 'draw', way: 'draw', controls: 'draw', layer: 'draw', head: 'draw', lang: 'draw', theme: 'draw', enlarged: 'draw', enlargeable: 'draw', covered: 'draw',
   autoplay: 'draw', start: 'draw',
 };
 

@@ -5,8 +5,6 @@ import { lotsOf, objectiveOf, piecesOf, wayOf } from './objective.js';
 
 /** The whole run, wherever the clock is: told at once, no model runs for it. @extends {Asked<import('./objective.js').Objective>} */
 export class ObjectiveOf extends Asked {
-  /** The way that a person chose; '' = nobody did. */
-  #way = '';
   #draw = 0;
 
   /** @param {() => void} changed */
@@ -14,11 +12,13 @@ export class ObjectiveOf extends Asked {
     super(changed, 0);
     /** The page's own. */
     this.seed = 1;
+    /** The one that was chosen, '' = none was. */
+    this.way = '';
   }
 
   /** @param {string} way '' = the same one, drawn again */
   choose(way) {
-    if (way) this.#way = way;
+    if (way) this.way = way;
     else this.#draw += 1;
     this.waiting = true;
     this.changed();
@@ -28,7 +28,7 @@ export class ObjectiveOf extends Asked {
   follow({ architecture }, machine, of) {
     if (!this.on) return;
     const { objective } = machine.engine?.describe() ?? machine.timeline?.header.model ?? {};
-    const way = wayOf(architecture, objective, this.#way);
+    const way = wayOf(architecture, objective, this.way);
     this.want([way, this.#draw, this.seed], of, async () => objectiveOf(way, textOf(machine), lotsOf(this.seed, this.#draw)));
   }
 }

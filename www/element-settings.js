@@ -59,7 +59,7 @@ export function settingsOf(element) {
 }
 
 /** Attributes that a scene may set; a stored file must not reach for anything else, such as another place to load from. */
-const SCENE = ['architecture', 'family', 'text', 'pair', 'blanks', 'fill', 'forced', 'language', 'sourcelanguage', 'temperature', 'topk', 'topp', 'seed', 'max', 'layer', 'head', 'view', 'look', 'exchange', 'mask', 'edits', 'silenced', 'start', 'covered'];
+const SCENE = ['architecture', 'family', 'text', 'pair', 'blanks', 'fill', 'forced', 'language', 'sourcelanguage', 'temperature', 'topk', 'topp', 'seed', 'max', 'layer', 'head', 'view', 'look', 'exchange', 'way', 'mask', 'edits', 'silenced', 'start', 'covered'];
 
 /**
  * The stored run or the scene that the element names; a scene's settings are applied where the page gave none.

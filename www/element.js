@@ -429,7 +429,7 @@ export class UnmaskedDemo extends HTMLElement {
     this.#asks.show(viewsOf(this).has('mask') ? placeOf(this, this.#machine) : '');
     const shown = this.timeline?.frame(this.position);
     // Before it is drawn: what was answered of another step waits from now on.
-    this.#asks.objective.seed = seedOf(this);
+    Object.assign(this.#asks.objective, { seed: seedOf(this), way: this.getAttribute('way') ?? '' });
     if (shown && this.phase === 'done' && !this.renewed) this.#asks.follow(shown, this.#machine, this.#runKey);
     const drawn = this.#drawn();
     const { frame } = drawn;
@@ -511,7 +511,7 @@ export class UnmaskedDemo extends HTMLElement {
     if (action === 'reveal') { this.reveal(); return; }
     if (action === 'exchange') { this.#exchange(value); return; }
     if (action === 'given') { this.#tellGiven(Number(value)); return; }
-    if (['way', 'again'].includes(action)) { this.#awaits = true; this.#asks.objective.choose(value); return; }
+    if (['way', 'again'].includes(action)) { this.#chooseWay(value); return; }
     if (action === 'save') { saveAs(this.#parts.save, value, this.#drawn(), this.#machine).then((trouble) => { if (trouble) this.#say(trouble); }); return; }
     if (action === 'paint') { this.#painter.on = !this.#painter.on; this.#later(); return; }
     if (['rule', 'dial', 'sources'].includes(action)) { this.#chooseRule(action, value); return; }
@@ -566,6 +566,14 @@ export class UnmaskedDemo extends HTMLElement {
     const { error } = this.#asks.all[place];
     const said = error ? sayError(error, frame.view.t) : PLACES[place].say?.(frame);
     if (said) this.#say(said);
+  }
+
+  /** @param {string} way '' = the same one, drawn again */
+  #chooseWay(way) {
+    this.#awaits = true;
+    if (way) this.setAttribute('way', way);
+    this.#asks.objective.choose(way);
+    if (way) this.#tell('unmasked-use', { kind: 'way', way });
   }
 
   /** @param {number} id the guess of the first of two blanks of which it is told what follows */

@@ -21,6 +21,9 @@ import { continuesWord, showPieces } from './pieces.js';
 /** The ways of each architecture, the usual one first. @type {Record<string, Way[]>} */
 export const WAYS = { encoder: ['masked', 'replaced'], causal: ['next'], prefix: ['answer'], 'encoder-decoder': ['target', 'spans', 'noise'] };
 
+/** Whether a text of an address, or an attribute's, names a way of some architecture. @param {string|null} text */
+export const isWay = (text) => Object.values(WAYS).flat().some((way) => way === text);
+
 /** Objectives, as the engine names them, whose way is not the usual one. @type {Record<string, Way>} */
 const OF_OBJECTIVE = { 'replaced tokens': 'replaced', spans: 'spans', 'text to text': 'spans', denoising: 'noise' };
 

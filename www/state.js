@@ -6,6 +6,7 @@
 import { LONGEST_EDIT, MOST_EDITS, readEdits } from './edits.js';
 import { LONGEST_SILENCED, MOST_SILENCED, readSilenced } from './gates.js';
 import { readSpot } from './leak.js';
+import { isWay } from './objective.js';
 import { readRule, withPlus } from './rules.js';
 
 export const ARCHITECTURES = ['encoder', 'causal', 'prefix', 'encoder-decoder'];
@@ -34,6 +35,7 @@ export const LONGEST_TEXT = 2000;
  * @property {Record<string, string>|null} silenced  of each architecture the heads that are silent, as its element reads them; null = none
  * @property {Record<string, string>|null} look  of each architecture what stands in the matrix's place; null = nothing
  * @property {Record<string, string>|null} exchange  of each architecture the token that its leak test exchanges, as its element reads it; null = nobody chose
+ * @property {Record<string, string>|null} way  of each architecture the way to train that is shown of it; null = nobody chose
  * @property {string} large  the architecture that has the page to itself; '' = none
  * @property {boolean} present    nothing but the stage, in large type
  * @property {boolean} cover      candidates are covered until a person asks for them
@@ -49,7 +51,7 @@ export const LONGEST_TEXT = 2000;
 export function defaults() {
   return {
     text: null, pair: null, on: null, family: '', layer: 0, head: 0, temperature: 0, topK: 0, topP: 1, seed: 1,
-    fill: 'parallel', blanks: null, forced: null, mask: null, edits: null, silenced: null, look: null, exchange: null, large: '', present: false, cover: false, lesson: '', device: 'auto', lang: '', theme: 'auto', step: 0, speed: 1,
+    fill: 'parallel', blanks: null, forced: null, mask: null, edits: null, silenced: null, look: null, exchange: null, way: null, large: '', present: false, cover: false, lesson: '', device: 'auto', lang: '', theme: 'auto', step: 0, speed: 1,
   };
 }
 
@@ -65,7 +67,7 @@ const flag = (text) => (['1', 'true'].includes(text) ? true : undefined);
 const oneOf = (...names) => (text) => (names.includes(text) ? text : undefined);
 
 /** Fields that hold something of each architecture. */
-const OF_EACH = ['forced', 'mask', 'edits', 'silenced', 'look', 'exchange'];
+const OF_EACH = ['forced', 'mask', 'edits', 'silenced', 'look', 'exchange', 'way'];
 
 /** The architectures that a state says something of. @param {PageState} state */
 export const namedIn = (state) => ARCHITECTURES.filter((name) => name === state.large || OF_EACH.some((field) => state[field]?.[name]));
@@ -105,6 +107,7 @@ const FIELDS = {
   silenced: ofEach((heads) => readSilenced(heads).length > 0),
   look: ofEach((look) => LOOKS.includes(look)),
   exchange: ofEach((spot) => readSpot(spot) !== null),
+  way: ofEach(isWay),
   large: oneOf(...ARCHITECTURES),
   present: flag,
   cover: flag,

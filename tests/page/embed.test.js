@@ -49,7 +49,7 @@ test('every attribute that the docs name can be said by an address, but those th
   const docs = await readFile(new URL('../../docs/embedding.md', import.meta.url), 'utf8');
   const names = [...docs.matchAll(/^\| (`.*?`) \|/gm)].flatMap(([, cell]) => [...cell.matchAll(/`(\w+)`/g)].map(([, name]) => name));
   const values = {
-    architecture: 'prefix', family: 'zh-en', device: 'cpu', text: 'a', pair: 'b', blanks: '1 4', fill: 'confidence', forced: '2.117', mask: 'full', edits: 'd5.3h', silenced: 'd6.1', look: 'leak', exchange: 'd3',
+    architecture: 'prefix', family: 'zh-en', device: 'cpu', text: 'a', pair: 'b', blanks: '1 4', fill: 'confidence', forced: '2.117', mask: 'full', edits: 'd5.3h', silenced: 'd6.1', look: 'leak', exchange: 'd3', way: 'noise',
     language: '7', sourcelanguage: '8', temperature: '0.5', topk: '3', topp: '0.9', seed: '4', max: '12', layer: '2', head: 'all', view: 'mask', controls: 'step', start: '3',
     autoplay: 'true', covered: 'true', lang: 'zh', theme: 'dark',
   };

@@ -90,7 +90,7 @@ test('attributes, whatever they say, give settings in range', async () => {
 });
 
 /** All that embed.html sets. No name among them is an address to load from. */
-const EMBEDDED = ['architecture', 'text', 'pair', 'blanks', 'fill', 'edits', 'silenced', 'look', 'exchange', 'covered', 'forced', 'max', 'family', 'temperature', 'topk', 'topp', 'seed', 'mask', 'language', 'sourcelanguage',
+const EMBEDDED = ['architecture', 'text', 'pair', 'blanks', 'fill', 'edits', 'silenced', 'look', 'exchange', 'way', 'covered', 'forced', 'max', 'family', 'temperature', 'topk', 'topp', 'seed', 'mask', 'language', 'sourcelanguage',
   'layer', 'head', 'device', 'lang', 'theme', 'view', 'controls', 'start', 'autoplay'];
 
 test('a query of embed.html, whatever it says, gives known attributes with values in range', async () => {

@@ -64,7 +64,7 @@ const STATES = {
   layer: whole(0, 999), head: fc.oneof(whole(0, 999), fc.constant('all')), temperature: whole(0, 500).map((n) => n / 100), topK: whole(0, 1_000_000), topP: whole(1, 100).map((n) => n / 100),
   seed: whole(0, 999_999_999), fill: fc.constantFrom('parallel', 'confidence'), blanks: fc.option(fc.uniqueArray(whole(0, 999), { maxLength: 8 }).map((all) => all.sort((a, b) => a - b))),
   forced: ofEach(fc.constantFrom('2.117.5.33', '0.0')), mask: ofEach(fc.constantFrom('full', 'causal+window:3', 'causal+documents:4+source:1', 'source:2')),
-  edits: ofEach(fc.constantFrom('d5.3h', 'e0.1sc2.3h')), silenced: ofEach(fc.constantFrom('d6.3', 'c1.2e2.1')), look: ofEach(fc.constantFrom(...LOOKS)), exchange: ofEach(fc.constantFrom('d3', 'e0')),
+  edits: ofEach(fc.constantFrom('d5.3h', 'e0.1sc2.3h')), silenced: ofEach(fc.constantFrom('d6.3', 'c1.2e2.1')), look: ofEach(fc.constantFrom(...LOOKS)), exchange: ofEach(fc.constantFrom('d3', 'e0')), way: ofEach(fc.constantFrom('replaced', 'noise')),
   large: fc.constantFrom('', ...ARCHITECTURES), present: fc.boolean(), cover: fc.boolean(), device: fc.constantFrom('auto', 'webgpu', 'cpu'), lang: fc.constantFrom('', 'en', 'zh'),
   lesson: fc.constantFrom('', 'window', 'two-blanks'),
   theme: fc.constantFrom('auto', 'light', 'dark'), step: whole(0, 9999), speed: fc.constantFrom(...SPEEDS),
@@ -88,10 +88,14 @@ test('a rule that is written by hand has its plus', () => {
   assert.deepEqual(readHash('#mask=causal.causal+window:3_encoder-decoder.causal+documents:4+source:1').mask, { causal: 'causal+window:3', 'encoder-decoder': 'causal+documents:4+source:1' });
 });
 
+test('a way to train is one that there is', () => {
+  assert.deepEqual(readHash('#way=encoder.replaced_causal.toString_encoder-decoder.noise').way, { encoder: 'replaced', 'encoder-decoder': 'noise' });
+});
+
 test('machines that an address says anything of are known, whatever it says', () => {
   const named = (hash) => namedIn(readHash(hash));
   assert.deepEqual(named('#text=a&layer=2&blanks=1&on=causal&step=3'), []);
-  for (const field of ['forced=prefix.0.618', 'mask=prefix.causal', 'edits=prefix.d3.1h', 'silenced=prefix.d6.3', 'look=prefix.leak', 'exchange=prefix.d3', 'large=prefix']) assert.deepEqual(named(`#${field}`), ['prefix'], field);
+  for (const field of ['forced=prefix.0.618', 'mask=prefix.causal', 'edits=prefix.d3.1h', 'silenced=prefix.d6.3', 'look=prefix.leak', 'exchange=prefix.d3', 'way=prefix.answer', 'large=prefix']) assert.deepEqual(named(`#${field}`), ['prefix'], field);
   assert.deepEqual(named('#look=encoder-decoder.leak&mask=prefix.causal&forced=prefix.0.618'), ['prefix', 'encoder-decoder']);
 });
 

@@ -4,6 +4,7 @@ import { readEdits } from '../edits.js';
 import { readBlanks, token } from '../element-settings.js';
 import { readSilenced } from '../gates.js';
 import { readSpot } from '../leak.js';
+import { isWay } from '../objective.js';
 import { readRule, withPlus } from '../rules.js';
 import { ARCHITECTURES, LOOKS, readChoices, readHash } from '../state.js';
 
@@ -39,7 +40,7 @@ export function attributesOf(search) {
       layer: state.layer || null, head: state.head || null, device: state.device, lang: state.lang || null,
       theme: state.theme === 'auto' ? null : state.theme,
       look: LOOKS.find((look) => look === fields.get('look')) ?? null,
-      exchange: readSpot(fields.get('exchange')) ? fields.get('exchange') : null,
+      exchange: readSpot(fields.get('exchange')) ? fields.get('exchange') : null, way: isWay(fields.get('way')) ? fields.get('way') : null,
       covered: state.cover, view: known(fields.get('view'), VIEWS), controls: known(fields.get('controls'), CONTROLS),
       start: fields.get('step') === 'end' ? 'end' : state.step || null, autoplay: ['', '1', 'true'].includes(fields.get('autoplay') ?? 'no'),
     },

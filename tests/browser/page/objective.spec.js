@@ -69,8 +69,13 @@ test('an encoder: the text as it was written, masked or replaced; drawn again it
   await expect(words(element).first()).toHaveText('A loss at 9 of 9 positions. Replaced: 1.');
   const replaced = (await tables(element))[0].filter(([given, wanted], at) => (wanted === 'replaced') !== (text(given) === written[at]));
   expect(replaced).toHaveLength(9);
+  // The address brings the way back, and the first draw.
+  await expect.poll(() => page.evaluate(() => location.hash)).toContain('way=encoder.replaced');
   await page.reload();
   await done(page);
+  await expect(words(element).first()).toHaveText('A loss at 9 of 9 positions. Replaced: 1.');
+  await ways(element).first().click();
+  await expect(words(element).first()).toHaveText(/^A loss at 1 of 9/);
   await expect(words(element)).toHaveCount(3);
   expect(await tables(element)).toEqual(first);
   const seeds = new Set();
