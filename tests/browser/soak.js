@@ -93,7 +93,7 @@ const ACTS = {
   mask: () => set('mask', pick(['full', 'causal', 'prefix', 'window:2', 'source:1', 'none'])),
   silence: () => set('silenced', pick(['d1.1', 'e2.1', 'd1.2d2.1', ''])),
   // What it asks an engine for beside its run.
-  place: () => set('look', pick(['table', 'reach', 'leak', 'blanks', 'cost', 'none'])),
+  place: () => set('look', pick(['table', 'reach', 'leak', 'blanks', 'cost', 'objective', 'none'])),
   lesson: () => page.evaluate(async (at) => {
     const { LESSONS } = await import('/page/lessons.js');
     const { id, state } = LESSONS[at % LESSONS.length];
