@@ -476,7 +476,8 @@ test('an empty sentence is said wherever the clock stood, and no step after it',
   await drawn(page);
   await page.locator('#sentence').fill('');
   await expect(page.locator('#say')).toHaveText(en['machine.empty']);
-  // Whatever else there was to say would be said after a rest.
+  // Whatever else there was to say once the page is drawn again would be said after a rest.
+  await page.locator('#theme').click();
   await page.waitForTimeout(2_000);
   await expect(page.locator('#say')).toHaveText(en['machine.empty']);
   await page.locator('#sentence').fill('We have to go.');
