@@ -210,7 +210,7 @@ export function traceOf({ header, steps }, { device, description, verdict, scene
   const { text: _, ...rest } = /** @type {any} */ (header);
   const named = description && description.family !== 'unmasked' ? { name: description.name, objective: description.objective } : {};
   return JSON.parse(JSON.stringify({
-    version: 1, ...rest, model: { ...header.model, ...named }, device: device ?? header.device, special: description?.special ?? header.special,
+    version: 1, ...rest, model: header.model && { ...header.model, ...named }, device: device ?? header.device, special: description?.special ?? header.special,
     ...verdict ? { forward: { ...header.forward, heads: verdict } } : {}, steps, scene,
   }));
 }

@@ -172,3 +172,11 @@ test('words are broken into lines that have room for them', () => {
   assert.deepEqual(wrap('abcdefgh', 12.5 * 0.6 * 4 + 1), ['abcd', 'efgh'], 'a word that is wider than a line');
   for (const line of wrap('x'.repeat(90) + ' 👩‍👩‍👧 和 '.repeat(20), 200)) assert.ok(estimate(line) <= 16, line);
 });
+
+test('a run that does not tell its model is saved so, and plays again', () => {
+  const { model: _, ...header } = causal().header;
+  const timeline = new Timeline(header);
+  const trace = traceOf(timeline, { device: null, description: null, verdict: null, scene: sceneOf({ timeline, blanked: [], fills: false }, drawn(timeline, 0, { layer: 0, head: 0 })) });
+  checkTrace(trace);
+  assert.equal('model' in trace, false);
+});
