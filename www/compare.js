@@ -3,8 +3,8 @@
 import { logShares } from './blanks.js';
 import { candidatesOf } from './timeline.js';
 
-/** What is less likely is shown as no more than that: views/dom.js says `<0.1%`. */
-const LEAST = 0.0005;
+/** The logarithm of 0.0005: what is less likely is shown as no more than that, views/dom.js says `<0.1%`. */
+const LEAST = Math.log(0.0005);
 /** Numbers that are brought back at once. */
 const MOST = 4_000_000;
 
@@ -71,6 +71,6 @@ export function askShares(run, vocabulary) {
 /** How likely each token is, of all those that are likely enough to be shown. @param {number[]} logits @param {number} [temperature] @returns {Map<number, number>} */
 export function sharesOf(logits, temperature) {
   const likely = /** @type {Map<number, number>} */ (new Map());
-  logShares(logits, temperature).forEach((share, id) => { if (share >= Math.log(LEAST)) likely.set(id, Math.exp(share)); });
+  logShares(logits, temperature).forEach((share, id) => { if (share >= LEAST) likely.set(id, Math.exp(share)); });
   return likely;
 }
