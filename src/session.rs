@@ -72,6 +72,8 @@ struct Run {
     /// How many steps were last begun together.
     together: usize,
     ended: bool,
+    /// Why the step after the told ones failed; told next.
+    failed: Option<Error>,
 }
 
 impl Run {
@@ -164,12 +166,13 @@ impl Session {
             ahead: None,
             together: 0,
             ended: false,
+            failed: None,
         });
         Ok(trace)
     }
 
     /// Begins a run that another engine had begun and lost, where it was: these steps are taken, not
-    /// drawn again, so what follows continues what a reader already has.
+    /// drawn again, so what follows continues what a reader has or is about to be handed.
     pub async fn resume(
         &mut self,
         engine: &Engine,
@@ -220,6 +223,32 @@ impl Session {
         // A step that failed has taken nothing: it can be asked for again.
         self.run = Some(run);
         step
+    }
+
+    /// The next steps of the run: one, and more until so many milliseconds have passed; none at its end.
+    pub async fn next_within(&mut self, engine: &Engine, milliseconds: f64) -> Result<Vec<Step>> {
+        if let Some(error) = self.run.as_mut().and_then(|run| run.failed.take()) {
+            return Err(error);
+        }
+        let start = Instant::now();
+        let mut steps = Vec::new();
+        loop {
+            match self.next(engine).await {
+                Ok(Some(step)) => steps.push(step),
+                Ok(None) => return Ok(steps),
+                Err(error) if steps.is_empty() => return Err(error),
+                Err(error) => {
+                    // Those before it come first. It is kept: a device tells some errors once.
+                    if let Some(run) = &mut self.run {
+                        run.failed = Some(error);
+                    }
+                    return Ok(steps);
+                }
+            }
+            if start.elapsed().as_secs_f64() * 1e3 >= milliseconds {
+                return Ok(steps);
+            }
+        }
     }
 
     /// The answer of the run so far, as text.

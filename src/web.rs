@@ -242,15 +242,12 @@ impl WasmEngine {
         self.engine.device.is_lost()
     }
 
-    /// The next step of the begun run, `undefined` at its end.
-    pub async fn next(&self) -> Result<JsValue, JsValue> {
+    /// The next steps of the begun run, in a list: one, and more until so many milliseconds have passed; none at its end.
+    pub async fn next(&self, milliseconds: f64) -> Result<JsValue, JsValue> {
         let mut session = self.take()?;
-        let result = session.next(&self.engine).await;
+        let result = session.next_within(&self.engine, milliseconds).await;
         self.put(session);
-        match result.map_err(js_error)? {
-            Some(step) => to_js(&step),
-            None => Ok(JsValue::UNDEFINED),
-        }
+        to_js(&result.map_err(js_error)?)
     }
 
     /// One forward pass a variant: a trace with `variants`.

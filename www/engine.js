@@ -9,7 +9,7 @@
  *
  * Engines of one source and device are shared: each handle is freed on its own, the last one frees the engine.
  * A GPU that is lost, or a worker that dies, costs time and nothing else: the engine is loaded again, what was asked is
- * done again, and runs go on after the steps that their readers have. `onDevice` tells of it.
+ * done again, and runs go on after the steps that came from it, read or not. `onDevice` tells of it.
  */
 
 import { downloadFolder } from './download.js';
@@ -155,13 +155,17 @@ class Shared {
   async use(work) {
     for (let tries = 0; ; tries += 1) {
       let { epoch } = this;
+      let isAsked = false;
       try {
         await this.open();
         epoch = this.epoch;
+        isAsked = true;
         return await work(this.id);
       } catch (error) {
-        if (error.kind !== 'lost' || tries === MOST_LOSSES || this.handles === 0) throw error;
-        if (epoch === this.epoch) this.#lose(error.loss, error.message);
+        // Whatever an engine says that was found lost meanwhile: another takes its place.
+        const isGone = error.kind === 'lost' || (isAsked && (epoch !== this.epoch || !this.isOpen));
+        if (!isGone || tries === MOST_LOSSES || this.handles === 0) throw error;
+        if (error.kind === 'lost' && epoch === this.epoch) this.#lose(error.loss, error.message);
       }
     }
   }
@@ -264,7 +268,7 @@ export class Engine {
     return run;
   }
 
-  /** Stops every run of this handle between two steps. */
+  /** Stops every run of this handle: their readers get no further step. */
   cancel() { for (const run of [...this.#runs]) run.cancel(); }
 
   /** Gives the engine back; the last handle's call frees its memory. */
@@ -286,14 +290,26 @@ export class Engine {
   }
 }
 
-/** An async iterable of steps. Pulls one step at a time, so a reader that stops reading stops the engine. */
+/** Milliseconds that a step may take for those after it to be computed while the reader has it. */
+const SHORT = 20;
+/** Pulls under way at once, where steps are short: the engine goes on while what it found is on its way. */
+const PULLS = 2;
+
+/**
+ * An async iterable of steps. The engine computes what is pulled: one step, or, of short ones, those of some milliseconds
+ * and as many ahead. So a reader that stops reading stops the engine.
+ */
 class Run {
   #engine;
   #request;
   #id = 0;
   #over = false;
   #epoch = -1;
-  /** What the reader has: a lost run is begun again with these steps taken. */
+  /** @type {Promise<any>} */
+  #begun = Promise.resolve();
+  /** Settled when the last pull is. @type {Promise<void>} */
+  #last = Promise.resolve();
+  /** What came from the engine: a lost run is begun again with these steps taken. */
   #taken = [];
   #stop = () => this.cancel();
 
@@ -317,14 +333,35 @@ class Run {
   async #begin(engine) {
     // Cancelled while it waited for its engine.
     if (this.#over) return undefined;
-    this.#id = (lastRun += 1);
+    const id = lastRun += 1;
+    this.#id = id;
     this.#epoch = this.#engine.epoch();
-    return call('begin', { engine, run: this.#id, request: this.#request, taken: this.#taken });
+    const header = await call('begin', { engine, run: id, request: this.#request, taken: this.#taken });
+    // Its last steps were on their way when a later pull found the engine lost, and began it again.
+    if (this.#over) this.#engine.stop({ run: id });
+    return header;
   }
 
-  async #next(engine) {
-    if (this.#epoch !== this.#engine.epoch()) await this.#begin(engine);
-    return this.#over ? undefined : call('next', { engine, run: this.#id });
+  /**
+   * The next steps; none at the end. Pulls are answered in their order, also where the engine is lost and a later one hears
+   * of it first: whoever begins the run again, or asks once more, waits for the pull before. A failure is told when it is read.
+   */
+  #pull() {
+    const before = this.#last;
+    let again = false;
+    const pull = this.#engine.use(async (engine) => {
+      if (again || this.#epoch !== this.#engine.epoch()) await before;
+      again = true;
+      if (this.#epoch !== this.#engine.epoch()) this.#begun = this.#begin(engine);
+      await this.#begun;
+      if (this.#over) return [];
+      const steps = await call('next', { engine, run: this.#id });
+      // At once: a pull behind this one may find the engine lost before anybody reads these.
+      for (const { row, chosen } of steps) this.#taken.push({ row, chosen });
+      return steps;
+    });
+    this.#last = pull.then(() => {}, () => {});
+    return pull;
   }
 
   async* [Symbol.asyncIterator]() {
@@ -336,12 +373,19 @@ class Run {
       throw error;
     }
     try {
+      const pulls = [];
       while (!this.#over) {
-        const step = await this.#engine.use((engine) => this.#next(engine));
+        if (pulls.length === 0) pulls.push(this.#pull());
+        // Of a run that was cancelled meanwhile the engine knows nothing any more.
+        const steps = await pulls.shift().catch((error) => { if (this.#over) return []; throw error; });
+        if (steps.length === 0 && !this.#over) this.#finish();
         if (this.#over) break;
-        if (step === undefined) { this.#finish(); break; }
-        this.#taken.push({ row: step.row, chosen: step.chosen });
-        yield step;
+        const { ended, stats } = steps.at(-1);
+        while (!ended && stats.milliseconds < SHORT && pulls.length < PULLS) pulls.push(this.#pull());
+        for (const step of steps) {
+          yield step;
+          if (this.#over) break;
+        }
       }
       if (this.signal?.aborted) throw aborted();
     } finally {

@@ -1,6 +1,6 @@
 /**
  * The worker: holds every engine of the page and is the only one that imports the compiled engine.
- * Each engine does one thing at a time, in the order it was asked; a run is pulled step by step.
+ * Each engine does one thing at a time, in the order it was asked; a run is pulled some milliseconds of steps at a time.
  *
  * Messages in:  { program } first of all | { call, method, engine, ...arguments } | { abort: call }
  * Messages out: { call, result } | { call, error } | { call, progress } | { fatal }
@@ -12,7 +12,11 @@
 import { readFiles, readFolder } from './files.js';
 import { openProgram } from './program.js';
 
-/** @typedef {{ wasm: any, tail: Promise<any>, busy: boolean, run: Run|null, gpu: number, used: number }} Slot */
+/**
+ * An engine: what it does last, its unfinished run, the number of the last one that it began. `wasm` is null once it is
+ * freed, and `lost` says from when on its GPU was gone.
+ * @typedef {{ wasm: any, tail: Promise<any>, busy: boolean, run: Run|null, begun: number, lost: boolean, gpu: number, used: number }} Slot
+ */
 /** @type {Map<number, Slot>} */
 const engines = new Map();
 /** @type {Map<number, AbortController>} downloads under way, by call */
@@ -45,12 +49,21 @@ async function warm(config, options) {
   } catch { /* see above */ }
 }
 
+/**
+ * Milliseconds of steps that cross to the page in one message, a frame: what comes within it is seen at once, and with one
+ * message a step short steps took a quarter longer. The first goes alone, since it is waited for.
+ */
+const TOGETHER = 16;
+/** Of those that wait in `ready` at most so many. */
+const MOST_READY = 16;
+
 /** One begun run of an engine. Steps wait in `ready` when another request needed the engine before they were pulled. */
 class Run {
   constructor(id, engine) {
     this.id = id;
     this.engine = engine;
     this.ready = [];
+    this.begun = false;
     this.ended = false;
     this.error = null;
   }
@@ -89,7 +102,7 @@ const methods = {
         // Given up while the adapter was asked for its name: nobody will free it.
         .then((answer) => { signal.throwIfAborted(); return answer; })
         .catch((error) => { wasm.free(); throw error; });
-      engines.set(engine, { wasm, tail: Promise.resolve(), busy: false, run: null, gpu, used: performance.now() });
+      engines.set(engine, { wasm, tail: Promise.resolve(), busy: false, run: null, begun: 0, lost: false, gpu, used: performance.now() });
       return told;
     } catch (error) {
       signal.throwIfAborted();
@@ -104,7 +117,11 @@ const methods = {
     const slot = engines.get(engine);
     engines.delete(engine);
     for (const [id, run] of runs) if (run.engine === engine) runs.delete(id);
-    return slot?.tail.then(() => slot.wasm.free());
+    return slot?.tail.then(() => {
+      isLost(slot);
+      slot.wasm.free();
+      slot.wasm = null;
+    });
   },
   usage: async () => ({ engines: engines.size, runs: runs.size, ...(await compiled()).usage() }),
   tokenize: ({ engine, text, pair }) => inTurn(engine, ({ wasm }) => wasm.tokenize(text, pair)),
@@ -124,6 +141,7 @@ const methods = {
     if (stopped.delete(run)) return undefined;
     const begin = () => (taken?.length ? slot.wasm.resume(request, taken) : slot.wasm.begin(request));
     const header = await withRoom(begin, slot);
+    slot.begun = run;
     if (stopped.delete(run)) return header;
     slot.run = new Run(run, engine);
     runs.set(run, slot.run);
@@ -132,20 +150,18 @@ const methods = {
   next: ({ engine, run }) => inTurn(engine, async (slot) => {
     const own = runs.get(run);
     if (!own) throw new Error('this run is over');
-    if (own.ready.length) return own.ready.shift();
+    if (own.ready.length) return own.ready.splice(0, MOST_READY);
     if (own.error) throw own.error;
-    const step = own.ended || slot.run !== own ? undefined : await withRoom(() => slot.wasm.next(), slot);
-    if (step === undefined) finish(slot, own);
-    return step;
+    if (own.ended || slot.run !== own) return finish(slot, own);
+    const together = own.begun ? TOGETHER : 0;
+    own.begun = true;
+    const steps = await withRoom(() => slot.wasm.next(together), slot);
+    return steps.length ? steps : finish(slot, own);
   }),
   stop({ engine, run }) {
-    const own = runs.get(run);
-    if (!own) {
-      if (engines.has(engine)) stopped.add(run);
-      return;
-    }
-    own.ended = true;
-    finish(engines.get(engine), own);
+    const [own, slot] = [runs.get(run), engines.get(engine)];
+    if (own) finish(slot, own);
+    else if (slot && slot.begun < run) stopped.add(run);
   },
 };
 
@@ -154,10 +170,12 @@ const runs = new Map();
 /** @type {Set<number>} runs cancelled before their turn to begin came */
 const stopped = new Set();
 
+/** Of a run that is over come no steps. */
 function finish(slot, run) {
   run.ended = true;
   runs.delete(run.id);
   if (slot?.run === run) slot.run = null;
+  return [];
 }
 
 /** Another request wants the engine: what the unfinished run still has to say is computed now and kept for its reader. */
@@ -165,9 +183,9 @@ async function drain(slot) {
   const { run } = slot;
   try {
     while (run && !run.ended) {
-      const step = await withRoom(() => slot.wasm.next(), slot);
-      if (step === undefined) run.ended = true;
-      else run.ready.push(step);
+      const steps = await withRoom(() => slot.wasm.next(TOGETHER), slot);
+      if (steps.length === 0) run.ended = true;
+      else run.ready.push(...steps);
     }
   } catch (error) {
     run.error = error;
@@ -233,6 +251,9 @@ function inTurn(engine, work) {
 /** Milliseconds that a browser may need to tell of a loss after the calls that failed by it. */
 const LOSS_IS_TOLD = 50;
 
+/** Whether an engine's GPU is gone; of a freed one, whether it was when it was freed. */
+const isLost = (slot) => (slot.lost ||= slot.wasm?.isLost() ?? false);
+
 /** An error as it crosses to the page. What fails on a GPU that is gone is its loss, whatever the error itself says. */
 async function plainError(error, slot) {
   const plain = {
@@ -241,7 +262,7 @@ async function plainError(error, slot) {
     kind: error?.kind, what: error?.what, expected: error?.expected, got: error?.got, trouble: error?.trouble, values: error?.values,
   };
   if (plain.kind === 'device' && slot) await new Promise((resolve) => { setTimeout(resolve, LOSS_IS_TOLD); });
-  if (plain.kind !== 'lost' && !(plain.kind === 'device' && slot?.wasm.isLost())) return plain;
+  if (plain.kind !== 'lost' && !(plain.kind === 'device' && slot && isLost(slot))) return plain;
   const loss = slot?.gpu ?? gpu;
   if (loss === gpu) gpu += 1;
   return { ...plain, kind: 'lost', loss };
@@ -264,12 +285,14 @@ addEventListener('message', async ({ data }) => {
     return;
   }
   const { call, method, engine } = data;
+  // As it is now: it may be freed before this fails.
+  const slot = engines.get(engine);
   try {
     const result = await methods[method](data, call);
     postMessage({ call, result });
   } catch (error) {
     if (isTrap(error)) tellFatal(error);
-    else postMessage({ call, error: await plainError(error, engines.get(engine)) });
+    else postMessage({ call, error: await plainError(error, slot) });
   }
 });
 

@@ -83,31 +83,29 @@ pub fn map(x: &[f32], to: &mut [f32], f: impl Fn(f32x4) -> f32x4) {
     }
 }
 
-/// `e^x` within 2 units in the last place; 0 below -87, infinite above 88.7.
+/// `e^x` within 2 units in the last place; 0 below -86.9, infinite above 88.7.
 ///
 /// `x = n ln 2 + r`; a polynomial gives `e^r` (Cephes), and `n` goes straight into the exponent.
 #[inline(always)]
 pub fn exp(x: f32x4) -> f32x4 {
     /// Adding it rounds to an integer, which then lies in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
-    let shifted = x.fast_max(f32x4::splat(-88.0)).fast_min(f32x4::splat(89.0))
-        * f32x4::splat(std::f32::consts::LOG2_E)
-        + f32x4::splat(ROUND);
+    /// What makes the exponent's bits of `n - 1`: those of `ROUND` above them are shifted out.
+    const BIAS: i32 = 126 << 23;
+    let log2_e = f32x4::splat(std::f32::consts::LOG2_E);
+    let shifted = fused(x.fast_min(f32x4::splat(89.0)), log2_e, f32x4::splat(ROUND));
     let n = shifted - f32x4::splat(ROUND);
-    let r = x - n * f32x4::splat(0.693_359_4) + n * f32x4::splat(2.121_944_4e-4);
+    let r = fused(n, f32x4::splat(-0.693_359_4), x);
+    let r = fused(n, f32x4::splat(2.121_944_4e-4), r);
     let mut p = f32x4::splat(1.987_569_2e-4);
-    for coefficient in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
+    for coefficient in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5, 1.0, 1.0] {
         p = fused(p, r, f32x4::splat(coefficient));
     }
-    let p = p * r * r + r + f32x4::splat(1.0);
-    // Half of the power twice: the power itself may lie past the largest exponent.
-    let n: wide::i32x4 = bytemuck::cast(shifted);
-    let n: wide::i32x4 = n - wide::i32x4::splat(ROUND.to_bits() as i32);
-    let half: wide::i32x4 = n >> 1;
-    let power = |n: wide::i32x4| -> f32x4 { bytemuck::cast((n + wide::i32x4::splat(127)) << 23) };
-    let y = p * power(half) * power(n - half);
-    let y = x.simd_gt(f32x4::splat(88.722_84)).select(f32x4::splat(f32::INFINITY), y);
-    x.simd_lt(f32x4::splat(-87.0)).select(f32x4::ZERO, y)
+    // Half of the power, and the rest doubled: the power itself may lie past the largest exponent.
+    let bits: wide::i32x4 = bytemuck::cast(shifted);
+    let half: f32x4 = bytemuck::cast((bits << 23) + wide::i32x4::splat(BIAS));
+    let y = (p + p) * half;
+    x.simd_lt(f32x4::splat(-86.9)).select(f32x4::ZERO, y)
 }
 
 /// `1 / (1 + e^-x)`.

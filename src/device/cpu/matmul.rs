@@ -181,20 +181,30 @@ impl Job<'_> {
             let rows = most.min(self.rows - first);
             let x = &self.x[first * self.vectors..][..rows * self.vectors];
             let out = &mut out[first * self.outputs..][..rows * self.outputs];
-            Job { rows, x, ..*self }.run_part(weights, scales, out, panel);
+            Job { rows, x, ..*self }.run_part(weights, out, panel);
+            for out in out.chunks_exact_mut(self.outputs) {
+                self.finish(scales, out);
+            }
+        }
+    }
+
+    /// What becomes of a row's sums.
+    fn finish(&self, scales: Option<&[f32]>, out: &mut [f32]) {
+        match scales {
+            Some(scales) => {
+                out.iter_mut().zip(scales).for_each(|(out, scale)| *out *= self.scale * scale);
+            }
+            None => out.iter_mut().for_each(|out| *out *= self.scale),
+        }
+        if let Some(bias) = self.bias {
+            out.iter_mut().zip(bias).for_each(|(out, bias)| *out += bias);
         }
     }
 
     /// Weights are read once. Few rows widen them in registers; many rows share a widened panel.
-    fn run_part<C: Chunk>(
-        &self,
-        weights: &[C],
-        scales: Option<&[f32]>,
-        out: &mut [f32],
-        panel: &mut Vec<f32x4>,
-    ) {
+    fn run_part<C: Chunk>(&self, weights: &[C], out: &mut [f32], panel: &mut Vec<f32x4>) {
         if self.rows < ROWS {
-            return self.run_few(weights, scales, out);
+            return self.run_few(weights, out);
         }
         panel.resize(OUTPUTS * self.vectors, f32x4::ZERO);
         for output in (0..self.outputs).step_by(OUTPUTS) {
@@ -208,46 +218,56 @@ impl Job<'_> {
                 &panel[..count * self.vectors]
             });
             match count {
-                OUTPUTS => self.rows_of::<OUTPUTS>(panel, output, scales, out),
-                _ => self.rows_of::<1>(panel, output, scales, out),
+                OUTPUTS => self.rows_of::<OUTPUTS>(panel, output, out),
+                _ => self.rows_of::<1>(panel, output, out),
             }
         }
     }
 
     /// The outputs in as many stretches as are computed together, and of each stretch the next one: a core fetches ahead
     /// in many places at once, but in each only straight on. (Neighbours instead came at a quarter to a half of the speed.)
-    fn run_few<C: Chunk>(&self, weights: &[C], scales: Option<&[f32]>, out: &mut [f32]) {
+    fn run_few<C: Chunk>(&self, weights: &[C], out: &mut [f32]) {
         let stretch = self.outputs / OUTPUTS_OF_ONE;
-        for output in 0..stretch {
-            for row in 0..self.rows {
-                let places = Places { row, output, apart: stretch };
-                self.one::<C, OUTPUTS_OF_ONE>(places, weights, scales, out);
-            }
-        }
-        for output in stretch * OUTPUTS_OF_ONE..self.outputs {
-            for row in 0..self.rows {
-                self.one::<C, 1>(Places { row, output, apart: 1 }, weights, scales, out);
+        let (stretches, rest) = weights.split_at(stretch * OUTPUTS_OF_ONE * self.chunks());
+        self.stretches::<C, OUTPUTS_OF_ONE>(stretches, 0, stretch, out);
+        self.stretches::<C, 1>(rest, stretch * OUTPUTS_OF_ONE, self.outputs % OUTPUTS_OF_ONE, out);
+    }
+
+    /// The sums of `O` stretches of outputs that begin with `first`, their weights one behind the other, all rows of an
+    /// output before the next. One call for all: a call each, and what it takes to make one was a twelfth of a step.
+    #[inline(never)]
+    fn stretches<C: Chunk, const O: usize>(
+        &self,
+        weights: &[C],
+        first: usize,
+        stretch: usize,
+        out: &mut [f32],
+    ) {
+        let chunks = self.chunks();
+        let (x, _) = self.x.as_chunks();
+        let weights: [&[C]; O] =
+            std::array::from_fn(|o| &weights[o * stretch * chunks..][..stretch * chunks]);
+        for at in 0..stretch {
+            let weights: [&[C]; O] = std::array::from_fn(|o| &weights[o][at * chunks..][..chunks]);
+            for (row, x) in x.chunks_exact(chunks).enumerate() {
+                let sums = sums_of_few::<C, O>(x, weights);
+                let out = &mut out[row * self.outputs + first..];
+                for (o, sum) in sums.into_iter().enumerate() {
+                    out[o * stretch + at] = sum;
+                }
             }
         }
     }
 
-    fn rows_of<const O: usize>(
-        &self,
-        panel: &[f32x4],
-        output: usize,
-        scales: Option<&[f32]>,
-        out: &mut [f32],
-    ) {
+    fn rows_of<const O: usize>(&self, panel: &[f32x4], output: usize, out: &mut [f32]) {
         let panel: [&[f32x4]; O] =
             std::array::from_fn(|o| &panel[o * self.vectors..][..self.vectors]);
         let whole = self.rows - self.rows % ROWS;
         for row in (0..whole).step_by(ROWS) {
-            let sums = sums::<ROWS, O>(self.block(row), panel);
-            self.put(Places { row, output, apart: 1 }, sums, scales, out);
+            self.put(row, output, sums::<ROWS, O>(self.block(row), panel), out);
         }
         for row in whole..self.rows {
-            let sums = sums::<1, O>(self.block(row), panel);
-            self.put(Places { row, output, apart: 1 }, sums, scales, out);
+            self.put(row, output, sums::<1, O>(self.block(row), panel), out);
         }
     }
 
@@ -256,53 +276,18 @@ impl Job<'_> {
         self.x[row * self.vectors..][..R * self.vectors].as_chunks().0
     }
 
-    /// One row times `O` outputs, all sums in registers.
-    #[inline(always)]
-    fn one<C: Chunk, const O: usize>(
-        &self,
-        places: Places,
-        weights: &[C],
-        scales: Option<&[f32]>,
-        out: &mut [f32],
-    ) {
-        let chunks = self.chunks();
-        let (x, _) = self.x.as_chunks();
-        let weights = std::array::from_fn(|o| &weights[places.output_at(o) * chunks..][..chunks]);
-        let sums = sums_of_few::<C, 1, O>(x, places.row, weights, chunks);
-        self.put(places, sums, scales, out);
-    }
-
+    /// Sums of rows and outputs from these on.
     #[inline(always)]
     fn put<const R: usize, const O: usize>(
         &self,
-        places: Places,
+        row: usize,
+        output: usize,
         sums: [[f32; O]; R],
-        scales: Option<&[f32]>,
         out: &mut [f32],
     ) {
-        for (r, sums) in sums.iter().enumerate() {
-            let out = &mut out[(places.row + r) * self.outputs..][..self.outputs];
-            for (o, sum) in sums.iter().enumerate() {
-                let output = places.output_at(o);
-                let scale = self.scale * scales.map_or(1.0, |scales| scales[output]);
-                out[output] = sum * scale + self.bias.map_or(0.0, |bias| bias[output]);
-            }
+        for (row, sums) in (row..).zip(sums) {
+            out[row * self.outputs + output..][..O].copy_from_slice(&sums);
         }
-    }
-}
-
-/// Where sums belong that are computed together: the first row and output, and how far apart the outputs are.
-#[derive(Clone, Copy)]
-struct Places {
-    row: usize,
-    output: usize,
-    apart: usize,
-}
-
-impl Places {
-    #[inline(always)]
-    fn output_at(self, o: usize) -> usize {
-        self.output + o * self.apart
     }
 }
 
@@ -323,27 +308,16 @@ fn sums<const R: usize, const O: usize>(x: &[[f32x4; R]], weights: [&[f32x4]; O]
     sums.map(|sums| sums.map(total))
 }
 
-/// As [`sums`], of rows that lie one behind the other, with weights that are widened on the way. `R` is 1; written for
-/// one row alone, in either of two ways, it was compiled into something a tenth to a third slower in WebAssembly.
-#[inline(never)]
-fn sums_of_few<C: Chunk, const R: usize, const O: usize>(
-    x: &[Wide],
-    row: usize,
-    weights: [&[C]; O],
-    chunks: usize,
-) -> [[f32; O]; R] {
-    let x: [&[Wide]; R] = std::array::from_fn(|r| &x[(row + r) * chunks..][..chunks]);
-    let weights = weights.map(|weights| &weights[..chunks]);
-    let mut sums = [[f32x4::ZERO; O]; R];
-    for chunk in 0..chunks {
+/// As [`sums`], of one row, with weights that are widened on the way.
+#[inline(always)]
+fn sums_of_few<C: Chunk, const O: usize>(x: &[Wide], weights: [&[C]; O]) -> [f32; O] {
+    let mut sums = [f32x4::ZERO; O];
+    for (chunk, x) in x.iter().enumerate() {
         for (o, weights) in weights.iter().enumerate() {
-            let wide = weights[chunk].widen();
-            for (part, weights) in wide.into_iter().enumerate() {
-                for (r, x) in x.iter().enumerate() {
-                    sums[r][o] = fused(weights, x[chunk][part], sums[r][o]);
-                }
+            for (weights, x) in weights[chunk].widen().into_iter().zip(x) {
+                sums[o] = fused(weights, *x, sums[o]);
             }
         }
     }
-    sums.map(|sums| sums.map(total))
+    sums.map(total)
 }

@@ -17,13 +17,14 @@ test.beforeEach(async ({ page }) => {
   seen = await watch(page);
   harms = {
     lose: () => loseDevice(worker),
-    crash: () => crash(worker),
+    crash: async () => crash(worker ?? await page.waitForEvent('worker')),
     offline: () => page.context().setOffline(true),
   };
   await page.exposeFunction('harm', async (name) => {
+    const harmed = worker;
     await harms[name]();
-    // The next call starts another worker; what a test does next it does there.
-    if (name === 'crash') worker = null;
+    // The next call starts another worker, or one that was under way has; what a test does next it does there.
+    if (name === 'crash' && worker === harmed) worker = null;
   });
   await page.exposeFunction('fill', (full) => worker.evaluate((full) => { self.full = full; }, full));
   page.on('worker', (started) => { worker = started; });
@@ -37,19 +38,34 @@ test.afterEach(() => {
   expect(seen.errors.filter((text) => !text.includes('made up by a test'))).toEqual([]);
 });
 
-/** A run that is harmed after some of its steps: { steps, events, device }. `at` says what happens after which step. */
-const run = (page, { model, device, request, at = {} }) => page.evaluate(async ({ model, device, request, at }) => {
+/**
+ * A run that is harmed: { steps, events, device, pulls }. `at` says what happens before which of its pulls reaches the worker,
+ * and for how many milliseconds that pull is then held back, while those behind it pass.
+ */
+const run = (page, { model, device, request, at = {}, late = 0 }) => page.evaluate(async ({ model, device, request, at, late }) => {
   const events = [];
   const engine = await window.unmasked.loadEngine(`/models/${model}/`, { device, onDevice: (event) => events.push(event) });
+  const post = Worker.prototype.postMessage;
+  let pulls = 0;
+  let before = Promise.resolve();
+  Worker.prototype.postMessage = function postMessage(...message) {
+    const harms = (message[0]?.method === 'next' && at[pulls += 1]) || [];
+    for (const name of harms) before = before.then(() => window.harm(name));
+    const own = harms.length ? before.then(() => new Promise((done) => { setTimeout(done, late); })) : before = before.then(() => {});
+    own.then(() => post.apply(this, message));
+  };
   const steps = [];
-  for await (const step of engine.generate(request)) {
-    steps.push({ row: step.row, chosen: step.chosen, rows: step.rows, candidates: step.candidates.map(({ id }) => id) });
-    for (const name of at[steps.length] ?? []) await window.harm(name);
+  try {
+    for await (const step of engine.generate(request)) {
+      steps.push({ row: step.row, chosen: step.chosen, rows: step.rows, candidates: step.candidates.map(({ id }) => id) });
+    }
+  } finally {
+    Worker.prototype.postMessage = post;
   }
   const told = { device: engine.device, header: (await engine.forward({ ids: [1, 300, 301] })).device };
   engine.free();
-  return { steps, events, ...told };
-}, { model, device, request, at });
+  return { steps, events, pulls, ...told };
+}, { model, device, request, at, late });
 
 /** A request of a kind for each architecture. */
 const requestFor = (model) => (model === 'en-fr-encoder'
@@ -62,7 +78,7 @@ for (const model of MODELS) {
     const request = requestFor(model);
     const whole = await run(page, { model, device: 'webgpu', request });
     expect(whole.device.backend).toBe('gpu');
-    const harmed = await run(page, { model, device: 'webgpu', request, at: { 1: ['lose'] } });
+    const harmed = await run(page, { model, device: 'webgpu', request, at: { 2: ['lose'] } });
     expect(harmed.steps).toEqual(whole.steps);
     expect(harmed.events.map(({ event, backend }) => [event, backend])).toEqual([['chosen', 'gpu'], ['lost', 'gpu'], ['recovered', 'gpu']]);
     expect(harmed.events[1].reason).toMatch(/lost|loss/);
@@ -79,6 +95,15 @@ for (const model of MODELS) {
   });
 }
 
+// Without a GPU there is none to lose. The pull before hears of the loss after the one behind it.
+test('steps keep their order, whichever of two pulls hears of a loss first', { tag: '@gpu-only' }, async ({ page }) => {
+  const [model, request] = ['en-fr-causal', { ...requestFor('en-fr-causal'), maxNewTokens: 12, watch: { what: ['attention'] } }];
+  const whole = await run(page, { model, device: 'webgpu', request });
+  const harmed = await run(page, { model, device: 'webgpu', request, at: { 4: ['lose'] }, late: 150 });
+  expect(harmed.steps).toEqual(whole.steps);
+  expect(harmed.events.map(({ event }) => event)).toEqual(['chosen', 'lost', 'recovered']);
+});
+
 // What was drawn does not depend on the device.
 test('all blanks of one pass, and a sampled run, go on as well', { tag: '@cpu-only' }, async ({ page }) => {
   const cases = [
@@ -87,7 +112,7 @@ test('all blanks of one pass, and a sampled run, go on as well', { tag: '@cpu-on
   ];
   for (const [model, request] of cases) {
     const whole = await run(page, { model, device: deviceHere(), request });
-    const harmed = await run(page, { model, device: deviceHere(), request, at: { 1: ['crash'] } });
+    const harmed = await run(page, { model, device: deviceHere(), request, at: { 2: ['crash'] } });
     expect(harmed.steps.map(({ row, chosen }) => [row, chosen])).toEqual(whole.steps.map(({ row, chosen }) => [row, chosen]));
   }
 });
@@ -96,7 +121,7 @@ test('all blanks of one pass, and a sampled run, go on as well', { tag: '@cpu-on
 test('after three losses within a minute the CPU goes on, and says so', { tag: '@gpu-only' }, async ({ page }) => {
   const [model, request] = ['en-fr-causal', requestFor('en-fr-causal')];
   const whole = await run(page, { model, device: 'webgpu', request });
-  const harmed = await run(page, { model, device: 'webgpu', request, at: { 1: ['lose'], 2: ['lose'], 3: ['lose'] } });
+  const harmed = await run(page, { model, device: 'webgpu', request, at: { 2: ['lose'], 4: ['lose'], 6: ['lose'] } });
   expect(harmed.steps.map(({ chosen }) => chosen)).toEqual(whole.steps.map(({ chosen }) => chosen));
   expect(harmed.events.map(({ event }) => event)).toEqual(['chosen', 'lost', 'recovered', 'lost', 'recovered', 'lost', 'recovered']);
   expect(harmed.events.at(-1)).toMatchObject({ backend: 'cpu', cause: 'lost' });
@@ -107,7 +132,7 @@ test('after three losses within a minute the CPU goes on, and says so', { tag: '
 
 // Without a GPU there is none to lose.
 test('a model that is opened after three losses comes on the CPU at once, and says so', { tag: '@gpu-only' }, async ({ page }) => {
-  const harmed = await run(page, { model: 'en-fr-causal', device: 'webgpu', request: requestFor('en-fr-causal'), at: { 1: ['lose'], 2: ['lose'], 3: ['lose'] } });
+  const harmed = await run(page, { model: 'en-fr-causal', device: 'webgpu', request: requestFor('en-fr-causal'), at: { 2: ['lose'], 4: ['lose'], 6: ['lose'] } });
   expect(harmed.device).toMatchObject({ backend: 'cpu', cause: 'lost' });
   for (const [model, device, told] of [['en-fr-prefix', 'webgpu', { backend: 'cpu', cause: 'lost' }], ['en-fr-causal', 'auto', { backend: 'cpu', cause: 'lost' }],
     ['en-fr-prefix', 'cpu', { backend: 'cpu', cause: 'asked' }]]) {
@@ -119,7 +144,7 @@ test('a model that is opened after three losses comes on the CPU at once, and sa
 
 // Without a GPU nothing could fall from it.
 test('a worker that crashes under the CPU is no loss of the GPU', { tag: '@gpu-only' }, async ({ page }) => {
-  const crashed = await run(page, { model: 'en-fr-causal', device: 'cpu', request: requestFor('en-fr-causal'), at: { 1: ['crash'], 2: ['crash'], 3: ['crash'] } });
+  const crashed = await run(page, { model: 'en-fr-causal', device: 'cpu', request: requestFor('en-fr-causal'), at: { 2: ['crash'], 4: ['crash'], 6: ['crash'] } });
   expect(crashed.events.filter(({ event }) => event === 'lost')).toHaveLength(3);
   expect((await run(page, { model: 'en-fr-prefix', device: 'webgpu', request: requestFor('en-fr-prefix') })).device.backend).toBe('gpu');
 });
@@ -154,7 +179,7 @@ test('what is lost together is one loss, and everybody comes back', { tag: '@gpu
 test('with the network gone the model comes back from the cache', { tag: '@gpu-only' }, async ({ page }) => {
   const [model, request] = ['en-fr-prefix', requestFor('en-fr-prefix')];
   const whole = await run(page, { model, device: 'webgpu', request });
-  const harmed = await run(page, { model, device: 'webgpu', request, at: { 1: ['offline', 'lose'] } });
+  const harmed = await run(page, { model, device: 'webgpu', request, at: { 2: ['offline', 'lose'] } });
   await page.context().setOffline(false);
   expect(harmed.steps).toEqual(whole.steps);
 });
