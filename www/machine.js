@@ -574,7 +574,7 @@ export class Machine {
   }
 }
 
-/** Nobody looks at a tab in the background: its runs wait, and cost nothing. */
+/** Nobody looks at a tab in the background: its runs wait, and cost nothing but the pulls under way. */
 function inSight(signal) {
   if (!document.hidden || signal.aborted) return undefined;
   return /** @type {Promise<void>} */ (new Promise((resolve) => {

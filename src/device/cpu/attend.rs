@@ -142,7 +142,7 @@ fn see(words: &[u32], keys: usize, seen: &mut Vec<u32>, runs: &mut Vec<Range<usi
     }
 }
 
-/// `scale * query keyᵀ` of every seen key; four at a time, since one sum alone waits for each of its additions.
+/// `scale * query keyᵀ` of every seen key; four of a stretch at a time, since one sum alone waits for each of its additions.
 fn score(query: &[f32], keys: &[f32], scale: f32, runs: &[Range<usize>], scores: &mut Vec<f32>) {
     let width = query.len();
     scores.clear();
@@ -192,7 +192,7 @@ fn softmax(scores: &[f32], attention: &mut Vec<f32x4>) {
     }
 }
 
-/// `out = gate * Σ attention[i] values[seen[i]]`, key after key.
+/// `out = gate * Σ attention[i] value[i]` over the seen keys, one after the other.
 fn weigh(runs: &[Range<usize>], attention: &[f32], values: &[f32], gate: f32, out: &mut [f32]) {
     let start = weigh_blocks::<8>(runs, attention, values, gate, 0, out);
     let start = weigh_blocks::<1>(runs, attention, values, gate, start, out);
@@ -275,7 +275,7 @@ mod tests {
             words in prop::collection::vec(word(), 0..4),
             keys in 0_usize..140,
         ) {
-            let (mut seen, mut runs) = (vec![7], vec![3..4]);
+            let (mut seen, mut runs) = (vec![7], vec![3..4, 5..9]);
             see(&words, keys, &mut seen, &mut runs);
             let set = |key: &u32| words.get(*key as usize / 32).is_some_and(|word| word >> (key % 32) & 1 == 1);
             let right: Vec<u32> = (0..keys as u32).filter(set).collect();

@@ -1,4 +1,4 @@
-/** The engine as a page uses it, through its worker, with stamps around every step. */
+/** The engine as a page uses it, through its worker, with a stamp when each step reaches its reader: several come together. */
 import { loadEngine, usage } from '/engine.js';
 import { compileProgram } from '/place.js';
 import { openProgram } from '/program.js';
