@@ -54,9 +54,9 @@ EXAMPLES = {
     "zh-en": {
         "examples": ["我想学习英语。", "你昨天为什么没有来？", "老医生今天晚上很累。", "我不知道钥匙在哪里。", "她每天早上喝一杯茶。", "我們的老師很有名。"],
         "pairs": [
-            {"source": "猫在花园里。", "target": "The cat is in the garden."},
+            {"source": "他每天早上喝茶。", "target": "He drinks tea every morning."},
             {"source": "我不知道他住在哪里。", "target": "I don't know where he lives."},
-            {"source": "猫在花园里。", "target": "The dog is in the kitchen."},
+            {"source": "我想学习英语。", "target": "The dog is in the kitchen."},
             {"source": "她在看书。", "target": "She is reading a book."},
         ],
     },

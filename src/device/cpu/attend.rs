@@ -1,7 +1,5 @@
 //! Attention: a row looks at the keys that its mask bits show, and at no others.
 
-use std::ops::Range;
-
 use wide::f32x4;
 
 use super::cache::SiteCache;
@@ -39,8 +37,6 @@ pub struct Attend<'a> {
 pub struct Scratch {
     /// The visible keys of a row, ascending.
     seen: Vec<u32>,
-    /// The same as stretches of neighbours, which are read straight on.
-    runs: Vec<Range<usize>>,
     /// Their scores.
     scores: Vec<f32>,
     /// Their probabilities, padded to whole vectors.
@@ -91,9 +87,9 @@ pub fn attend(
                 let line = variant * rows + row;
                 let query = &job.queries.row(line)[head * head_width..][..head_width];
                 let words = job.mask.row(variant, job.layer, head, row);
-                see(words, job.keys, &mut scratch.seen, &mut scratch.runs);
+                see(words, job.keys, &mut scratch.seen);
 
-                score(query, keys, scale, &scratch.runs, &mut scratch.scores);
+                score(query, keys, scale, &scratch.seen, &mut scratch.scores);
                 if let Some(bias) = bias {
                     for (score, &key) in scratch.scores.iter_mut().zip(&scratch.seen) {
                         *score += bias[distance(job.slots[row] as usize, key as usize, bias.len())];
@@ -103,7 +99,7 @@ pub fn attend(
                 let attention = &bytemuck::cast_slice(&scratch.attention)[..scratch.seen.len()];
 
                 let out = &mut out[line * heads * head_width + head * head_width..][..head_width];
-                weigh(&scratch.runs, attention, values, gate, out);
+                weigh(&scratch.seen, attention, values, gate, out);
                 watch(Seen {
                     variant,
                     head,
@@ -117,47 +113,34 @@ pub fn attend(
     }
 }
 
-/// Lists the set bits below `keys`, and their stretches.
-fn see(words: &[u32], keys: usize, seen: &mut Vec<u32>, runs: &mut Vec<Range<usize>>) {
+/// Lists the set bits below `keys`.
+fn see(words: &[u32], keys: usize, seen: &mut Vec<u32>) {
     seen.clear();
-    runs.clear();
     for (index, word) in words.iter().enumerate() {
         let mut word = *word;
-        let mut place = index * 32;
-        while word != 0 && place < keys {
-            let start = place + word.trailing_zeros() as usize;
-            word >>= word.trailing_zeros();
-            let end = (start + word.trailing_ones() as usize).min(keys);
-            word = word.checked_shr(word.trailing_ones()).unwrap_or(0);
-            if start >= end {
+        while word != 0 {
+            let key = index as u32 * 32 + word.trailing_zeros();
+            if key as usize >= keys {
                 return;
             }
-            seen.extend(start as u32..end as u32);
-            match runs.last_mut() {
-                Some(run) if run.end == start => run.end = end,
-                _ => runs.push(start..end),
-            }
-            place = end;
+            seen.push(key);
+            word &= word - 1;
         }
     }
 }
 
-/// `scale * query keyᵀ` of every seen key; four of a stretch at a time, since one sum alone waits for each of its additions.
-fn score(query: &[f32], keys: &[f32], scale: f32, runs: &[Range<usize>], scores: &mut Vec<f32>) {
+/// `scale * query keyᵀ` of every seen key; four at a time, since one sum alone waits for each of its additions.
+fn score(query: &[f32], keys: &[f32], scale: f32, seen: &[u32], scores: &mut Vec<f32>) {
     let width = query.len();
+    let key = |key: u32| &keys[key as usize * width..][..width];
+    let (fours, rest) = seen.as_chunks::<4>();
     scores.clear();
-    for run in runs {
-        let keys = &keys[run.start * width..run.end * width];
-        let fours = keys.chunks_exact(4 * width);
-        let rest = fours.remainder();
-        for four in fours {
-            let four = std::array::from_fn(|n| &four[n * width..][..width]);
-            scores.extend(dots::<4>(query, four).map(|sum| sum * scale));
-        }
-        for one in rest.chunks_exact(width) {
-            let [sum] = dots(query, [one]);
-            scores.push(sum * scale);
-        }
+    for four in fours {
+        scores.extend(dots(query, four.map(key)).map(|sum| sum * scale));
+    }
+    for one in rest {
+        let [sum] = dots(query, [key(*one)]);
+        scores.push(sum * scale);
     }
 }
 
@@ -192,15 +175,16 @@ fn softmax(scores: &[f32], attention: &mut Vec<f32x4>) {
     }
 }
 
-/// `out = gate * Σ attention[i] value[i]` over the seen keys, one after the other.
-fn weigh(runs: &[Range<usize>], attention: &[f32], values: &[f32], gate: f32, out: &mut [f32]) {
-    let start = weigh_blocks::<8>(runs, attention, values, gate, 0, out);
-    let start = weigh_blocks::<1>(runs, attention, values, gate, start, out);
+/// `out = gate * Σ attention[i] values[seen[i]]`, key after key.
+fn weigh(seen: &[u32], attention: &[f32], values: &[f32], gate: f32, out: &mut [f32]) {
     let width = out.len();
+    let start = weigh_blocks::<8>(seen, attention, values, gate, 0, out);
+    let start = weigh_blocks::<1>(seen, attention, values, gate, start, out);
     let rest = &mut out[start..];
     rest.fill(0.0);
-    for (value, weight) in seen(runs, values, width).zip(attention) {
-        for (sum, value) in rest.iter_mut().zip(&value[start..]) {
+    for (key, weight) in seen.iter().zip(attention) {
+        let value = &values[*key as usize * width + start..][..rest.len()];
+        for (sum, value) in rest.iter_mut().zip(value) {
             *sum += weight * value;
         }
     }
@@ -209,20 +193,10 @@ fn weigh(runs: &[Range<usize>], attention: &[f32], values: &[f32], gate: f32, ou
     }
 }
 
-/// The rows of stretches, one after the other.
-#[inline(always)]
-fn seen<'a>(
-    runs: &'a [Range<usize>],
-    values: &'a [f32],
-    width: usize,
-) -> impl Iterator<Item = &'a [f32]> {
-    runs.iter().flat_map(move |run| values[run.start * width..run.end * width].chunks_exact(width))
-}
-
 /// The columns from `start` on that fill whole blocks of `V` vectors; answers with the first that does not.
 #[inline(always)]
 fn weigh_blocks<const V: usize>(
-    runs: &[Range<usize>],
+    seen: &[u32],
     attention: &[f32],
     values: &[f32],
     gate: f32,
@@ -233,16 +207,10 @@ fn weigh_blocks<const V: usize>(
     let mut column = start;
     while column + 4 * V <= width {
         let mut sums = [f32x4::ZERO; V];
-        let mut attention = attention;
-        for run in runs {
-            let values = values[run.start * width..run.end * width].chunks_exact(width);
-            let (weights, rest) = attention.split_at(run.len());
-            attention = rest;
-            for (value, weight) in values.zip(weights) {
-                let (value, _) = value[column..][..4 * V].as_chunks::<4>();
-                for (sum, value) in sums.iter_mut().zip(value) {
-                    *sum = fused(f32x4::splat(*weight), f32x4::new(*value), *sum);
-                }
+        for (key, weight) in seen.iter().zip(attention) {
+            let value = &values[*key as usize * width + column..][..4 * V];
+            for (sum, value) in sums.iter_mut().zip(value.as_chunks::<4>().0) {
+                *sum = fused(f32x4::splat(*weight), f32x4::new(*value), *sum);
             }
         }
         for (out, sum) in out[column..].as_chunks_mut::<4>().0.iter_mut().zip(sums) {
@@ -251,39 +219,4 @@ fn weigh_blocks<const V: usize>(
         column += 4 * V;
     }
     column
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// Words as masks have them: painted, open, closed, and full up to a place.
-    fn word() -> impl Strategy<Value = u32> {
-        prop_oneof![
-            any::<u32>(),
-            Just(0),
-            Just(u32::MAX),
-            (0_u32..32).prop_map(|end| (1 << end) - 1)
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_seen_is_the_set_bits_and_their_stretches(
-            words in prop::collection::vec(word(), 0..4),
-            keys in 0_usize..140,
-        ) {
-            let (mut seen, mut runs) = (vec![7], vec![3..4, 5..9]);
-            see(&words, keys, &mut seen, &mut runs);
-            let set = |key: &u32| words.get(*key as usize / 32).is_some_and(|word| word >> (key % 32) & 1 == 1);
-            let right: Vec<u32> = (0..keys as u32).filter(set).collect();
-            prop_assert_eq!(&seen, &right);
-            let in_runs: Vec<u32> = runs.iter().flat_map(|run| run.start as u32..run.end as u32).collect();
-            prop_assert_eq!(in_runs, right);
-            prop_assert!(runs.iter().all(|run| !run.is_empty()));
-            prop_assert!(runs.windows(2).all(|two| two[0].end < two[1].start));
-        }
-    }
 }
