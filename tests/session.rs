@@ -9,7 +9,7 @@ use unmasked::request::{Fill, Gates, Request, Watchable};
 use unmasked::sample::Sampling;
 use unmasked::session::{Session, Variant};
 use unmasked::spec::{Architecture, Head, Spec, SpecialTokens, Stack};
-use unmasked::trace::Trace;
+use unmasked::trace::{Step, Trace};
 
 use machines::{
     afresh, chosen, difference, forward, logits, of_ids, of_text, quartet, random, run,
@@ -466,6 +466,24 @@ fn what_a_step_tells() -> Vec<Case> {
             }
         })
     });
+    let together = ["encoder", "causal"].map(|name| {
+        case(format!("{name}::steps_pulled_together_are_those_one_by_one"), move |device| {
+            let engine = quartet(name, device);
+            let mask = engine.spec.special.mask.unwrap_or(300);
+            let request = of_ids(&[1, 300, mask, 301, mask, mask], &[]);
+            let alone = run(&mut Session::new(), &engine, &request);
+            for milliseconds in [0.0, f64::INFINITY] {
+                let mut session = Session::new();
+                pollster::block_on(session.begin(&engine, &request)).unwrap();
+                let pull = || pollster::block_on(session.next_within(&engine, milliseconds));
+                let pulls: Vec<_> =
+                    std::iter::repeat_with(pull).map(Result::unwrap).take(40).collect();
+                assert_eq!(pulls[0].len(), if milliseconds == 0.0 { 1 } else { alone.len() });
+                let ids = |steps: &[Step]| steps.iter().map(|step| step.chosen).collect::<Vec<_>>();
+                assert_eq!(ids(&pulls.concat()), ids(&alone));
+            }
+        })
+    });
     let tokens = cpu_case("tokens_say_where_they_stand_in_utf_16", |device| {
         let engine = quartet("causal", device);
         let text = "Ça 🐈‍⬛ va? \u{1d4d0} naïve 猫".repeat(3);
@@ -479,7 +497,7 @@ fn what_a_step_tells() -> Vec<Case> {
             assert!(!plain || own.trim() == token.piece, "`{own}` is not `{}`", token.piece);
         }
     });
-    open.into_iter().chain([tokens]).collect()
+    open.into_iter().chain(together).chain([tokens]).collect()
 }
 
 fn bad_requests() -> Case {
