@@ -450,7 +450,7 @@ export class UnmaskedDemo extends HTMLElement {
       this.#toldStep = told;
       keepInView(this.#parts.tokens);
       this.#sayStep(drawn);
-      this.#tell('unmasked-step', { position: frame.position, available: this.available, ended: frame.ended, step: this.timeline?.steps[frame.position] ?? null });
+      this.#tell('unmasked-step', { position: frame.position, available: this.available, ended: frame.ended && !this.renewed, step: this.timeline?.steps[frame.position] ?? null });
     }
     this.#tell('unmasked-change', {});
   };

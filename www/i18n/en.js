@@ -142,7 +142,7 @@ export default {
   'token.answer.label': '{piece}, answer',
   'token.forced.label': '{piece}, forced',
   'token.doubted.label': '{piece}, looks replaced',
-  'token.cut': '{n} tokens too many, cut:',
+  'token.cut': '{n} too many, cut:',
 
   'head.number': 'head {n}',
   'block.encoder': 'encoder',

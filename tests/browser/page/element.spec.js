@@ -74,6 +74,23 @@ test('ready and step are told; nothing is downloaded before the element is seen'
   expect(names).not.toContain('unmasked-error');
 });
 
+test('while another text is waited for, no step says that nothing will come after it', async ({ page }) => {
+  await host(page, `<unmasked-demo architecture="causal" device="cpu" text="${TEXT}"></unmasked-demo>`);
+  await done(page);
+  const answers = await page.evaluate(async () => {
+    const demo = document.querySelector('unmasked-demo');
+    const answer = () => demo.timeline.steps.map(({ piece }) => piece).join(' ');
+    const before = answer();
+    const shown = new Promise((resolve) => {
+      demo.addEventListener('unmasked-step', ({ detail }) => { if (detail.ended && detail.position === detail.available) resolve(answer()); });
+    });
+    demo.text = 'He forgot to close the window.';
+    demo.end();
+    return [before, await shown];
+  });
+  expect(answers[1]).not.toBe(answers[0]);
+});
+
 test('two elements of one model download it once; a removed one gives it back', async ({ page }) => {
   let models = 0;
   page.context().on('request', (request) => { if (request.url().endsWith('model.safetensors')) models += 1; });
