@@ -5,7 +5,7 @@ import { chooseLanguage, translator } from './i18n/index.js';
 import { calledOf, depthsOf, headsOf, isOwn, isUntrained } from './models.js';
 import { cameTo, ownName, partsOf, sourcesOf } from './rules.js';
 import { ARCHITECTURES } from './state.js';
-import { roomFor } from './views/matrix.js';
+import { roomFor, rowsFor } from './views/matrix.js';
 import { PLACES } from './views/places.js';
 
 /**
@@ -88,9 +88,10 @@ export function drawnOf(element, tools) {
   const base = timeline?.frame(position) ?? null;
   const { layers, heads, layer, head, asked } = shownOf(element, chosen, base);
   const main = base?.blocks.at(-1);
-  // Answers that become shorter under the brush leave the matrix its size; with another rule it is that of its own answer.
-  const whole = base && main && painter.on && machine.canRun ? roomFor(main.wholeRows, base.ended) : 0;
-  const least = whole && painter.edits.length ? Math.max(tools.least, whole) : whole;
+  // Answers that become shorter under the brush, or have only begun, leave the matrix its size; with another rule it is that
+  // of its own answer.
+  const rows = base && painter.on && machine.canRun ? rowsFor(base) : 0;
+  const least = rows && painter.edits.length ? Math.max(tools.least, rows) : rows;
   const text = { rows: main?.wholeRows ?? 0, source: base?.sourceLength ?? 0 };
   const rule = cameTo(timeline?.rule ?? null, timeline?.prefixEnd ?? null, { ...text, writes: base?.architecture !== 'encoder' });
   const frame = base && ['running', 'done'].includes(machine.phase) ? {

@@ -147,6 +147,10 @@ test('a short answer has room for all of it from the first step on', () => {
   assert.ok(plans.every(({ height, held }) => height === held));
 });
 
-test('a longer answer before leaves no more room than a longer answer now would', () => {
-  assert.deepEqual([writing(0, 9), writing(0, 9, 40), writing(3, 9, 11), writing(9, 9, 40)].map((one) => rowsFor(one)), [9, 9, 11, 17]);
+test('under a brush there is room for what there was room for, wherever the next run stands', () => {
+  assert.deepEqual([writing(0, 9), writing(0, 9, 40), writing(3, 9, 11), writing(9, 9, 40), writing(9, 30, 11)].map((one) => rowsFor(one)), [9, 40, 11, 40, 17]);
+  const [bare, held] = [0, 40].map((least) => layout(writing(40, 40, least), { width: 640, height: 620 }));
+  const begun = layout({ ...writing(0, 2, 40), ended: false }, { width: 640, height: 620 });
+  assert.equal(held.cell, bare.cell);
+  assert.equal(begun.cell, bare.cell);
 });

@@ -46,8 +46,9 @@ function drawScrub(target, { names, position, available, ended, t }) {
   const box = part(target, 'scrub', () => make('label', {}, make('input', { type: 'range', min: 0, step: 1, 'data-action': 'scrub' }), make('output')));
   setAttribute(box, 'hidden', !names.includes('scrub'));
   const [input, output] = box.children;
-  setAttributes(input, { max: Math.max(1, available), 'aria-label': t('clock.scrub') });
-  const shown = Math.min(position, available);
+  // A run that has just begun is behind where the clock stands, and goes on to it.
+  const shown = ended ? Math.min(position, available) : position;
+  setAttributes(input, { max: Math.max(1, available, shown), 'aria-label': t('clock.scrub') });
   if (Number(input.value) !== shown) input.value = String(shown);
   setVariable(input, '--done', available ? (shown / Math.max(1, available)).toFixed(4) : '0');
   const text = t(ended ? 'clock.at' : 'clock.at.open', { n: shown, of: available });

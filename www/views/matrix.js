@@ -46,15 +46,17 @@ const STAGE = 8;
 
 /**
  * For how many rows there is room: for all of a run, where it is short, that nothing moves while it is stepped through. Of a longer
- * one for some more than are shown: forty tokens that are still to come would leave the first ones no size.
+ * one for some more than are shown: forty tokens that are still to come would leave the first ones no size. Never for fewer
+ * than `least`: under a brush nothing changes its size because another run has begun.
  * @param {Frame & { view?: { least?: number } }} frame @param {number} [made] choices made, where not those of the frame
  */
 export function rowsFor(frame, made = madeIn(frame)) {
   const main = frame.blocks[frame.blocks.length - 1];
   if (frame.architecture === 'encoder') return main.rows;
   const begun = main.rows - madeIn(frame);
-  const whole = Math.max(frame.view?.least ?? 0, roomFor(main.wholeRows, frame.ended));
-  return frame.ended && whole - begun < SHORT ? whole : Math.min(whole, begun + (Math.floor(made / STAGE) + 1) * STAGE);
+  const whole = roomFor(main.wholeRows, frame.ended);
+  const rows = frame.ended && whole - begun < SHORT ? whole : Math.min(whole, begun + (Math.floor(made / STAGE) + 1) * STAGE);
+  return Math.max(frame.view?.least ?? 0, rows);
 }
 
 /** The choices whose rows are shown: at the end nothing looks from the last one. @param {Frame} frame */
@@ -74,7 +76,8 @@ export function layout(frame, room) {
 /** For how many rows there is room while a run is stepped through. @param {Frame & { view?: { least?: number } }} frame */
 function stagesOf(frame) {
   const stages = [rowsFor(frame, 0)];
-  for (let made = STAGE; rowsFor(frame, made) > stages[stages.length - 1]; made += STAGE) stages.push(rowsFor(frame, made));
+  const most = rowsFor(frame, Infinity);
+  for (let made = STAGE; stages[stages.length - 1] < most; made += STAGE) stages.push(rowsFor(frame, made));
   return stages;
 }
 
