@@ -85,12 +85,13 @@ export class Hand {
 
   /** @param {number} x @param {number} y */
   moveTo(x, y) {
-    const frame = this.owner.drawn();
+    const { painter, drawn } = this.owner;
+    const frame = painter.under ?? drawn();
     if (!frame) return;
     const cell = cellAt(layout(frame, roomOf(frame)), x, y);
     if (JSON.stringify(cell) === JSON.stringify(this.cell)) return;
     this.cell = cell;
-    if (cell) this.owner.painter.move(frame, cell);
+    if (cell) painter.move(cell);
     this.owner.changed();
   }
 

@@ -9,10 +9,11 @@ import { dialOf, join, mainOf, partsOf, sourcesOf, spell } from './rules.js';
  * @typedef {import('./timeline.js').Frame} Frame
  * @typedef {{ edits: string, rule: string, silenced: string }} Wish   as attributes have them; '' = the model's own
  * @typedef {{ block: import('./edits.js').Site, row: number, key: number }} Cell
+ * @typedef {Frame & { ran: Edit[] }} Painted   with the edits under which it was computed
  */
 
 export class Painter {
-  /** What the pressed pointer makes of the cells that it passes, and where it was. @type {{ visible: boolean, last: Cell, changed: boolean }|null} */
+  /** What the pressed pointer makes of the cells that it passes, where it was, and what was shown when it was pressed. @type {{ visible: boolean, last: Cell, changed: boolean, frame: Painted }|null} */
   #stroke = null;
   /** What was asked for before each change, the last one last. @type {Wish[]} */
   #before = [];
@@ -23,38 +24,38 @@ export class Painter {
    * @param {object} owner
    * @param {() => Wish} owner.asked   what is asked for
    * @param {(wish: Wish) => void} owner.ask   asks for another mask
-   * @param {() => Edit[]} owner.ran   those under which what is shown was computed
    */
-  constructor({ asked, ask, ran }) {
+  constructor({ asked, ask }) {
     this.asked = asked;
     this.ask = ask;
-    this.ran = ran;
     /** Whether a press paints. */
     this.on = false;
   }
 
   get edits() { return readEdits(this.asked().edits); }
   get isDown() { return this.#stroke !== null; }
+  /** What the pressed pointer paints: the run of an earlier stroke, come in meanwhile, has other cells in other places. */
+  get under() { return this.#stroke?.frame ?? null; }
   /** Whether a dial is being turned. */
   get turns() { return this.#turns; }
   get canUndo() { return this.#before.length > 0; }
 
-  /** @param {Frame} frame @param {Cell} cell where the pointer is pressed: all that it passes becomes what this cell is not */
+  /** @param {Painted} frame @param {Cell} cell where the pointer is pressed: all that it passes becomes what this cell is not */
   begin(frame, cell) {
     const ruled = this.#ruled(frame, cell);
     if (ruled === null) return;
     const seen = editAt(this.edits, at(cell))?.visible ?? ruled;
-    this.#stroke = { visible: !seen, last: cell, changed: false };
-    this.#paint(frame, [cell]);
+    this.#stroke = { visible: !seen, last: cell, changed: false, frame };
+    this.#paint([cell]);
   }
 
-  /** @param {Frame} frame @param {Cell} cell */
-  move(frame, cell) {
+  /** @param {Cell} cell */
+  move(cell) {
     const stroke = this.#stroke;
     if (!stroke || cell.block !== stroke.last.block) return;
     const cells = between(stroke.last, cell).map((one) => ({ block: cell.block, ...one }));
     stroke.last = cell;
-    this.#paint(frame, cells);
+    this.#paint(cells);
   }
 
   /** @returns {boolean} whether anything was painted since the pointer was pressed */
@@ -128,14 +129,14 @@ export class Painter {
     this.#turns = false;
   }
 
-  #paint(frame, cells) {
+  #paint(cells) {
     const stroke = this.#stroke;
     if (!stroke) return;
     const now = this.asked();
     const before = writeEdits(this.edits);
     let { edits } = this;
     for (const cell of cells) {
-      const ruled = this.#ruled(frame, cell);
+      const ruled = this.#ruled(stroke.frame, cell);
       if (ruled !== null) edits = paint(edits, at(cell), stroke.visible, ruled);
     }
     const after = writeEdits(edits);
@@ -151,7 +152,7 @@ export class Painter {
    */
   #ruled(frame, cell) {
     const seen = frame.blocks.find(({ name }) => name === cell.block)?.visible(cell.row, cell.key) ?? null;
-    return seen !== null && editAt(this.ran(), at(cell)) ? !seen : seen;
+    return seen !== null && editAt(frame.ran, at(cell)) ? !seen : seen;
   }
 }
 

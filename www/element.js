@@ -86,7 +86,6 @@ export class UnmaskedDemo extends HTMLElement {
 
   #painter = new Painter({
     asked: () => ({ edits: this.getAttribute('edits') ?? '', rule: readRule(this.getAttribute('mask')) ?? '', silenced: this.getAttribute('silenced') ?? '' }),
-    ran: () => this.timeline?.edits ?? [],
     ask: ({ edits, rule, silenced }) => {
       this.#paints = true;
       setAttributes(this, { edits: edits || null, mask: rule || null, silenced: silenced || null });

@@ -55,13 +55,13 @@ test('a pointer that moves fast skips no cell', () => {
 function setUp() {
   const held = { text: '', rule: '', silenced: '', ran: [], asked: [] };
   const painter = new Painter({
-    asked: () => ({ edits: held.text, rule: held.rule, silenced: held.silenced }), ran: () => held.ran,
+    asked: () => ({ edits: held.text, rule: held.rule, silenced: held.silenced }),
     ask: ({ edits, rule, silenced }) => { Object.assign(held, { text: edits, rule, silenced }); held.asked.push(edits); },
   });
   const frame = () => {
     const { ran } = held;
     const visible = (row, key) => (row > 3 ? null : editAt(ran, { site: 'decoder', row, key })?.visible ?? key <= row);
-    return { architecture: 'causal', sourceLength: 4, blocks: [{ name: 'decoder', rows: 4, wholeRows: 4, keys: 4, visible }] };
+    return { architecture: 'causal', sourceLength: 4, ran, blocks: [{ name: 'decoder', rows: 4, wholeRows: 4, keys: 4, visible }] };
   };
   return { held, painter, frame, run: () => { held.ran = readEdits(held.text); } };
 }
@@ -70,14 +70,14 @@ test('a stroke makes all that it passes what its first cell was not, and is one 
   const { held, painter, frame, run } = setUp();
   painter.begin(frame(), cell(3, 0));
   run();
-  painter.move(frame(), cell(3, 2));
+  painter.move(cell(3, 2));
   painter.end();
   assert.equal(held.text, 'd3.0h3.1h3.2h');
-  painter.move(frame(), cell(1, 0));
+  painter.move(cell(1, 0));
   assert.equal(held.text, 'd3.0h3.1h3.2h', 'the pointer is up');
   run();
   painter.begin(frame(), cell(0, 3));
-  painter.move(frame(), cell(3, 3));
+  painter.move(cell(3, 3));
   painter.end();
   assert.deepEqual(sorted(readEdits(held.text)), sorted(readEdits('d3.0h3.1h3.2h0.3s1.3s2.3s')), 'what is seen already is left as it is');
   painter.undo();
@@ -87,6 +87,21 @@ test('a stroke makes all that it passes what its first cell was not, and is one 
   assert.equal(painter.canUndo, false);
   painter.undo();
   assert.equal(held.asked.at(-1), '');
+});
+
+test('a stroke goes on over what was shown when it began, whatever run comes in meanwhile', () => {
+  const { held, painter, frame, run } = setUp();
+  painter.begin(frame(), cell(3, 0));
+  painter.end();
+  const shown = frame();
+  painter.begin(shown, cell(3, 1));
+  assert.equal(painter.under, shown);
+  // The first stroke's run: its cell is hidden there, and was not in what is under the brush.
+  run();
+  painter.move(cell(3, 0));
+  painter.end();
+  assert.equal(painter.under, null);
+  assert.deepEqual(sorted(readEdits(held.text)), sorted(readEdits('d3.0h3.1h')));
 });
 
 test('pressed again before the model has run, a cell comes back', () => {
@@ -164,12 +179,12 @@ test('silenced heads are one step of undo, stay while the mask changes, and are 
 test('a row that is not computed yet cannot be painted, nor can a stroke cross into another attention', () => {
   const { held, painter, frame } = setUp();
   painter.begin(frame(), cell(5, 0));
-  painter.move(frame(), cell(2, 0));
+  painter.move(cell(2, 0));
   painter.end();
   painter.begin(frame(), cell(0, 0, 'cross'));
   assert.equal(held.text, '');
   painter.begin(frame(), cell(1, 0));
-  painter.move(frame(), cell(2, 0, 'cross'));
+  painter.move(cell(2, 0, 'cross'));
   painter.end();
   assert.equal(held.text, 'd1.0h');
 });
