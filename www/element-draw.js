@@ -4,7 +4,7 @@ import { showPiece, showPieces } from './pieces.js';
 import { draw as drawCandidates } from './views/candidates.js';
 import { draw as drawControls, drawChoice } from './views/controls.js';
 import { MOST_EDITS } from './edits.js';
-import { make, percent, reuse, setAttribute, setAttributes, setText } from './views/dom.js';
+import { make, percent, reuse, setAttribute, setAttributes, setText, setVariable } from './views/dom.js';
 import { glyph } from './views/glyph.js';
 import { setIcon } from './views/icons.js';
 import { draw as drawMask } from './views/mask.js';
@@ -26,6 +26,7 @@ export function drawMachine(parts, drawn) {
   setAttribute(parts.notice, 'hidden', machine.notice === null);
   setText(parts.notice, machine.notice === null ? '' : t(`notice.${machine.notice}`));
   const showing = frame !== null;
+  hold([parts.read, parts.look], frame);
   setAttribute(parts.read, 'hidden', !showing || !show.has('tokens'));
   setAttribute(parts.look, 'hidden', !showing || !show.has('mask'));
   setAttribute(parts.candidates, 'hidden', !showing || !show.has('candidates'));
@@ -65,6 +66,19 @@ export function drawMachine(parts, drawn) {
   setAttribute(parts.stats, 'hidden', !show.has('stats'));
   drawStats(parts.stats, { stats: frame?.stats ?? null, device: machine.device, parameters: drawn.parameters, view: { t } });
   drawControls(parts.controls, drawn.controls);
+}
+
+/**
+ * A run that was begun anew has few tokens at first: until it has come to where the clock stands its parts keep the height that
+ * they had, and nothing below them moves.
+ * @param {HTMLElement[]} held
+ */
+function hold(held, frame) {
+  const isHeld = held.some((one) => one.style.getPropertyValue('--held') !== '');
+  if (isHeld && !frame?.waiting) for (const one of held) one.style.removeProperty('--held');
+  if (isHeld || !frame?.behind) return;
+  const heights = held.map((one) => one.getBoundingClientRect().height);
+  held.forEach((one, at) => { if (heights[at] > 0) setVariable(one, '--held', `${heights[at]}px`); });
 }
 
 /** A model from elsewhere goes by its family's name, or as the page calls it; one of the quartet by its architecture's. */

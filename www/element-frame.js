@@ -97,6 +97,8 @@ export function drawnOf(element, tools) {
   const frame = base && ['running', 'done'].includes(machine.phase) ? {
     ...base, heads, layers: { ...description && depthsOf(description), ...base.layers },
     view: { ...view, place: shownPlaceOf(element, tools, base), places: placesOf(machine), layer, head, asked, least, t },
+    // Another run was begun, and has not come to where the clock stands.
+    behind: base.waiting && position > base.position,
     cutText: machine.cutText, canForce: machine.canRun && !element.renewed,
     canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: element.hasAttribute('enlarged') ? 10 : 5, covered: isCovered(element, tools, base),
     specials: timeline?.signs.specials ?? new Set(), ran: timeline?.edits ?? [], before: machine.before(Math.min(position, base.length - 1)),

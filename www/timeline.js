@@ -13,7 +13,7 @@
  * @typedef {{ rows_computed: number, milliseconds: number, dispatches?: number, submits?: number, readbacks?: number }} Stats
  * @typedef {Record<string, any[]>} Grids   of encoder, decoder and cross: [layer][head][row][key]
  * @typedef {{ model?: { family?: string, architecture?: Architecture, parameters?: number, name?: string, objective?: string }, special?: Record<string, any>, scene?: any, tokens: Token[], source_length?: number, truncated?: number,
- *   target?: Token[], forward?: { mask?: Record<string, string[]>, attention?: Grids }, device?: DeviceInfo }} Header
+ *   target?: Token[], forward?: { mask?: Record<string, string[]>, attention?: Grids, stats?: Stats }, device?: DeviceInfo }} Header
  *   a trace without its steps
  * @typedef {Token & { position: number, state: 'special'|'source'|'blank'|'filled'|'answer', forced: boolean }} Shown
  * @typedef {{ name: BlockName, rows: number, keys: number, wholeRows: number, wholeKeys: number,
@@ -147,10 +147,14 @@ export class Timeline {
     };
   }
 
-  /** What the pass cost of which a step came: blanks that are filled at once share one, and the first one has it. */
+  /**
+   * What the pass cost of which a step came: blanks that are filled at once share one, and the first one has it. The first of an
+   * answer whose source is read apart came of two.
+   */
   #statsAt(at) {
     const pass = this.steps.slice(0, at + 1).findLast(({ stats }) => stats?.rows_computed !== 0);
-    return pass?.stats ?? null;
+    const read = this.architecture === 'encoder-decoder' && pass === this.steps[0] ? this.header.forward?.stats : null;
+    return pass?.stats && read ? sumOf(pass.stats, read) : pass?.stats ?? null;
   }
 
   #special(token) {
@@ -280,6 +284,12 @@ export class Timeline {
 export function signsOf(special, architecture) {
   const ids = Object.values(special ?? {}).filter((id) => typeof id === 'number');
   return { maskId: architecture === 'encoder' ? special?.mask ?? null : null, specials: new Set(ids) };
+}
+
+/** What passes cost one after the other. @param {Stats} one @param {Stats} other @returns {Stats} */
+function sumOf(one, other) {
+  const add = (/** @type {keyof Stats} */ name) => (one[name] ?? 0) + (other[name] ?? 0);
+  return { rows_computed: add('rows_computed'), dispatches: add('dispatches'), submits: add('submits'), readbacks: add('readbacks'), milliseconds: add('milliseconds') };
 }
 
 /** The most probable ones, and the one that was drawn where it is none of them. @param {Step} step @returns {Candidate[]} */

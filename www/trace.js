@@ -38,7 +38,7 @@ const sites = (check) => maybe(object({ encoder: maybe(check), decoder: maybe(ch
 /** Of a large model's run there are holes: layers and heads that nobody looked at. */
 const matrices = sites(list(maybe(list(maybe(list(list(number)))))));
 const masks = sites(list(text));
-const stats = maybe(object({ rows_computed: maybe(count), dispatches: maybe(count), milliseconds: number }));
+const stats = maybe(object({ rows_computed: maybe(count), dispatches: maybe(count), submits: maybe(count), readbacks: maybe(count), milliseconds: number }));
 const token = object({ id: count, piece: text, space: maybe(flag), special: maybe(flag), start: maybe(count), end: maybe(count) });
 const candidate = object({ id: count, piece: text, space: maybe(flag), probability: number, kept: maybe(flag) });
 const step = object({

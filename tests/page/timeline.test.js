@@ -117,6 +117,27 @@ test('an encoder-decoder has three grids', () => {
   assert.deepEqual(timeline.answerIds(1), [1, 7]);
 });
 
+test('the first step of an encoder-decoder cost what its source did, too; no other machine reads anything apart', () => {
+  const stats = (rows_computed, dispatches, milliseconds) => ({ rows_computed, dispatches, submits: 1, readbacks: 1, milliseconds });
+  const shown = (architecture, read, ...steps) => {
+    const header = { model: { architecture }, tokens: [token(9, 'x'), token(8, 'y')], source_length: 2, target: [token(1, '[BOS]', true)], forward: { stats: read } };
+    const timeline = new Timeline(header);
+    steps.forEach((one, row) => timeline.push({ row, chosen: 7, piece: 'z', candidates: [], stats: one }));
+    timeline.end();
+    return [...steps, null].map((_, at) => timeline.frame(at).stats);
+  };
+  const [one, two] = [stats(1, 53, 0.5), stats(1, 53, 0.25)];
+  const both = { rows_computed: 10, dispatches: 94, submits: 2, readbacks: 2, milliseconds: 2.5 };
+  assert.deepEqual(shown('encoder-decoder', stats(9, 41, 2), one, two), [both, two, two]);
+  // Where one step is all, the end shows its numbers.
+  assert.deepEqual(shown('encoder-decoder', stats(9, 41, 2), one), [both, both]);
+  // A source that was held, a run that was stored without, one that says less of itself.
+  assert.deepEqual(shown('encoder-decoder', { rows_computed: 0, milliseconds: 0.25 }, one)[0], { ...one, milliseconds: 0.75 });
+  assert.deepEqual(shown('encoder-decoder', undefined, one)[0], one);
+  assert.equal(shown('encoder-decoder', stats(9, 41, 2), undefined)[0], null);
+  for (const name of ['causal', 'prefix', 'encoder']) assert.deepEqual(shown(name, stats(9, 41, 2), one)[0], one, name);
+});
+
 test('a stored trace plays without rows, masks or an engine', () => {
   const { header, steps } = causal();
   const stored = { ...header, steps: steps.map(({ rows, mask, ...step }) => step) };

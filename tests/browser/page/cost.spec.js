@@ -9,7 +9,9 @@ const lines = (element, name) => element.locator(`.cost-${name}`).evaluate((tabl
   .map(({ cells: [first, , count, last] }) => [first.textContent, Number(count.title.replaceAll(',', '')), count.textContent, last.textContent]));
 const said = (element, name) => element.locator(`.cost-${name}`);
 const described = (element) => element.evaluate(({ description: { parameters, ledger, cost } }) => ({ parameters, ledger, cost }));
-const stats = (element) => element.evaluate((demo) => demo.timeline.frame(demo.position).stats);
+/** What the engine told of the shown step, and of the source that an encoder-decoder's first one had read. */
+const told = (element) => element.evaluate(({ timeline: { header, steps }, position }) => [steps[position].stats, ...position === 0 && header.target ? [header.forward.stats] : []]);
+const sumOf = (stats, name) => stats.reduce((sum, one) => sum + one[name], 0);
 
 test('parameters by part are the engine’s, and come to what it has in all', async ({ page }) => {
   await open(page, address('step=2&look=encoder.cost_causal.cost_prefix.cost_encoder-decoder.cost'));
@@ -30,12 +32,12 @@ test('what is counted of a row is what the engine says of the lengths that it te
   await open(page, address('on=causal,encoder-decoder'));
   await done(page);
   for (const name of ['causal', 'encoder-decoder']) {
-    const told = await machine(page, name).evaluate(async ({ description }) => {
+    const counted = await machine(page, name).evaluate(async ({ description }) => {
       const { blocksOf, heldOf, tableOf } = await import('/cost.js');
       const twice = Object.keys(description.stacks).length;
       return description.cost.map(({ keys }) => [blocksOf(description, 'decoder', 1, twice * keys) + tableOf(description), heldOf(description, keys, twice === 2 ? keys : 0)]);
     });
-    expect(told).toEqual((await described(machine(page, name))).cost.map((one) => [one.multiplications_cached, one.cache_bytes]));
+    expect(counted).toEqual((await described(machine(page, name))).cost.map((one) => [one.multiplications_cached, one.cache_bytes]));
   }
 });
 
@@ -48,8 +50,13 @@ test('the step’s numbers follow the clock, and its rows are those that the eng
       const element = machine(page, name);
       const found = await lines(element, 'step');
       const cached = found.find(([line]) => line === 'with the cache');
-      expect(Number(cached[3]), `${name} at ${step}`).toBe((await stats(element)).rows_computed);
-      await expect(said(element, 'measured')).toHaveText(new RegExp(`^Measured here: rows ${cached[3]} · .* ms · ops \\d+$`));
+      const once = step === 0 ? found.find(([line]) => line === 'source, once') : undefined;
+      const computed = await told(element);
+      const rows = sumOf(computed, 'rows_computed');
+      expect(computed.map((one) => one.rows_computed), `${name} at ${step}`).toEqual([cached, once].flatMap((line) => (line ? [Number(line[3])] : [])));
+      await expect(said(element, 'measured')).toHaveText(new RegExp(`^Measured here: rows ${rows} · .* ms · ops ${sumOf(computed, 'dispatches')}$`));
+      const milliseconds = await page.evaluate(async (sum) => (await import('/views/stats.js')).timeOf(sum), sumOf(computed, 'milliseconds'));
+      await expect(element.locator('.stats')).toHaveText(new RegExp(`rows ${rows} · ops ${sumOf(computed, 'dispatches')} · ${milliseconds} ms$`));
       at[`${name} ${step}`] = found.map(([line, number, , rows]) => [line, number, Number(rows)]);
     }
     await page.keyboard.press('n');
@@ -77,7 +84,7 @@ test('a rule that looks ahead holds nothing, as the engine finds, too; an encode
   await done(page);
   const causal = machine(page, 'causal');
   const [[, cached, , rows], [, again]] = await lines(causal, 'step');
-  expect([Number(rows), cached]).toEqual([(await stats(causal)).rows_computed, again]);
+  expect([Number(rows), cached]).toEqual([sumOf(await told(causal), 'rows_computed'), again]);
   expect(cached).toBe(6 * (11 * 307_200 + 320 * 121) + 3312 * 160);
   await expect(said(causal, 'held')).toHaveText('Keys and values held: 84 kB (rows: 11).');
   const encoder = machine(page, 'encoder');

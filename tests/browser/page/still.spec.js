@@ -1,6 +1,7 @@
 /** The page stands still while it comes: nothing unstyled, nothing that jumps. */
 import { expect, test } from '@playwright/test';
-import { done, drawn, host, phase } from '../machines.js';
+import { done, drawn, host, machine, open, phase } from '../machines.js';
+import { address } from '../masks.js';
 import { watch } from '../watch.js';
 
 /** What the Web Vitals call good is below 0.1. */
@@ -27,6 +28,45 @@ for (const [width, height] of SIZES) {
     });
   }
 }
+
+test('nothing jumps while a run is made anew and one stands further on', async ({ page }) => {
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await open(page, address('step=99'));
+  await done(page);
+  await drawn(page);
+  const demos = page.locator('unmasked-demo');
+  /** Of each machine: how many tokens, its height, and where its candidates begin. */
+  const told = () => demos.evaluateAll((all) => all.map((demo) => {
+    const root = /** @type {ShadowRoot} */ (demo.shadowRoot);
+    const top = (part) => /** @type {Element} */ (root.querySelector(part)).getBoundingClientRect().top;
+    return { tokens: root.querySelectorAll('.chip').length, height: demo.getBoundingClientRect().height, candidates: top('.candidates') - top('.machine') };
+  }));
+  /** While nobody looks a run waits at its first step. */
+  const hide = (hidden) => page.evaluate((value) => {
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => value });
+    document.dispatchEvent(new Event('visibilitychange'));
+  }, hidden);
+  const before = await told();
+  await hide(true);
+  await page.locator('[data-setting="temperature"]').first().evaluate((/** @type {HTMLInputElement} */ dial) => {
+    dial.value = '0.5';
+    for (const name of ['input', 'change']) dial.dispatchEvent(new Event(name, { bubbles: true }));
+  });
+  const writing = ['causal', 'prefix', 'encoder-decoder'].map((name) => machine(page, name));
+  for (const one of writing) await expect.poll(() => one.evaluate((demo) => !demo.renewed && demo.timeline.length)).toBe(1);
+  await drawn(page);
+  const begun = await told();
+  expect(begun.slice(1).every(({ tokens }, at) => tokens < before[at + 1].tokens)).toBe(true);
+  begun.forEach(({ height, candidates }, at) => {
+    expect(height).toBeCloseTo(before[at].height, 0);
+    expect(candidates).toBeCloseTo(before[at].candidates, 0);
+  });
+  await hide(false);
+  await done(page);
+  await drawn(page);
+  // It has the height that it needs by now.
+  for (const one of writing) await expect(one.locator('.read')).toHaveCSS('min-height', 'auto');
+});
 
 test('a machine is not seen before it has its style; without one it works all the same', async ({ page }) => {
   const seen = await watch(page);
