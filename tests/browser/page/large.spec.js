@@ -73,15 +73,25 @@ test('it runs, shows the chosen layer, and tells of another when it is chosen, a
   expect(await chosen()).toEqual(before);
   expect(await demo.evaluate((element) => element.phase)).toBe('done');
 
-  // The same run again, and a choice in the middle of it.
+  // The same run again, and a choice in the middle of it: what the page asks for after the first step is held back until then.
   await demo.evaluate((element) => new Promise((ready) => {
     const { timeline } = element;
-    element.addEventListener('unmasked-change', function look() {
-      if (element.timeline === timeline || element.phase !== 'running' || element.timeline.length < 3) return;
-      element.removeEventListener('unmasked-change', look);
-      element.setAttribute('layer', '1');
-      ready(undefined);
-    });
+    const post = Worker.prototype.postMessage;
+    let chosen = Promise.resolve();
+    Worker.prototype.postMessage = function postMessage(...message) {
+      chosen.then(() => post.apply(this, message));
+      if (message[0]?.method !== 'next' || element.timeline.length > 0) return;
+      chosen = new Promise((done) => {
+        element.addEventListener('unmasked-change', function look() {
+          if (element.timeline === timeline || element.phase !== 'running' || element.timeline.length === 0) return;
+          element.removeEventListener('unmasked-change', look);
+          Worker.prototype.postMessage = post;
+          element.setAttribute('layer', '1');
+          done(undefined);
+          ready(undefined);
+        });
+      });
+    };
     element.setAttribute('temperature', '0.0');
   }));
   await expect.poll(() => demo.evaluate((element) => `${element.phase} ${element.timeline.length}`), SLOW).toBe('done 10');

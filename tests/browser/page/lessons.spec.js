@@ -228,6 +228,31 @@ for (const [id, name] of Object.entries({ window: 'causal', leak: 'causal', 'no-
   });
 }
 
+test('what is to be guessed is in sight with its lesson, above the dock, in either view, and what was under the cover, too', async ({ page }) => {
+  await take(page, 'guess');
+  const inSight = async (part, told) => {
+    await drawn(page);
+    const { y: edge } = /** @type {DOMRect} */ (await page.locator('#dock').boundingBox());
+    for (const name of ['causal', 'prefix', 'encoder-decoder']) {
+      const { y, height } = /** @type {DOMRect} */ (await machine(page, name).locator(part).boundingBox());
+      expect(y + height, `${part} of ${name}, ${told}`).toBeLessThanOrEqual(edge);
+    }
+    expect(await page.evaluate(() => scrollY)).toBe(0);
+  };
+  for (const view of ['page', 'presenter’s view']) {
+    for (const [width, height] of [[1920, 1080], [1440, 900], [1280, 720]]) {
+      await page.setViewportSize({ width, height });
+      await inSight('.cover', `${view}, ${width}x${height}`);
+      await page.keyboard.press('a');
+      await inSight('.bars', `${view}, ${width}x${height}`);
+      // A matrix that has room for all of its labels can be read; in the lowest window the largest has none in any case.
+      if (height > 720) expect(await machine(page, 'encoder-decoder').locator('.row-labels text').count(), `${view}, ${width}x${height}`).toBeGreaterThan(9);
+      await page.keyboard.press('n');
+    }
+    await page.keyboard.press('p');
+  }
+});
+
 test('a head that points at the word that is translated is not needed', async ({ page }) => {
   await take(page, 'heads');
   const element = machine(page, 'encoder-decoder');
