@@ -94,7 +94,7 @@ export function drawnOf(element, tools) {
   const least = rows && painter.edits.length ? Math.max(tools.least, rows) : rows;
   const text = { rows: main?.wholeRows ?? 0, source: base?.sourceLength ?? 0 };
   const rule = cameTo(timeline?.rule ?? null, timeline?.prefixEnd ?? null, { ...text, writes: base?.architecture !== 'encoder' });
-  const frame = base && ['running', 'done'].includes(machine.phase) ? {
+  const own = base && ['running', 'done'].includes(machine.phase) ? {
     ...base, heads, layers: { ...description && depthsOf(description), ...base.layers },
     view: { ...view, place: shownPlaceOf(element, tools, base), places: placesOf(machine), layer, head, asked, least, t },
     // Another run was begun, and has not come to where the clock stands.
@@ -106,6 +106,9 @@ export function drawnOf(element, tools) {
     description, device: machine.device,
     ...answersOf(element, tools), painting: paintingOf(element, tools),
   } : null;
+  // What is under the brush stays there until it is let go: the run of an earlier stroke has its cells in other places.
+  const under = /** @type {typeof own} */ (own && painter.under);
+  const frame = under ? { ...under, painting: own.painting, view: { ...under.view, hover: view.hover, pinned: view.pinned, cell: view.cell } } : own;
   return {
     frame, t, lang, machine, missing, wanted, least, architecture: description?.architecture ?? base?.architecture ?? architectureOf(element),
     // Of what did not come nothing is known, and nothing is claimed.
@@ -117,7 +120,7 @@ export function drawnOf(element, tools) {
     enlargeable: element.hasAttribute('enlargeable'), enlarged: element.hasAttribute('enlarged'),
     controls: {
       names: (element.getAttribute('controls') ?? 'play step speed').split(/\s+/).filter((name) => name && name !== 'none'),
-      playing: clock.playing, position: Math.min(position, available), available, ended,
+      playing: clock.playing, position, available, ended,
       speed: clock.speed, speeds: [0.5, 1, 2, 4], layer: layer + 1, layers, head: head === 'all' ? 'all' : head + 1, heads, t,
     },
   };

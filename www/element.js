@@ -444,12 +444,13 @@ export class UnmaskedDemo extends HTMLElement {
       this.#listens = false;
       this.#say(this.#parts.painting.firstElementChild.textContent);
     }
-    const told = frame ? `${this.#generation} ${frame.position} ${frame.length} ${frame.chosen} ${frame.ended}` : '';
+    const ended = frame?.ended && !this.renewed;
+    const told = frame ? `${this.#generation} ${frame.position} ${frame.length} ${frame.chosen} ${ended}` : '';
     if (frame && told !== this.#toldStep && !frame.waiting) {
       this.#toldStep = told;
       keepInView(this.#parts.tokens);
       this.#sayStep(drawn);
-      this.#tell('unmasked-step', { position: frame.position, available: this.available, ended: frame.ended && !this.renewed, step: this.timeline?.steps[frame.position] ?? null });
+      this.#tell('unmasked-step', { position: frame.position, available: this.available, ended, step: this.timeline?.steps[frame.position] ?? null });
     }
     this.#tell('unmasked-change', {});
   };

@@ -150,9 +150,10 @@ class Shared {
    * begun before: runs say which steps they have taken.
    * @template T
    * @param {(id: number) => Promise<T>} work
+   * @param {() => boolean} [isOver] nobody waits for it any more
    * @returns {Promise<T>}
    */
-  async use(work) {
+  async use(work, isOver = () => false) {
     for (let tries = 0; ; tries += 1) {
       let { epoch } = this;
       let isAsked = false;
@@ -164,7 +165,7 @@ class Shared {
       } catch (error) {
         // Whatever an engine says that was found lost meanwhile: another takes its place.
         const isGone = error.kind === 'lost' || (isAsked && (epoch !== this.epoch || !this.isOpen));
-        if (!isGone || tries === MOST_LOSSES || this.handles === 0) throw error;
+        if (error.name === 'AbortError' || !isGone || tries === MOST_LOSSES || this.handles === 0 || isOver()) throw error;
         if (error.kind === 'lost' && epoch === this.epoch) this.#lose(error.loss, error.message);
       }
     }
@@ -259,7 +260,7 @@ export class Engine {
   generate(request) {
     const held = this.#held;
     const run = new Run(request, {
-      use: (work) => this.#use(work),
+      use: (work, isOver) => this.#use(work, isOver),
       epoch: () => held.epoch,
       stop: (details) => { if (held.isOpen) call('stop', { engine: held.id, ...details }).catch(() => {}); },
       done: () => this.#runs.delete(run),
@@ -280,9 +281,9 @@ export class Engine {
     this.#held.release();
   }
 
-  async #use(work) {
+  async #use(work, isOver) {
     if (this.#freed) throw new EngineError({ message: 'this engine was freed', what: 'engine', expected: 'an engine in use', got: 'a freed one' });
-    return this.#held.use(work);
+    return this.#held.use(work, isOver);
   }
 
   #call(method, details, signal) {
@@ -359,7 +360,7 @@ class Run {
       // At once: a pull behind this one may find the engine lost before anybody reads these.
       for (const { row, chosen } of steps) this.#taken.push({ row, chosen });
       return steps;
-    });
+    }, () => this.#over);
     this.#last = pull.then(() => {}, () => {});
     return pull;
   }
@@ -386,6 +387,7 @@ class Run {
           yield step;
           if (this.#over) break;
         }
+        if (ended) this.cancel();
       }
       if (this.signal?.aborted) throw aborted();
     } finally {

@@ -13,9 +13,9 @@ import { readFiles, readFolder } from './files.js';
 import { openProgram } from './program.js';
 
 /**
- * An engine: what it does last, its unfinished run, the number of the last one that it began. `wasm` is null once it is
- * freed, and `lost` says from when on its GPU was gone.
- * @typedef {{ wasm: any, tail: Promise<any>, busy: boolean, run: Run|null, begun: number, lost: boolean, gpu: number, used: number }} Slot
+ * An engine: what it does last, its unfinished run, the number of the last one whose turn to begin came, and those that were
+ * cancelled before. `wasm` is null once it is freed, `lost` stays true once its GPU was found gone.
+ * @typedef {{ wasm: any, tail: Promise<any>, busy: boolean, run: Run|null, begun: number, stopped: Set<number>, lost: boolean, gpu: number, used: number }} Slot
  */
 /** @type {Map<number, Slot>} */
 const engines = new Map();
@@ -53,7 +53,7 @@ async function warm(config, options) {
  * Milliseconds of steps that cross to the page in one message, a frame: what comes within it is seen at once, and with one
  * message a step short steps took a quarter longer. The first goes alone, since it is waited for.
  */
-const TOGETHER = 16;
+const BATCH_MILLISECONDS = 16;
 /** Of those that wait in `ready` at most so many. */
 const MOST_READY = 16;
 
@@ -63,7 +63,7 @@ class Run {
     this.id = id;
     this.engine = engine;
     this.ready = [];
-    this.begun = false;
+    this.pulled = false;
     this.ended = false;
     this.error = null;
   }
@@ -102,7 +102,7 @@ const methods = {
         // Given up while the adapter was asked for its name: nobody will free it.
         .then((answer) => { signal.throwIfAborted(); return answer; })
         .catch((error) => { wasm.free(); throw error; });
-      engines.set(engine, { wasm, tail: Promise.resolve(), busy: false, run: null, begun: 0, lost: false, gpu, used: performance.now() });
+      engines.set(engine, { wasm, tail: Promise.resolve(), busy: false, run: null, begun: 0, stopped: new Set(), lost: false, gpu, used: performance.now() });
       return told;
     } catch (error) {
       signal.throwIfAborted();
@@ -138,14 +138,18 @@ const methods = {
   begin: ({ engine, run, request, taken }) => inTurn(engine, async (slot) => {
     await drain(slot);
     slot.run = null;
-    if (stopped.delete(run)) return undefined;
-    const begin = () => (taken?.length ? slot.wasm.resume(request, taken) : slot.wasm.begin(request));
-    const header = await withRoom(begin, slot);
-    slot.begun = run;
-    if (stopped.delete(run)) return header;
-    slot.run = new Run(run, engine);
-    runs.set(run, slot.run);
-    return header;
+    try {
+      if (slot.stopped.has(run)) return undefined;
+      const header = await withRoom(() => (taken?.length ? slot.wasm.resume(request, taken) : slot.wasm.begin(request)), slot);
+      // Cancelled, or the engine freed, while it began.
+      if (slot.stopped.has(run) || engines.get(engine) !== slot) return header;
+      slot.run = new Run(run, engine);
+      runs.set(run, slot.run);
+      return header;
+    } finally {
+      slot.begun = run;
+      slot.stopped.delete(run);
+    }
   }),
   next: ({ engine, run }) => inTurn(engine, async (slot) => {
     const own = runs.get(run);
@@ -153,22 +157,20 @@ const methods = {
     if (own.ready.length) return own.ready.splice(0, MOST_READY);
     if (own.error) throw own.error;
     if (own.ended || slot.run !== own) return finish(slot, own);
-    const together = own.begun ? TOGETHER : 0;
-    own.begun = true;
-    const steps = await withRoom(() => slot.wasm.next(together), slot);
+    const milliseconds = own.pulled ? BATCH_MILLISECONDS : 0;
+    own.pulled = true;
+    const steps = await withRoom(() => slot.wasm.next(milliseconds), slot);
     return steps.length ? steps : finish(slot, own);
   }),
   stop({ engine, run }) {
     const [own, slot] = [runs.get(run), engines.get(engine)];
     if (own) finish(slot, own);
-    else if (slot && slot.begun < run) stopped.add(run);
+    else if (slot && slot.begun < run) slot.stopped.add(run);
   },
 };
 
 /** @type {Map<number, Run>} runs somebody may still pull from */
 const runs = new Map();
-/** @type {Set<number>} runs cancelled before their turn to begin came */
-const stopped = new Set();
 
 /** Of a run that is over come no steps. */
 function finish(slot, run) {
@@ -183,7 +185,7 @@ async function drain(slot) {
   const { run } = slot;
   try {
     while (run && !run.ended) {
-      const steps = await withRoom(() => slot.wasm.next(TOGETHER), slot);
+      const steps = await withRoom(() => slot.wasm.next(BATCH_MILLISECONDS), slot);
       if (steps.length === 0) run.ended = true;
       else run.ready.push(...steps);
     }

@@ -362,7 +362,6 @@ fn bad_requests() -> Case {
     })
 }
 
-/// What a token of the quartet may cost on a GPU, and that running ahead changes nothing but that.
 fn main() {
     let mut cases = cached_equals_uncached();
     cases.extend(steps::costs());

@@ -157,8 +157,10 @@ pub fn what_a_step_tells() -> Vec<Case> {
                 let pulls: Vec<_> =
                     std::iter::repeat_with(pull).map(Result::unwrap).take(40).collect();
                 assert_eq!(pulls[0].len(), if milliseconds == 0.0 { 1 } else { alone.len() });
-                let ids = |steps: &[Step]| steps.iter().map(|step| step.chosen).collect::<Vec<_>>();
-                assert_eq!(ids(&pulls.concat()), ids(&alone));
+                let told = |steps: &[Step]| -> Vec<_> {
+                    steps.iter().map(|step| (step.row, step.chosen, step.ended)).collect()
+                };
+                assert_eq!(told(&pulls.concat()), told(&alone));
             }
         })
     });
@@ -178,6 +180,7 @@ pub fn what_a_step_tells() -> Vec<Case> {
     open.into_iter().chain(together).chain([tokens]).collect()
 }
 
+/// What a token of the quartet may cost on a GPU, and that running ahead changes nothing but that.
 pub fn costs() -> Vec<Case> {
     let budget = |name: &'static str, a_layer: u32| {
         gpu_case(format!("{name}::a_token_keeps_to_its_budget"), move |device| {

@@ -48,9 +48,10 @@ function drawScrub(target, { names, position, available, ended, t }) {
   const [input, output] = box.children;
   // A run that has just begun is behind where the clock stands, and goes on to it.
   const shown = ended ? Math.min(position, available) : position;
-  setAttributes(input, { max: Math.max(1, available, shown), 'aria-label': t('clock.scrub') });
+  const most = Math.max(1, available, shown);
+  setAttributes(input, { max: most, 'aria-label': t('clock.scrub') });
   if (Number(input.value) !== shown) input.value = String(shown);
-  setVariable(input, '--done', available ? (shown / Math.max(1, available)).toFixed(4) : '0');
+  setVariable(input, '--done', (shown / most).toFixed(4));
   const text = t(ended ? 'clock.at' : 'clock.at.open', { n: shown, of: available });
   setText(output, text);
   setAttribute(input, 'aria-valuetext', text);

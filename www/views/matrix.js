@@ -47,7 +47,7 @@ const STAGE = 8;
 /**
  * For how many rows there is room: for all of a run, where it is short, that nothing moves while it is stepped through. Of a longer
  * one for some more than are shown: forty tokens that are still to come would leave the first ones no size. Never for fewer
- * than `least`: under a brush nothing changes its size because another run has begun.
+ * than `least`: under a brush that has painted nothing becomes larger again, whether another run begins or one steps back.
  * @param {Frame & { view?: { least?: number } }} frame @param {number} [made] choices made, where not those of the frame
  */
 export function rowsFor(frame, made = madeIn(frame)) {

@@ -234,7 +234,7 @@ impl Job<'_> {
     }
 
     /// The sums of `O` stretches of outputs that begin with `first`, their weights one behind the other, all rows of an
-    /// output before the next. One call for all: a call each, and what it takes to make one was a twelfth of a step.
+    /// output before the next. One call for all: a call each, and what it takes to make one was a twentieth of a step.
     #[inline(never)]
     fn stretches<C: Chunk, const O: usize>(
         &self,
