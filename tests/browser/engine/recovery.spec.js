@@ -40,7 +40,8 @@ test.afterEach(() => {
 
 /**
  * A run that is harmed: { steps, events, device, passed }. `at` says what happens before which of its pulls reaches the worker,
- * `late` for how many milliseconds that pull is then held back; `passed` counts those behind it that were not.
+ * `late` how many milliseconds later (those before are answered until then), and how many more that pull is then held back;
+ * `passed` counts those behind it that were not.
  */
 const run = (page, { model, device, request, at = {}, late = 0 }) => page.evaluate(async ({ model, device, request, at, late }) => {
   const events = [];
@@ -48,16 +49,17 @@ const run = (page, { model, device, request, at = {}, late = 0 }) => page.evalua
   const post = Worker.prototype.postMessage;
   let [pulls, passed, held] = [0, 0, 0];
   let before = Promise.resolve();
+  const soon = () => new Promise((done) => { setTimeout(done, late); });
   Worker.prototype.postMessage = function postMessage(...message) {
     const harms = (message[0]?.method === 'next' && at[pulls += 1]) || [];
-    for (const name of harms) before = before.then(() => window.harm(name));
+    for (const name of harms) before = before.then(soon).then(() => window.harm(name));
     if (!harms.length) {
       before = before.then(() => { if (held && message[0]?.method === 'next') passed += 1; });
       before.then(() => post.apply(this, message));
       return;
     }
     held += 1;
-    before.then(() => new Promise((done) => { setTimeout(done, late); })).then(() => { held -= 1; post.apply(this, message); });
+    before.then(soon).then(() => { held -= 1; post.apply(this, message); });
   };
   const steps = [];
   try {
