@@ -51,7 +51,7 @@ async function warm(config, options) {
 
 /**
  * Milliseconds of steps that cross to the page in one message, a frame: what comes within it is seen at once, and with one
- * message a step short steps took a quarter longer. The first goes alone, since it is waited for.
+ * message a step short steps took a sixth longer and more. The first goes alone, since it is waited for.
  */
 const BATCH_MILLISECONDS = 16;
 /** Of those that wait in `ready` at most so many. */
