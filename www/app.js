@@ -12,6 +12,7 @@ import { familyOf, headsOf, modelList } from './models.js';
 import { OPEN } from './place.js';
 import { drawCredits, drawExamples, drawToggles, examplesOf, familiesOf, pairsOf } from './page/furniture.js';
 import { drawHelp, toggleHelp } from './page/help.js';
+import { drawSecond, openSecond, wireSecond } from './page/second.js';
 import { drawLesson, lessonOf, loadLessons, wireLesson } from './page/lesson.js';
 import { wireKeyboard } from './page/keyboard.js';
 import { VIEW, drawPresent, fillScreen, wirePresent } from './page/present.js';
@@ -31,7 +32,7 @@ const ON_A_PHONE = ['encoder', 'causal'];
 
 /** @type {(id: string) => any} the elements of index.html, each of its own kind */
 const byId = (id) => document.getElementById(id);
-const [stage, sentence, examples, settings, toggles, dock, dialog, credits, present, lessons, lesson] = ['machines', 'sentence', 'examples', 'settings', 'toggles', 'dock', 'help-dialog', 'credits', 'present', 'lessons', 'lesson'].map(byId);
+const [stage, sentence, examples, settings, toggles, dock, dialog, credits, present, lessons, lesson, second] = ['machines', 'sentence', 'examples', 'settings', 'toggles', 'dock', 'help-dialog', 'credits', 'present', 'lessons', 'lesson', 'second'].map(byId);
 /** Whether the page opened on a small screen. One that is turned, resized or printed later loses no machine, nor gets any. */
 const small = matchMedia('(max-width: 44rem)').matches;
 const wide = matchMedia('(min-width: 60rem)');
@@ -108,8 +109,19 @@ function change(changes) {
   if ('on' in changes || 'device' in changes) clock.pause();
   arrange();
   // Once the machines know what is asked for: what they show is of before.
-  if (['text', 'blanks', 'family'].some((name) => name in changes)) clock.restart();
+  if (['text', 'pair', 'blanks', 'family'].some((name) => name in changes)) clock.restart();
   remember();
+}
+
+/** A second sentence of a person's own, for the encoder, which may be off. */
+function askSecond() {
+  if (!on().includes('encoder')) change({ on: ARCHITECTURES.filter((name) => name === 'encoder' || on().includes(name)) });
+  openSecond(second);
+}
+
+/** @param {string|null} pair */
+function readSecond(pair) {
+  if (pair !== state.pair) change({ pair, blanks: null });
 }
 
 /** Cells that were painted in models from elsewhere, and tokens exchanged, are of what they read before; silenced heads are not. @param {string[]} [read] places where something else is read; else where the page's sentence is */
@@ -125,6 +137,10 @@ function forget(changes) {
     const rules = Object.entries(state.mask ?? {}).map(([name, rule]) => [name, 'family' in changes ? '' : leftOf(rule)]).filter(([, rule]) => rule);
     state.mask = rules.length ? Object.fromEntries(rules) : null;
     if ('family' in changes) state.silenced = null;
+  } else if ('pair' in changes) {
+    // Only an encoder reads it.
+    const { edits, exchange, mask } = state;
+    Object.assign(state, { edits: withPlace(edits, 'encoder', ''), exchange: withPlace(exchange, 'encoder', ''), mask: withPlace(mask, 'encoder', leftOf(mask?.encoder ?? '')) });
   }
   if (!state.forced) return;
   const { encoder, ...others } = state.forced;
@@ -324,7 +340,8 @@ function draw() {
   drawSettings(settings, { state, layers, heads, chosen, hasEncoder, families, family: familyNow(), device, t });
   setText(byId('printed'), [`${t('settings.layer')} ${chosen.layer}`, `${t('settings.head')} ${chosen.head === 'all' ? t('settings.head.all') : chosen.head}`,
     t('clock.at', { n: Math.min(clock.position, available()), of: available() }), saySampling(state, t)].join(' · '));
-  setText(part(byId('ask'), 'asked', () => make('p', { dir: 'auto' })), sentence.value);
+  setText(part(byId('ask'), 'asked', () => make('p', { dir: 'auto' })), [sentence.value, ...hasEncoder && state.pair !== null ? [state.pair] : []].join(' | '));
+  drawSecond(second, { pair: state.pair, hasEncoder }, t);
   drawToggles(toggles, places().map((one) => ({ ...one, name: nameOf(one.place) })), t);
   drawPresent(present, dock, state, t);
   drawLesson(lessons, lesson, { id: state.lesson, text: textNow(), blanks: state.blanks, family: familyNow(), on: on() }, lang === 'zh' ? 'zh' : 'en', t);
@@ -510,12 +527,14 @@ function wirePage() {
   byId('lang').addEventListener('click', actions.language);
   byId('theme').addEventListener('click', () => change({ theme: nextOf(THEMES, state.theme) }));
   byId('help').addEventListener('click', actions.help);
-  sentence.addEventListener('input', () => change({ text: cleanText(sentence.value), pair: null, blanks: null }));
+  sentence.addEventListener('input', () => change({ text: cleanText(sentence.value), blanks: null }));
+  wireSecond(second, { read: readSecond, leave: () => { sentence.focus(); readSecond(null); }, left: drawSoon });
   examples.addEventListener('change', () => {
     const [kind, at] = examples.value.split(' ');
     const pair = kind === 'pair' ? pairsOf(models, familyNow())[at] : null;
     const text = pair?.source ?? examplesOf(models, familyNow())[at];
     examples.value = '';
+    if (kind === 'own') askSecond();
     if (text === undefined) return;
     sentence.value = text;
     change({ text, pair: pair?.target ?? null, blanks: null });

@@ -5,10 +5,10 @@ import { spotIn, stacksOf } from './leak.js';
 
 /** @extends {Asked<import('./leak.js').Leak>} */
 export class LeakTest extends Asked {
-  /** Which token a person chose; null = nobody did. @type {import('./element-point.js').Spot|null} */
+  /** Which token a person chose; null = nobody did. @type {import('./leak.js').Exchange|null} */
   #chosen = null;
 
-  /** @param {import('./element-point.js').Spot|null} spot null: of another text, of which nobody chose any */
+  /** @param {import('./leak.js').Exchange|null} spot null: of another text, of which nobody chose any */
   choose(spot) {
     this.#chosen = spot;
     this.waiting = true;

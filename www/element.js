@@ -534,10 +534,10 @@ export class UnmaskedDemo extends HTMLElement {
     if (frame) this.#painter.silence(headsShown(frame, name));
   }
 
-  /** @param {string} value a stack and a position in it */
+  /** @param {string} value the token that is exchanged, as the attribute has it */
   #exchange(value) {
-    const [stack, position] = value.split(' ');
-    const spot = /** @type {Spot} */ ({ stack, position: Number(position) });
+    const spot = readSpot(value);
+    if (!spot) return;
     const frame = this.timeline?.frame(this.position);
     this.#awaits = true;
     this.#choose(spot);
@@ -548,10 +548,11 @@ export class UnmaskedDemo extends HTMLElement {
   exchangeLike(pointed) {
     const frame = this.timeline?.frame(this.position);
     const spot = frame && spotFor(frame, pointed);
-    if (this.#asks.leak.on && spot) this.#choose(spot);
+    const masked = readSpot(this.getAttribute('exchange'))?.masked;
+    if (this.#asks.leak.on && spot) this.#choose({ ...spot, ...masked && { masked } });
   }
 
-  /** Told again where it is the one that was chosen before. @param {Spot} spot */
+  /** Told again where it is the one that was chosen before. @param {import('./leak.js').Exchange} spot */
   #choose(spot) {
     this.setAttribute('exchange', writeSpot(spot));
     this.#asks.leak.choose(spot);

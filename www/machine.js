@@ -13,7 +13,7 @@ import { readBlanks } from './blanks.js';
 import { askShares, before, questionOf, sharesOf } from './compare.js';
 import { maskUnder } from './edits.js';
 import { loadEngine } from './engine.js';
-import { askLeak, largest, requestOf } from './leak.js';
+import { readLeak, requestOf } from './leak.js';
 import { masksOf, ruleOf } from './machine-masks.js';
 import { fitting, gatesOf } from './gates.js';
 import { opensAhead, partsOf } from './rules.js';
@@ -381,25 +381,14 @@ export class Machine {
 
   /**
    * What moves where a token is exchanged for another: both texts of a frame, read whole under the mask of its run.
-   * @param {import('./timeline.js').Frame} frame @param {import('./element-point.js').Spot} spot
+   * @param {import('./timeline.js').Frame} frame @param {import('./leak.js').Exchange} spot
    * @param {() => boolean} isWanted whether it still is, between two passes
    * @returns {Promise<import('./leak.js').Leak|null>} null: there is nothing to exchange it for, or it is wanted no more
    */
   async leak(frame, spot, isWanted) {
     const { engine, settings } = this;
-    const asked = engine && askLeak(frame, spot, engine.describe());
-    if (!asked) return null;
-    const { request, variants, groups, token, other, stacks } = asked;
-    const { mask, gates, language } = settings;
-    const moved = stacks.map(({ tokens }) => tokens.map(() => /** @type {number[]} */ ([])));
-    for (const layers of groups) {
-      if (!isWanted()) return null;
-      const { variants: [one, two] } = await engine.sweep({ ...request, ...this.#first(), mask, gates, language, watch: { layers, heads: [0], rows: 'all', what: ['hidden'] } }, variants);
-      stacks.forEach(({ name }, at) => (one.hidden[name] ?? []).forEach((rows, layer) => {
-        largest(rows, two.hidden[name][layer]).forEach((change, row) => moved[at][row].push(change));
-      }));
-    }
-    return { spot, token, other, stacks: stacks.map((stack, at) => ({ ...stack, moved: moved[at] })) };
+    const { mask, gates, language } = settings ?? {};
+    return engine && readLeak(engine, { ...this.#first(), mask, gates, language }, frame, spot, isWanted);
   }
 
   /** After how many layers each row of a frame can know of each of its tokens, under the mask and with the heads of its run. @param {import('./timeline.js').Frame} frame */

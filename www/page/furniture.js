@@ -53,6 +53,7 @@ export function drawExamples(select, examples, pairs, t) {
   const option = (value, text) => make('option', { value, text });
   const group = make('optgroup', { label: t('page.pairs'), hidden: pairs.length === 0 },
     ...pairs.map(({ source, target }, at) => option(`pair ${at}`, `${source} | ${target}`)));
+  if (pairs.length) group.append(option('own', t('page.second.own')));
   select.replaceChildren(option('', t('page.examples')), ...examples.map((example, at) => option(`text ${at}`, example)), group);
   setAttribute(select.parentElement, 'hidden', examples.length === 0);
 }

@@ -116,6 +116,40 @@ export const LESSONS = [
     },
   },
   {
+    id: 'mask-sign', state: `family=en-fr&on=encoder&blanks=&${DOCTOR}&look=encoder.leak&exchange=encoder.e5.mask`,
+    en: {
+      title: 'A sign that no text has',
+      text: '[MASK] stands in texts while an encoder is trained, and hardly ever when it is used. Here “tired” is exchanged for it: every row says by how much its state changed, layer by layer.',
+      try: 'Press “for another word”, and compare. Then press other tokens of the sentence.',
+      ask: 'Which moves the other rows more: [MASK], or a wrong word?',
+      answer: 'The wrong word. It says something that is not so; [MASK] says only that nothing is known here, which the model met in every second training text. Still no row stays as it was: all that is learnt beside a [MASK] is used where there is none. That gap is why BERT leaves one in ten of the chosen tokens as it is.',
+    },
+    zh: {
+      title: '真实文本里没有的符号',
+      text: '训练编码器时，文本里有 [MASK]；使用时几乎没有。这里把 “tired” 换成它，逐层显示每一行的状态改变了多少。',
+      try: '按“换成别的词”，比较一下。再按句中别的词元。',
+      ask: '哪个使其他行改变更多：[MASK]，还是一个错误的词？',
+      answer: '错误的词。它说的是错的；[MASK] 只是说这里未知，而模型训练时对此早已习惯。可是没有一行保持原样：在 [MASK] 旁边学到的，都要用在没有它的地方。正因为有这种差距，BERT 让选中的词元有十分之一保持不变。',
+    },
+  },
+  {
+    id: 'pair', state: 'family=en-fr&on=encoder&layer=6&text=The+dog+is+sleeping.&pair=Le+chien+dort.&mask=encoder.documents%3A8',
+    en: {
+      title: 'Do these two belong together?',
+      text: 'An encoder reads both sentences at once, and a head on [CLS] says whether one translates the other. Here the mask keeps the two apart, and the head says no, although they do belong together.',
+      try: 'Press “reset”: under its own mask it says yes. Then make the dog a cat (“Le chat dort.”).',
+      ask: 'While the mask keeps them apart, which second sentence would the head say yes to?',
+      answer: 'To none, or to all: it says the same of each, bit for bit. It asks the state of [CLS] alone, and nothing of the second sentence gets there, in any layer. Under its own mask it is right of 97 of 100 pairs, yet takes “Le jeune médecin est fatigué ce soir.” for “The old doctor is tired tonight.”',
+    },
+    zh: {
+      title: '这两句是一对吗？',
+      text: '编码器同时读两个句子，[CLS] 上的一个输出头判断它们是否互为译文。这里掩码把两句隔开，它就说不是，虽然两句确实是一对。',
+      try: '按“还原”：在自己的掩码下它说是。再把狗换成猫（“Le chat dort.”）。',
+      ask: '掩码把两句隔开时，第二句写什么，它才会说是？',
+      answer: '写什么都一样：对每个句子它说的都相同，一个比特也不差。它只看 [CLS] 的状态，而第二句的任何信息在哪一层都到不了那里。在自己的掩码下，一百对里它判对 97 对，却把 “Le jeune médecin est fatigué ce soir.” 当成 “The old doctor is tired tonight.” 的译文。',
+    },
+  },
+  {
     id: 'bottleneck', state: 'family=en-fr&on=encoder-decoder&text=Tom+told+me+he+was+a+doctor.&mask=encoder-decoder.source%3A1',
     en: {
       title: 'Everything through one state',
@@ -181,6 +215,74 @@ export const LESSONS = [
       try: '一步步前进，看“无缓存”增长，而“有缓存”几乎不变。',
       ask: '在英语文本末尾加一个词，哪个模型缓存的行仍然成立？',
       answer: '只有因果解码器。在编码器、前缀解码器和编码器–解码器中，源文的每一行都看过句尾，所以全部要重算：对话的文本每轮都在变长，这也是聊天大多用因果解码器的一个原因。',
+    },
+  },
+  {
+    id: 'examples', state: 'family=en-fr&on=causal,prefix&text=A+cat+is+un+chat.+A+dog+is+un+chien.+A+house+is&look=causal.leak_prefix.leak&exchange=causal.d14_prefix.d14',
+    en: {
+      title: 'Examples, then a question',
+      text: 'Large language models are shown a few examples and then asked. Here the word that is asked about, “house”, is exchanged, as if another question had been asked.',
+      try: 'Compare the rows of the examples, the first eleven or so, in both tables. Then exchange a word of the first example.',
+      ask: 'Another question is asked after the same examples. Which of their rows are still true?',
+      answer: 'In the causal decoder all, bit for bit: their keys and values are computed once and serve every question to come. In the prefix decoder none: its source was read with the question in sight. (Whether a model learns from examples in its text is another matter: it is claimed of models thousands of times larger, and ours were never trained for it.)',
+    },
+    zh: {
+      title: '先给例子，再提问',
+      text: '人们常给大型语言模型看几个例子再提问。这里把要问的词 “house” 换掉，就像换了一个问题。',
+      try: '在两张表里比较例子的各行（前十几行）。再换掉第一个例子里的一个词。',
+      ask: '同样的例子之后换一个问题，例子的哪些行仍然成立？',
+      answer: '在因果解码器中全部成立，一个比特都不变：它们的键和值算一次，就能用于以后的每个问题。在前缀解码器中一行也不成立：它读源文时已经看到了问题。（模型能否从文本里的例子学会什么是另一回事：据说大几千倍的模型可以，我们的模型没有为此训练过。）',
+    },
+  },
+  {
+    id: 'loss', state: `family=en-fr&on=${ALL}&${SISTER}&look=encoder.objective_causal.objective_prefix.objective_encoder-decoder.objective`,
+    en: {
+      title: 'Where the loss falls',
+      text: 'One text, as training puts it before each model: what it is given, what it must say, and at which tokens it is told how far off it was.',
+      try: 'Press “draw again” under the encoder, and ELECTRA’s way. Give the encoder–decoder T5’s spans, or BART’s noise.',
+      ask: 'Which of the four learns from the most tokens of this text, each trained in its usual way?',
+      answer: 'The causal decoder: from every token but the first, those of the English sentence, too. The prefix decoder and the encoder–decoder are told of the answer’s alone, the encoder of about 15% of its words: to learn as much it must read more. ELECTRA asks of every token, which is its point.',
+    },
+    zh: {
+      title: '损失落在哪里',
+      text: '同一段文本在训练时如何摆在各个模型面前：给它什么，要它答什么，在哪些词元上告诉它差了多少。',
+      try: '在编码器下按“重新抽取”，再看 ELECTRA 的方式。给编码器–解码器选 T5 的片段或 BART 的加噪。',
+      ask: '各按通常方式训练，四个模型中哪个从这段文本的最多词元学习？',
+      answer: '因果解码器：除第一个外的每个词元，包括英语句子的。前缀解码器和编码器–解码器只从答案学习，编码器只从大约 15% 的词学习：要学到同样多，就得读更多。ELECTRA 对每个词元都提问，好处正在于此。',
+    },
+  },
+  {
+    id: 'parts', state: `family=en-fr&on=${ALL}&${SISTER}&look=encoder.cost_causal.cost_prefix.cost_encoder-decoder.cost`,
+    en: {
+      title: 'Where the numbers are',
+      text: 'What a model has learnt is in its parameters: a table of its pieces, attention, and feed-forward layers. Each machine’s table says how many of them are where.',
+      try: 'Compare the shares of the four. Where would a vocabulary of 30,000 pieces show?',
+      ask: 'The encoder–decoder has three layers in each of its stacks, the others six in one. What are its 330 thousand numbers more?',
+      answer: 'Attention across, nearly all of them: 309 thousand in the three layers that write. Two stacks of three cost what one of six does; a second table of positions and three more norms do not count for much. And each word that it writes goes through three layers, not six.',
+    },
+    zh: {
+      title: '参数在哪里',
+      text: '模型学到的都在参数里：词元的嵌入表、注意力和前馈层。每个模型的表格说明哪里有多少。',
+      try: '比较四个模型的占比。如果词表有三万个词元，哪里会变大？',
+      ask: '编码器–解码器两个栈各三层，其他模型一个栈六层。它多出的 33 万个参数是什么？',
+      answer: '几乎都是交叉注意力：负责写的三层里有 30.9 万个。两个三层的栈和一个六层的栈一样大；多一张位置表、几个归一化，算不了多少。而且它写的每个词只经过三层，而不是六层。',
+    },
+  },
+  {
+    id: 'decoder-only', state: `family=en-fr&on=causal,prefix,encoder-decoder&step=4&${SISTER}&look=causal.cost_prefix.cost_encoder-decoder.cost`,
+    en: {
+      title: 'Why are most large models causal?',
+      text: 'Not because they translate best: of 1,000 sentences that none of these three has seen, the causal decoder’s translations reach 49.6 BLEU, the prefix decoder’s 49.6, the encoder–decoder’s 54.4.',
+      try: 'Look below the tables: what each may keep, and from how many of these tokens it would learn.',
+      ask: 'What does a causal decoder get for never looking right?',
+      answer: 'It learns from every token, needs no line between question and answer, has one stack to make larger, and may keep every row while a conversation grows. ChatGLM2 is often listed with the prefix decoders; its released code masks causally. That causal models grow better, or learn from examples, is claimed of large ones and not measured here.',
+    },
+    zh: {
+      title: '为什么大模型多是因果的？',
+      text: '不是因为翻译得最好：在三个模型都没见过的 1,000 个句子上，因果解码器的译文得 49.6 BLEU，前缀解码器 49.6，编码器–解码器 54.4。',
+      try: '看表格下方：各个模型可以保留什么，又会从这些词元中的多少个学习。',
+      ask: '因果解码器从不往右看，换来了什么？',
+      answer: '它从每个词元学习，问题和答案之间不需要界线，只有一个栈要扩大，对话变长时每一行都可以保留。ChatGLM2 常被列为前缀解码器，但它公布的代码用的是因果掩码。至于因果模型更容易做大、能从例子学习，那是对大模型的说法，这里没有测量。',
     },
   },
 ];

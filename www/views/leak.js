@@ -5,8 +5,8 @@
  * @typedef {import('../leak.js').Leak} Leak
  */
 
-import { make, part, reuse, setAttribute, setAttributes, setText, setVariable } from './dom.js';
-import { movedOf, sayChange } from '../leak.js';
+import { make, part, percent, reuse, setAttribute, setAttributes, setText, setVariable } from './dom.js';
+import { movedOf, sayChange, writeSpot } from '../leak.js';
 import { showPiece, showPieces } from '../pieces.js';
 import { sayError } from './status.js';
 
@@ -18,10 +18,24 @@ export function draw(target, { leak: { result, error, waiting }, view: { t } }) 
   setAttribute(target, 'data-waiting', waiting);
   const words = part(target, 'leak-words', () => make('p'));
   setText(words, error ? sayError(error, t) : result ? sayLeak(result, t).join(' ') : t(waiting ? 'leak.waiting' : 'leak.none'));
+  drawSigns(part(target, 'leak-for', () => make('div', { role: 'group' })), result, t);
   const grids = part(target, 'leak-grids', () => make('div'));
   const tables = reuse(grids, result?.stacks.length ?? 0, () => make('table', {}, make('caption'), make('thead', {}, make('tr')), make('tbody')));
   tables.forEach((table, at) => { if (result) drawTable(table, result, result.stacks[at], t); });
   setText(part(target, 'leak-how', () => make('p')), result ? t('leak.how') : '');
+}
+
+/** For another word, or for [MASK]: a button each, where a model has that sign. @param {any} group @param {Leak|null} leak */
+function drawSigns(group, leak, t) {
+  setAttributes(group, { 'aria-label': t('leak.for'), hidden: !leak?.canMask });
+  if (!leak?.canMask) return;
+  const { masked = false, ...plain } = leak.spot;
+  reuse(group, 2, () => make('button', { type: 'button', class: 'word', 'data-action': 'exchange' })).forEach((button, at) => {
+    const spot = at ? { ...plain, masked: true } : plain;
+    const isIt = masked === Boolean(at);
+    setAttributes(button, { 'data-value': writeSpot(spot), 'aria-pressed': String(isIt), 'data-on': isIt });
+    setText(button, t(at ? 'leak.for.mask' : 'leak.for.word'));
+  });
 }
 
 /** @param {any} table @param {Leak} leak @param {Leak['stacks'][0]} stack */
@@ -39,7 +53,7 @@ function drawTable(table, { spot, stacks }, { name, tokens, starts = [], moved }
     const isStart = starts.includes(row);
     const [button, start] = line.firstElementChild.children;
     setText(button, isStart ? '' : pieces[row].text);
-    setAttributes(button, { hidden: isStart, 'aria-pressed': String(isIt), 'data-value': `${name} ${row}`, title: t('leak.exchange', { piece: pieces[row].text }) });
+    setAttributes(button, { hidden: isStart, 'aria-pressed': String(isIt), 'data-value': writeSpot({ ...spot, stack: name, position: row }), title: t('leak.exchange', { piece: pieces[row].text }) });
     setText(start, isStart ? pieces[row].text : '');
     setAttributes(start, { hidden: !isStart, title: isStart ? t('leak.start') : null });
     reuse(line, layers + 1, () => make('td')).forEach((cell, at) => { if (at) drawCell(cell, moved[row][at - 1], most); });
@@ -54,7 +68,7 @@ function drawCell(cell, change, most) {
 }
 
 /** What moved and what did not, in sentences. @param {Leak} leak @returns {string[]} */
-export function sayLeak({ spot, token, other, stacks }, t) {
+export function sayLeak({ spot, token, other, stacks, drawn }, t) {
   const [own] = stacks.filter(({ name }) => name === spot.stack);
   const said = [t('leak.exchanged', { piece: showPiece(token).text, other: showPiece(other).text })];
   const say = (rows, where) => {
@@ -65,5 +79,6 @@ export function sayLeak({ spot, token, other, stacks }, t) {
   say(own.moved.slice(0, spot.position), 'before');
   say(own.moved.slice(spot.position + 1), 'after');
   for (const stack of stacks) if (stack !== own) say(stack.moved, stack.name);
+  if (drawn) said.push(t('leak.drawn', { before: percent(drawn.before), after: percent(drawn.after) }));
   return said;
 }

@@ -18,7 +18,7 @@ test('other rules and silenced heads choose the tokens that the CPU chooses, and
   await expect(prefix.locator('.leak-words')).toContainText('The rows before it stay the same, bit for bit: 6 of 6.');
   // What its answer begins with is not exchanged: its first word is.
   await page.keyboard.press('n');
-  await wired.locator('.exchange[data-value="decoder 1"]').click();
+  await wired.locator('.exchange[data-value="d1"]').click();
   await expect(wired.locator('.leak-words')).toContainText('The source stays the same, bit for bit.');
   await page.evaluate((hash) => { location.hash = hash; }, `lang=en&text=${text}&${CHANGES}&device=cpu`);
   await expect.poll(() => causal.evaluate((demo) => demo.deviceInfo?.backend)).toBe('cpu');

@@ -176,7 +176,7 @@ test('what every answer begins with is not exchanged: the engine would put it ba
   await settled(element);
   const signs = element.locator('.exchange:visible', { hasText: '[BOS]' });
   await expect(signs).toHaveCount(1);
-  await expect(signs).toHaveAttribute('data-value', 'encoder 0');
+  await expect(signs).toHaveAttribute('data-value', 'e0');
   await expect(element.locator('.leak .start:visible')).toHaveText(['[BOS]']);
   await expect(element.locator('.leak .start:visible')).toHaveAttribute('title', 'Every answer begins with it: it is not exchanged.');
   // Nor by who presses the source's own sign in another machine, nor where an answer is shorter than what was chosen in it.
@@ -209,9 +209,9 @@ test('a link brings the token that was exchanged, in each machine its own, and a
   await host(page, `<unmasked-demo architecture="causal" device="cpu" look="leak" exchange="d1"></unmasked-demo>`);
   await done(page);
   const demo = page.locator('unmasked-demo');
-  await expect(demo.locator('.exchange[aria-pressed="true"]')).toHaveAttribute('data-value', 'decoder 1');
+  await expect(demo.locator('.exchange[aria-pressed="true"]')).toHaveAttribute('data-value', 'd1');
   await demo.evaluate((element) => { element.exchange = 'd2'; });
-  await expect(demo.locator('.exchange[aria-pressed="true"]')).toHaveAttribute('data-value', 'decoder 2');
+  await expect(demo.locator('.exchange[aria-pressed="true"]')).toHaveAttribute('data-value', 'd2');
   await demo.evaluate((element) => { element.text = 'He is tired.'; });
   await expect.poll(() => demo.getAttribute('exchange')).toBe(null);
 });
