@@ -116,20 +116,20 @@ export const LESSONS = [
     },
   },
   {
-    id: 'mask-sign', state: `family=en-fr&on=encoder&blanks=&${DOCTOR}&look=encoder.leak&exchange=encoder.e5.mask`,
+    id: 'mask-sign', state: `family=en-fr&on=encoder&blanks=&${SISTER}&look=encoder.leak&exchange=encoder.e2.mask`,
     en: {
       title: 'A sign that no text has',
-      text: '[MASK] stands in texts while an encoder is trained, and hardly ever when it is used. Here “tired” is exchanged for it: every row says by how much its state changed, layer by layer.',
+      text: '[MASK] stands in texts while an encoder is trained, and hardly ever when it is used. Here “sister” is exchanged for it: every row says by how much its state changed, layer by layer.',
       try: 'Press “for another word”, and compare. Then press other tokens of the sentence.',
       ask: 'Which moves the other rows more: [MASK], or a wrong word?',
-      answer: 'The wrong word. It says something that is not so; [MASK] says only that nothing is known here, which the model met in every second training text. Still no row stays as it was: all that is learnt beside a [MASK] is used where there is none. That gap is why BERT leaves one in ten of the chosen tokens as it is.',
+      answer: 'The wrong word, whichever of these six is exchanged. It says something that is not so; [MASK] says only that nothing is known here, which it met in most of its training texts. Still no row stays as it was: all that is learnt beside a [MASK] is used where there is none. That gap is why BERT leaves one in ten of the chosen tokens as it is.',
     },
     zh: {
       title: '真实文本里没有的符号',
-      text: '训练编码器时，文本里有 [MASK]；使用时几乎没有。这里把 “tired” 换成它，逐层显示每一行的状态改变了多少。',
+      text: '训练编码器时，文本里有 [MASK]；使用时几乎没有。这里把 “sister” 换成它，逐层显示每一行的状态改变了多少。',
       try: '按“换成别的词”，比较一下。再按句中别的词元。',
       ask: '哪个使其他行改变更多：[MASK]，还是一个错误的词？',
-      answer: '错误的词。它说的是错的；[MASK] 只是说这里未知，而模型训练时对此早已习惯。可是没有一行保持原样：在 [MASK] 旁边学到的，都要用在没有它的地方。正因为有这种差距，BERT 让选中的词元有十分之一保持不变。',
+      answer: '错误的词，这六个词换哪个都一样。它说的是错的；[MASK] 只是说这里未知，这是它在大多数训练文本里都见过的。可是没有一行保持原样：在 [MASK] 旁边学到的，都要用在没有它的地方。正因为有这种差距，BERT 让选中的词元有十分之一保持不变。',
     },
   },
   {
@@ -222,14 +222,14 @@ export const LESSONS = [
     en: {
       title: 'Examples, then a question',
       text: 'Large language models are shown a few examples and then asked. Here the word that is asked about, “house”, is exchanged, as if another question had been asked.',
-      try: 'Compare the rows of the examples, the first eleven or so, in both tables. Then exchange a word of the first example.',
+      try: 'Compare the rows above “house” in both tables. Then press a word of the first example: that one is exchanged.',
       ask: 'Another question is asked after the same examples. Which of their rows are still true?',
       answer: 'In the causal decoder all, bit for bit: their keys and values are computed once and serve every question to come. In the prefix decoder none: its source was read with the question in sight. (Whether a model learns from examples in its text is another matter: it is claimed of models thousands of times larger, and ours were never trained for it.)',
     },
     zh: {
       title: '先给例子，再提问',
       text: '人们常给大型语言模型看几个例子再提问。这里把要问的词 “house” 换掉，就像换了一个问题。',
-      try: '在两张表里比较例子的各行（前十几行）。再换掉第一个例子里的一个词。',
+      try: '在两张表里比较 “house” 上面的各行。再按第一个例子里的一个词，换掉它。',
       ask: '同样的例子之后换一个问题，例子的哪些行仍然成立？',
       answer: '在因果解码器中全部成立，一个比特都不变：它们的键和值算一次，就能用于以后的每个问题。在前缀解码器中一行也不成立：它读源文时已经看到了问题。（模型能否从文本里的例子学会什么是另一回事：据说大几千倍的模型可以，我们的模型没有为此训练过。）',
     },

@@ -29,7 +29,7 @@ test('a lesson is chosen from the menu, goes on to the next, begins again, and i
   await done(page);
   expect(asked.filter((path) => path.endsWith('/lessons.js')), 'nobody asked for one').toEqual([]);
   await page.locator('#lessons summary').click();
-  await expect(page.locator('#lessons li')).toHaveCount(10);
+  await expect(page.locator('#lessons li')).toHaveCount(16);
   await page.getByRole('button', { name: 'How far a window sees' }).click();
   await expect(lesson(page).locator('h2')).toHaveText('How far a window sees');
   await expect(lesson(page).locator('h2')).toBeFocused();
@@ -71,7 +71,7 @@ test('Back and Forward, however quick, come to what was there, once each', async
   await open(page, 'lang=en&device=cpu&on=causal&layer=2');
   await done(page);
   await page.locator('#lessons summary').click();
-  await expect(page.locator('#lessons li')).toHaveCount(10);
+  await expect(page.locator('#lessons li')).toHaveCount(16);
   // What was changed a moment ago is kept.
   await page.locator('[data-setting="layer"]').selectOption('5');
   await page.locator('#lessons li button').nth(2).click();
@@ -103,7 +103,7 @@ test('lessons that do not come are said to be missing, and are asked for again',
   await page.unroute('**/page/lessons.js');
   await page.locator('#lessons summary').click();
   await page.locator('#lessons summary').click();
-  await expect(page.locator('#lessons li')).toHaveCount(10);
+  await expect(page.locator('#lessons li')).toHaveCount(16);
   await expect(page.locator('.lesson-missing')).toBeHidden();
 });
 
@@ -313,6 +313,109 @@ test('a word more at the end of the source leaves the causal decoder its rows, a
   expect(causal[0]).toBeLessThan(causal[1]);
   expect([encoder[0] >= encoder[1], prefix[0] >= prefix[1], wired[0] >= wired[1]]).toEqual([true, true, true]);
   await look(machine(page, 'causal'));
+});
+
+test('a sign that no text has: every row hears of it, and of a wrong word more', async ({ page }) => {
+  await take(page, 'mask-sign');
+  const element = machine(page, 'encoder');
+  const words = element.locator('.leak-words');
+  const settled = () => expect(element.locator('.leak')).not.toHaveAttribute('data-waiting', /.*/);
+  /** Of the other rows, the last layer's change, added up; none of them is 0. */
+  const moved = async () => {
+    await settled();
+    const last = await element.locator('.leak tbody tr').evaluateAll((lines) => lines.filter((line) => line.querySelector('[aria-pressed="false"]')).map((line) => line.lastElementChild.textContent));
+    expect(last.filter((text) => text === '0')).toEqual([]);
+    return last.reduce((sum, text) => sum + Number(text), 0);
+  };
+  await expect(words).toContainText('“sister” is exchanged for “[MASK]”');
+  for (const piece of ['My', 'sister', 'wants', 'to', 'learn', 'English']) {
+    await element.locator('.exchange', { hasText: new RegExp(`^${piece}$`) }).click();
+    await expect(words).toContainText(`“${piece}” is exchanged for “[MASK]”`);
+    const sign = await moved();
+    await element.getByRole('button', { name: 'for another word' }).click();
+    await expect(words).not.toContainText('[MASK]');
+    expect(await moved(), piece).toBeGreaterThan(sign);
+    await element.getByRole('button', { name: 'for [MASK]' }).click();
+    await expect(words).toContainText('[MASK]');
+  }
+});
+
+test('a pair: kept apart its head says the same of every second sentence, bit for bit; under its own mask it tells them apart', async ({ page }) => {
+  await take(page, 'pair');
+  const element = machine(page, 'encoder');
+  const hint = element.locator('.hint');
+  await expect(hint).toHaveText(/do not belong together/);
+  // The two texts end where the mask says.
+  expect([await visible(element, 'encoder', 7, 8), await visible(element, 'encoder', 8, 7), await visible(element, 'encoder', 0, 7), await visible(element, 'encoder', 8, 13)]).toEqual([false, false, true, true]);
+  await press(element, 'reset');
+  await ran(page, element);
+  await expect(hint).toHaveText(/they belong together/);
+  await page.locator('#second-text').fill('Le chat dort.');
+  await expect(hint).toHaveText(/do not belong together/);
+  const said = await page.evaluate(async () => {
+    const { loadEngine } = await import('/engine.js');
+    const engine = await loadEngine('/models/en-fr-encoder-int8/', { device: 'cpu' });
+    const watch = { layers: [0], heads: [0], rows: [0], what: ['attention'] };
+    const apart = [];
+    for (const pair of ['Le chien dort.', 'Le chat dort.', 'Il pleut depuis hier.']) {
+      const { forward } = await engine.forward({ text: 'The dog is sleeping.', pair, mask: { encoder: { rule: 'documents:8' } }, watch });
+      apart.push(forward.heads.pair);
+    }
+    const { forward } = await engine.forward({ text: 'The old doctor is tired tonight.', pair: 'Le jeune médecin est fatigué ce soir.', watch });
+    const { models } = await (await fetch('/models/models.json')).json();
+    engine.free();
+    return { apart, fooled: forward.heads.pair, right: models.find(({ id }) => id === 'en-fr-encoder').packed.quality.pair_accuracy };
+  });
+  expect(said.apart[1]).toEqual(said.apart[0]);
+  expect(said.apart[2]).toEqual(said.apart[0]);
+  expect(said.fooled[1]).toBeGreaterThan(said.fooled[0]);
+  expect(Math.round(said.right * 100)).toBe(97);
+});
+
+test('examples before a question: of another one the causal decoder’s rows hear nothing, the prefix decoder’s all', async ({ page }) => {
+  await take(page, 'examples');
+  const words = (name) => machine(page, name).locator('.leak-words');
+  await expect(words('causal')).toHaveText(/^“house” is exchanged for “chien”\. The rows before it stay the same, bit for bit: 14 of 14\./);
+  await expect(words('prefix')).toHaveText(/^“house” is exchanged for “chien”\. Rows before it that change: 14 of 14/);
+});
+
+test('the causal decoder learns from all tokens but the first, two from the answer, the encoder from 15% of its words', async ({ page }) => {
+  await take(page, 'loss');
+  const told = (name) => machine(page, name).evaluate((demo) => [...demo.shadowRoot.querySelectorAll('.objective-tables tbody tr')].map((line) => line.hasAttribute('data-loss')));
+  const lengths = (name) => machine(page, name).evaluate((demo) => [demo.timeline.header.tokens.length, demo.timeline.steps.length]);
+  for (const name of ['encoder', 'causal', 'prefix', 'encoder-decoder']) {
+    const losses = (await told(name)).filter(Boolean).length;
+    const [source, target] = await lengths(name);
+    expect(losses, name).toBe({ encoder: Math.round(0.15 * (source - 2)), causal: source + target - 1, prefix: target, 'encoder-decoder': target }[name]);
+  }
+  await machine(page, 'encoder').getByRole('button', { name: 'replaced (ELECTRA)' }).click();
+  await expect.poll(async () => (await told('encoder')).filter(Boolean).length).toBe((await lengths('encoder'))[0]);
+});
+
+test('the parameters that an encoder–decoder has more are attention across, nearly all', async ({ page }) => {
+  await take(page, 'parts');
+  const parts = (name) => machine(page, name).locator('.cost-parts tbody tr').evaluateAll((lines) => Object.fromEntries(lines.map((line) => [line.firstElementChild.textContent, Number(line.children[2].title.replaceAll(',', ''))])));
+  const [wired, causal] = [await parts('encoder-decoder'), await parts('causal')];
+  const more = wired['in all'] - causal['in all'];
+  expect(Math.round(more / 1e4)).toBe(33);
+  expect(Math.floor(wired['cross-attention'] / 1e3)).toBe(309);
+  expect(wired['cross-attention'] / more).toBeGreaterThan(0.9);
+  expect(wired['self-attention'] + wired['feed-forward']).toBe(causal['self-attention'] + causal['feed-forward']);
+});
+
+test('why most are causal: the scores that are told are those of the models, and who learns from how many', async ({ page }) => {
+  await take(page, 'decoder-only');
+  const scores = await page.evaluate(async () => {
+    const { models } = await (await fetch('/models/models.json')).json();
+    return ['causal', 'prefix', 'encoder-decoder'].map((name) => models.find(({ id }) => id === `en-fr-${name}`).packed.quality).map(({ bleu, sentences }) => [bleu.toFixed(1), sentences]);
+  });
+  expect(scores).toEqual([['49.6', 1000], ['49.6', 1000], ['54.4', 1000]]);
+  const text = lesson(page).locator('.lesson-body > p').first();
+  for (const [score] of scores) await expect(text).toContainText(score);
+  const learns = (name) => machine(page, name).locator('.cost-learns p');
+  await expect(learns('causal')).toHaveText(/from 12 of these 13 tokens/);
+  await expect(learns('prefix')).toHaveText(/from 4 of these 13 tokens/);
+  await expect(learns('encoder-decoder')).toHaveText(/from 4 of these 14 tokens/);
 });
 
 test('a brush that was taken in a lesson is put away with it', async ({ page }) => {
