@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release --example speed -- --device cpu --model www/models/en-fr-causal`
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -255,6 +256,7 @@ async fn sample(arguments: &Arguments, engine: &Engine, session: &mut Session) -
 async fn kernels(arguments: &Arguments, engine: &Engine, shader: &str) -> Result<Vec<Value>> {
     let mut request = request(arguments, engine);
     let mut records = Vec::new();
+    let mut used = BTreeSet::new();
     engine.device.time_dispatches()?;
     for (pass, new_tokens) in [("prompt", 1), ("step", 2)] {
         request.max_new_tokens = Some(new_tokens);
@@ -265,6 +267,7 @@ async fn kernels(arguments: &Arguments, engine: &Engine, shader: &str) -> Result
             while session.next(engine).await?.is_some() {
                 last = engine.device.timings();
             }
+            used.extend(last.iter().map(|time| time.kernel));
             let chosen = last.iter().filter(|time| shader == "all" || time.kernel == shader);
             for time in chosen.filter(|_| repeat > 0) {
                 records.push(json!({
@@ -273,6 +276,10 @@ async fn kernels(arguments: &Arguments, engine: &Engine, shader: &str) -> Result
                 }));
             }
         }
+    }
+    if records.is_empty() {
+        let expected = format!("a kernel that this model uses on this adapter: {used:?}");
+        return Err(Error::input("--shader", expected, format!("`{shader}`")));
     }
     Ok(records)
 }

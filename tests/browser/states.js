@@ -155,6 +155,7 @@ export const STATES = [
     await page.locator('#lesson details summary').click();
     await page.locator('#lessons summary').click();
   } },
+  { name: 'a second sentence, kept apart from the first by a lesson', size: DESKTOP, bring: run('lesson=pair', 0) },
   { name: 'phone, a lesson of the list', size: PHONE, bring: run(`lang=zh&lesson=masks&on=causal&${text(SENTENCE)}`, 0) },
   { name: 'phone, who knows what', size: PHONE, bring: async (page, show) => {
     await run(`step=4&on=encoder-decoder&look=encoder-decoder.reach&${text(SENTENCE)}`, 4)(page, show);

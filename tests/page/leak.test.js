@@ -1,14 +1,14 @@
 /** The leak test's own reckoning: which texts it asks the engine for, and what it makes of their states. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { askLeak, firstSpot, largest, movedOf, otherThan, readSpot, sayChange, spotIn, stacksOf, writeSpot } from '../../www/leak.js';
+import { askLeak, firstSpot, largest, movedOf, otherThan, readSpot, sayChange, spotIn, stacksOf, weightsOf, writeSpot } from '../../www/leak.js';
 import { sayLeak } from '../../www/views/leak.js';
 
 const word = (piece, id, position) => ({ id, piece, position, state: 'source', special: false });
 const sign = (piece, id, position) => ({ ...word(piece, id, position), special: true, state: 'special' });
 const answer = (piece, id, position) => ({ ...word(piece, id, position), state: 'answer' });
 const SOURCE = [sign('[BOS]', 1, 0), word('a', 10, 1), word('b', 11, 2), word('.', 12, 3), sign('[SEP]', 2, 4)];
-const SHAPE = { width: 4, layers: { encoder: 0, decoder: 2 } };
+const SHAPE = { width: 4, heads: 1, layers: { encoder: 0, decoder: 2 } };
 const causal = () => /** @type {any} */ ({
   architecture: 'causal', source: SOURCE, read: SOURCE, sourceLength: 5, target: [answer('x', 20, 5), answer('y', 21, 6)], blocks: [{ name: 'decoder', rows: 6 }],
 });
@@ -42,14 +42,34 @@ test('both texts are asked for as variants of one batch, the token exchanged on 
   assert.deepEqual(asked?.groups, [[0, 1, 2]]);
   const answer = askLeak(causal(), { stack: 'decoder', position: 5 }, SHAPE);
   assert.deepEqual(answer?.variants[1], { ids: [1, 10, 11, 12, 2], targetIds: [12] });
-  const target = askLeak(wired(), { stack: 'decoder', position: 1 }, { width: 4, layers: { encoder: 2, decoder: 2 } });
+  const target = askLeak(wired(), { stack: 'decoder', position: 1 }, { width: 4, heads: 1, layers: { encoder: 2, decoder: 2 } });
   assert.deepEqual(target?.variants[1], { ids: [1, 10, 11, 12, 2], targetIds: [1, 10] }, 'nothing else is written yet: a word of the source');
-  assert.deepEqual(askLeak(wired(), { stack: 'encoder', position: 1 }, { width: 4, layers: { encoder: 2, decoder: 3 } })?.groups, [[0, 1, 2, 3]]);
+  assert.deepEqual(askLeak(wired(), { stack: 'encoder', position: 1 }, { width: 4, heads: 1, layers: { encoder: 2, decoder: 3 } })?.groups, [[0, 1, 2, 3]]);
   assert.equal(askLeak(causal(), { stack: 'decoder', position: 9 }, SHAPE), null);
 });
 
+test('an encoder’s token can be exchanged for [MASK], and what others attend to it is asked for, too', () => {
+  const frame = /** @type {any} */ ({ architecture: 'encoder', source: SOURCE, read: SOURCE, sourceLength: 5, target: [], blocks: [{ name: 'encoder', rows: 5 }] });
+  const shape = { width: 4, heads: 2, layers: { encoder: 2, decoder: 0 }, special: { mask: 4 } };
+  const masked = /** @type {const} */ ({ stack: 'encoder', position: 1, masked: true });
+  assert.deepEqual([readSpot('e1.mask'), writeSpot(masked), readSpot('e1.masks'), readSpot('e1.')], [masked, 'e1.mask', null, null]);
+  const asked = askLeak(frame, masked, shape);
+  assert.deepEqual(asked?.variants[1], { ids: [1, 4, 11, 12, 2] });
+  assert.deepEqual([asked?.other.piece, asked?.canMask, asked?.weighs], ['[MASK]', true, true]);
+  const word = askLeak(frame, { stack: 'encoder', position: 1 }, shape);
+  assert.deepEqual([word?.other.id, word?.canMask, word?.weighs], [12, true, false]);
+  // Where there is no such sign, or it stands there already, it is another word.
+  assert.deepEqual([askLeak(frame, masked, { ...shape, special: {} })?.other.id, askLeak(frame, masked, { ...shape, special: { mask: 10 } })?.other.id], [12, 12]);
+  assert.deepEqual([askLeak(causal(), { stack: 'decoder', position: 1, masked: true }, { ...SHAPE, heads: 2, special: { mask: 4 } })?.canMask], [false], 'what writes fills no blanks');
+  assert.deepEqual(spotIn(frame, { ...masked, position: 9 }), { ...masked, position: 4 }, 'it stays so in a shorter text');
+  // Weights of all heads are many more numbers: fewer layers at a time.
+  assert.equal(askLeak(frame, masked, { ...shape, heads: 15_000 })?.groups.length, 2);
+  const weights = [[[[0.1, 0.9], [0.3, 0.7]], [[0, 1], [0.5, 0.5]]], null];
+  assert.deepEqual(weightsOf(weights, 1), { sum: 1.9, n: 2 }, 'its own row is not asked');
+});
+
 test('of a large model the layers are asked for in groups that fit', () => {
-  const groups = askLeak(causal(), { stack: 'decoder', position: 2 }, { width: 60_000, layers: { encoder: 0, decoder: 4 } })?.groups;
+  const groups = askLeak(causal(), { stack: 'decoder', position: 2 }, { width: 60_000, heads: 1, layers: { encoder: 0, decoder: 4 } })?.groups;
   assert.deepEqual(groups, [[0, 1], [2, 3], [4]]);
 });
 
@@ -79,7 +99,7 @@ test('what is said names rows before it, after it, and the other stack', () => {
 
 test('what every answer begins with is not exchanged, however many there are', () => {
   const started = (starts) => ({ ...wired(), starts, blocks: [{ name: 'encoder', rows: 5 }, { name: 'cross', rows: 3 }, { name: 'decoder', rows: 3 }] });
-  const shape = { width: 4, layers: { encoder: 2, decoder: 2 } };
+  const shape = { width: 4, heads: 1, layers: { encoder: 2, decoder: 2 } };
   const asked = (starts, position) => askLeak(started(starts), { stack: 'decoder', position }, shape);
   assert.deepEqual([0, 1, 2].map((position) => asked(1, position) === null), [true, false, false]);
   assert.deepEqual([0, 1, 2].map((position) => asked(2, position) === null), [true, true, false]);

@@ -15,6 +15,8 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 const STAMP: &str = "build.json";
+/// What a browser may have to load of the engine, each file, as brotli.
+const MOST_COMPRESSED: usize = 1_000_000;
 /// The engine.
 pub const ENGINE: Package = Package { name: "unmasked", folder: "www/pkg" };
 /// The same for browsers with WebAssembly's relaxed SIMD, which multiplies and adds in one instruction. A browser
@@ -135,9 +137,9 @@ impl Package {
         if profile == Profile::Shipped {
             self.compress()?;
         }
+        self.weigh(profile)?;
         fs::write(self.path(STAMP), serde_json::to_vec(&stamp)?)
-            .with_context(|| format!("could not write {}", self.folder))?;
-        self.print_sizes(profile)
+            .with_context(|| format!("could not write {}", self.folder))
     }
 
     /// What a browser downloads.
@@ -236,16 +238,25 @@ impl Package {
         self.path(&format!("{file}.br"))
     }
 
-    fn print_sizes(&self, profile: Profile) -> Result<()> {
+    /// Says what a browser loads, and refuses an engine that is too large.
+    fn weigh(&self, profile: Profile) -> Result<()> {
         if profile == Profile::Dev {
             return Ok(());
         }
         for file in self.served() {
-            let [raw, gzip, brotli] = sizes(&self.read(&file)?)?.map(megabytes);
+            let bytes = sizes(&self.read(&file)?)?;
+            let [raw, gzip, brotli] = bytes.map(megabytes);
             println!(
                 "    {}/{file}: {raw} MB, {gzip} MB gzipped, {brotli} MB as brotli",
                 self.folder
             );
+            if self.name == ENGINE.name && bytes[2] > MOST_COMPRESSED {
+                bail!(
+                    "{}/{file}: at most {MOST_COMPRESSED} bytes as brotli, got {}: see what was added with `cargo bloat`, or trim features",
+                    self.folder,
+                    bytes[2]
+                );
+            }
         }
         Ok(())
     }

@@ -215,3 +215,47 @@ test('a link brings the token that was exchanged, in each machine its own, and a
   await demo.evaluate((element) => { element.text = 'He is tired.'; });
   await expect.poll(() => demo.getAttribute('exchange')).toBe(null);
 });
+
+test('for [MASK]: what moves, and what the others attend to it, are the engine’s; a link brings it, where there is no such sign nobody is asked', async ({ page }) => {
+  await open(page, address('on=encoder,causal&blanks=&look=encoder.leak_causal.leak'));
+  await done(page);
+  const [encoder, causal] = ['encoder', 'causal'].map((name) => machine(page, name));
+  await settled(encoder);
+  await expect(causal.locator('.leak-for')).toBeHidden();
+  await encoder.getByRole('button', { name: 'for [MASK]' }).click();
+  await expect(words(encoder)).toHaveText(/^“tonight” is exchanged for “\[MASK\]”/);
+  await exchange(encoder, 'doctor');
+  await expect(words(encoder)).toHaveText(/^“doctor” is exchanged for “\[MASK\]”/);
+  // Who presses a token elsewhere chooses the token, not what it is exchanged for.
+  await exchange(causal, 'old');
+  await expect(words(encoder)).toHaveText(/^“old” is exchanged for “\[MASK\]”/);
+  await exchange(encoder, 'doctor');
+  await expect(words(encoder)).toHaveText(/^“doctor” is exchanged for “\[MASK\]”/);
+  await settled(encoder);
+  const expected = await page.evaluate(async () => {
+    const demo = /** @type {any} */ (document.querySelector('unmasked-demo'));
+    const [{ loadEngine }, { sayChange }, { percent }] = await Promise.all(['/engine.js', '/leak.js', '/views/dom.js'].map((path) => import(path)));
+    const ids = demo.timeline.header.tokens.map(({ id }) => id);
+    const passes = [];
+    for (const mask of [false, true]) {
+      const engine = await loadEngine('/models/en-fr-encoder-int8/', { device: 'cpu' });
+      const { forward } = await engine.forward({ ids: mask ? ids.with(3, engine.describe().special.mask) : ids, watch: { layers: 'all', heads: 'all', rows: 'all', what: ['hidden', 'attention'] } });
+      passes.push(forward);
+      engine.free();
+    }
+    const drawn = passes.map(({ attention }) => {
+      const weights = attention.encoder.flat().flatMap((rows) => rows.filter((_, row) => row !== 3).map((keys) => keys[3]));
+      return percent(weights.reduce((sum, weight) => sum + weight, 0) / weights.length);
+    });
+    const [before, after] = passes.map(({ hidden }) => hidden.encoder);
+    return { drawn, moved: ids.map((_, row) => before.map((layer, at) => sayChange(Math.max(...layer[row].map((value, column) => Math.abs(value - after[at][row][column])))))) };
+  });
+  expect((await cells(encoder)).map(([, ...numbers]) => numbers)).toEqual(expected.moved);
+  await expect(words(encoder)).toContainText(`${expected.drawn[1]} goes to it now, ${expected.drawn[0]} before`);
+  await expect.poll(() => page.evaluate(() => new URLSearchParams(location.hash.slice(1)).get('exchange'))).toContain('encoder.e3.mask');
+  await page.reload();
+  await done(page);
+  await expect(words(encoder)).toHaveText(/^“doctor” is exchanged for “\[MASK\]”/);
+  await encoder.getByRole('button', { name: 'for another word' }).click();
+  await expect(words(encoder)).toHaveText(/^“doctor” is exchanged for “[^[]/);
+});
