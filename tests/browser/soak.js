@@ -104,7 +104,7 @@ const ACTS = {
     await brush.click({ timeout: 1000 }).catch(() => {});
     for (const strokes of cells) await stroke(page, element, strokes).catch(() => {});
     await element.locator('[data-action="undo"]').click({ timeout: 1000 }).catch(() => {});
-    if (await brush.getAttribute('data-on') !== null) await brush.click({ timeout: 1000 }).catch(() => {});
+    if (await brush.getAttribute('data-on', { timeout: 1000 }).catch(() => null) !== null) await brush.click({ timeout: 1000 }).catch(() => {});
   },
   // What it asks an engine for beside its run.
   place: () => set('look', pick(['table', 'reach', 'leak', 'blanks', 'cost', 'objective', 'none'])),
