@@ -7,6 +7,7 @@
  */
 import { chromium } from '@playwright/test';
 import { ARCHITECTURES, done, open } from './machines.js';
+import { stroke } from './masks.js';
 import { watch } from './watch.js';
 
 const [minutes = 5, seed = 1] = process.argv.slice(2).map(Number);
@@ -93,6 +94,18 @@ const ACTS = {
   // Its run begins anew under the other mask, or under its own again.
   mask: () => set('mask', pick(['full', 'causal', 'prefix', 'window:2', 'source:1', 'none'])),
   silence: () => set('silenced', pick(['d1.1', 'e2.1', 'd1.2d2.1', ''])),
+  // Two strokes of which one is taken back; each begins its run anew. Whether there is a matrix, and in sight, is left to chance.
+  paint: async () => {
+    const element = page.locator('unmasked-demo').nth(below(2));
+    const row = 1 + below(3);
+    const cells = [[[row, 0], [row, 1]], [[row + 1, below(row + 1)]]];
+    const brush = element.locator('[data-action="paint"]');
+    if (!await brush.isVisible()) return;
+    await brush.click({ timeout: 1000 }).catch(() => {});
+    for (const strokes of cells) await stroke(page, element, strokes).catch(() => {});
+    await element.locator('[data-action="undo"]').click({ timeout: 1000 }).catch(() => {});
+    if (await brush.getAttribute('data-on', { timeout: 1000 }).catch(() => null) !== null) await brush.click({ timeout: 1000 }).catch(() => {});
+  },
   // What it asks an engine for beside its run.
   place: () => set('look', pick(['table', 'reach', 'leak', 'blanks', 'cost', 'objective', 'none'])),
   lesson: () => page.evaluate(async (at) => {

@@ -9,8 +9,8 @@ export async function startWorker(page) {
   return page.workers()[0];
 }
 
-/** Keeps the GPU devices that this worker opens from here on, so that `loseDevice` finds them. */
-export const keepDevices = (worker) => worker.evaluate(() => {
+/** Keeps the GPU devices that are opened from here on, so that `loseDevice` finds them: code for the worker. */
+export const keeping = () => {
   const ask = GPUAdapter.prototype.requestDevice;
   self.opened = [];
   GPUAdapter.prototype.requestDevice = async function requestDevice(descriptor) {
@@ -18,7 +18,10 @@ export const keepDevices = (worker) => worker.evaluate(() => {
     self.opened.push(device);
     return device;
   };
-});
+};
+
+/** The same in a worker that is there. */
+export const keepDevices = (worker) => worker.evaluate(keeping);
 
 /** Destroys the device opened last. */
 export const loseDevice = (worker) => worker.evaluate(() => self.opened.at(-1).destroy());

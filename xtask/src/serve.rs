@@ -28,6 +28,11 @@ pub const OPEN_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsaf
     style-src 'self'; img-src 'self' blob: data:; media-src blob:; font-src 'self'; connect-src 'self' https:; \
     manifest-src 'self'; base-uri 'none'; form-action 'none'";
 
+/// The same for `examples/`, pages as others write them: one has a page of this server in a frame.
+pub const EXAMPLES_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; \
+    style-src 'self'; img-src 'self' blob: data:; media-src blob:; font-src 'self'; connect-src 'self'; \
+    frame-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'";
+
 /// How many ports after the first are tried.
 const PORTS: u16 = 100;
 
@@ -131,7 +136,11 @@ fn router(root: &Path, test_pages: bool) -> Router {
 }
 
 async fn send_policy(request: Request, next: Next) -> Response {
-    let policy = if request.uri().path() == "/open.html" { OPEN_POLICY } else { POLICY };
+    let policy = match request.uri().path() {
+        "/open.html" => OPEN_POLICY,
+        path if path.starts_with("/examples/") => EXAMPLES_POLICY,
+        _ => POLICY,
+    };
     let mut answer = next.run(request).await;
     answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     answer
@@ -225,6 +234,16 @@ mod tests {
             let page = std::fs::read_to_string(project::path("www").join(page)).unwrap();
             assert!(page.contains(&format!("content=\"{policy}\"")));
         }
+    }
+
+    #[test]
+    fn an_example_may_have_a_page_of_this_server_in_a_frame() {
+        let policy = |path| wait(ask(path, &[])).1[header::CONTENT_SECURITY_POLICY].clone();
+        assert_eq!(policy("/examples/frame.html"), EXAMPLES_POLICY);
+        for path in ["/examples", "/embed.html", "/worker.js"] {
+            assert_eq!(policy(path), POLICY, "{path}");
+        }
+        assert_eq!(EXAMPLES_POLICY.replace(" frame-src 'self';", ""), POLICY);
     }
 
     #[test]

@@ -155,19 +155,68 @@ test('pointing tells both ways, and every head has its number', async ({ page })
   await expect(causal.locator('table')).toHaveCount(heads);
 });
 
-test('with reduced motion nothing moves by itself', async ({ page }) => {
-  await page.emulateMedia({ reducedMotion: 'reduce' });
-  await open(page, 'lang=en&device=cpu&on=causal');
-  await done(page);
-  const moving = await page.evaluate(() => {
-    const all = (root) => [...root.querySelectorAll('*')].flatMap((node) => [node, ...(node.shadowRoot ? all(node.shadowRoot) : [])]);
-    return all(document).filter((node) => {
-      const { animationName, transitionDuration } = getComputedStyle(node);
-      return animationName !== 'none' || !/^0s(, 0s)*$/.test(transitionDuration);
-    }).map((node) => node.className);
-  });
-  expect(moving).toEqual([]);
+/** What moves by itself, or takes its time to change. */
+const moving = (page) => page.evaluate(() => {
+  const all = (root) => [...root.querySelectorAll('*')].flatMap((node) => [node, ...(node.shadowRoot ? all(node.shadowRoot) : [])]);
+  return all(document).filter((node) => {
+    const { animationName, transitionDuration } = getComputedStyle(node);
+    return animationName !== 'none' || !/^0s(, 0s)*$/.test(transitionDuration);
+  }).map((node) => node.className);
 });
+
+/** States in which something could move; each opens the page and brings it there. */
+const STILL = {
+  'at rest': async (page) => {
+    await open(page, 'lang=en&device=cpu&on=causal');
+    await done(page);
+  },
+  loading: async (page) => {
+    await page.route('**/model.safetensors', () => {});
+    await open(page, 'lang=en&device=cpu');
+    await expect(machine(page, 'causal').locator('progress')).toBeVisible();
+  },
+  'choosing, before the first step is there': async (page) => {
+    await page.addInitScript(() => {
+      const post = Worker.prototype.postMessage;
+      Worker.prototype.postMessage = function postMessage(...message) { if (message[0]?.method !== 'next') post.apply(this, message); };
+    });
+    await open(page, 'lang=en&device=cpu&on=causal,encoder');
+    await expect.poll(() => phase(machine(page, 'causal'))).toBe('running');
+    await drawn(page);
+  },
+  playing: async (page) => {
+    await open(page, `lang=en&device=cpu&speed=0.25&text=${encodeURIComponent('My sister wants to learn English.')}`);
+    await done(page);
+    await page.keyboard.press(' ');
+    await expect.poll(() => machine(page, 'causal').evaluate((demo) => demo.position)).toBeGreaterThan(0);
+    await expect(page.locator('#dock [data-action="play"]')).toHaveAttribute('aria-label', /pause/i);
+  },
+  'a menu open': async (page) => {
+    await open(page, 'lang=en&device=cpu&on=causal&look=causal.leak');
+    await done(page);
+    await machine(page, 'causal').locator('.save > button').click();
+    await expect(machine(page, 'causal').locator('.save-menu')).toBeVisible();
+  },
+  'the dialog open': async (page) => {
+    await open(page, 'lang=en&device=cpu&on=causal');
+    await done(page);
+    await page.locator('#help').click();
+    await expect(page.locator('#help-dialog')).toBeVisible();
+  },
+  'a lesson on, painting': async (page) => {
+    await open(page, 'lang=en&device=cpu&lesson=masks&on=causal');
+    await done(page);
+    await expect(page.locator('#lesson h2')).toBeVisible();
+    await machine(page, 'causal').locator('[data-action="paint"]').click();
+  },
+};
+for (const [name, bring] of Object.entries(STILL)) {
+  test(`with reduced motion nothing moves by itself: ${name}`, async ({ page }) => {
+    await page.emulateMedia({ reducedMotion: 'reduce' });
+    await bring(page);
+    expect(await moving(page)).toEqual([]);
+  });
+}
 
 test.describe('with a finger', () => {
   test.use({ hasTouch: true, viewport: { width: 390, height: 844 } });

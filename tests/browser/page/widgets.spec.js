@@ -1,4 +1,5 @@
 /** Widgets in pages of others: three in running text, one in a frame. */
+import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from '@playwright/test';
 import { startHost } from '../host.js';
 import { answer, done } from '../machines.js';
@@ -71,6 +72,36 @@ test('embed.html stands in a frame of another origin, with its settings from the
   expect(seen.errors).toEqual([]);
   await course.close();
 });
+
+/** www/ and examples/ as a host has them, each file read when it is asked for. */
+const files = { get(path) {
+  const file = new URL(`../../../${path.startsWith('examples/') ? '' : 'www/'}${path}`, import.meta.url);
+  return existsSync(file) ? readFileSync(file) : undefined;
+} };
+
+for (const [place, start] of [['this server', null], ['a plain host, deep in its paths', () => startHost(files)]]) {
+  test(`the example with a frame works on ${place}`, async ({ page, baseURL }) => {
+    const seen = await watch(page);
+    const host = await start?.();
+    const root = host?.url ?? `${baseURL}/`;
+    await page.goto(`${root}examples/frame.html`);
+    await page.locator('iframe').scrollIntoViewIfNeeded();
+    const frame = page.frameLocator('iframe');
+    const demo = frame.locator('unmasked-demo');
+    await expect.poll(() => demo.evaluate((element) => element.phase), { timeout: 60_000 }).toBe('done');
+    expect(await demo.evaluate((element) => [element.architecture, element.text, element.position])).toEqual(['causal', 'Where is the cat?', 0]);
+    for (const shown of ['.mask', '.candidates', '.action-step']) await expect(demo.locator(shown)).toBeVisible();
+    await expect(demo.locator('.action-end')).toBeHidden();
+    await demo.locator('.action-step').click();
+    expect(await demo.evaluate((element) => element.position)).toBe(1);
+    // Nothing of it is cut off, nothing scrolls within.
+    expect(await frame.locator('html').evaluate((html) => [html.scrollWidth <= html.clientWidth, html.scrollHeight <= html.clientHeight])).toEqual([true, true]);
+    expect(await page.locator('script, [style], style').count(), 'it needs no policy of its own').toBe(0);
+    expect(seen.requests.filter((url) => !url.startsWith(root) && !/^(blob|data):/.test(url))).toEqual([]);
+    expect(seen.errors).toEqual([]);
+    await host?.close();
+  });
+}
 
 for (const [path, script] of [['embed.html?device=cpu&text=Thank+you!', 'element.js'], ['#device=cpu&on=causal', 'app.js'], ['open.html#device=cpu&on=causal', 'app.js']]) {
   test(`an element's style is asked for with the scripts, once: /${path.split(/[?#]/)[0]}`, async ({ page }) => {
