@@ -368,7 +368,10 @@ pub struct Edits {
 /// A mask as it is written in a mask file or a request: a rule, a rule with edits, edits of the model's own
 /// rule, or a picture.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected a mask: a rule such as `causal+window:3`, { rule, edits }, { edits }, or rows of 0 and 1"
+)]
 pub enum MaskSource {
     /// `"causal"`.
     Rule(Rule),
@@ -396,7 +399,11 @@ impl MaskSource {
 
 /// The masks of a request or a mask file, a site each; an absent site keeps the model's own rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(remote = "Self", deny_unknown_fields)]
+#[serde(
+    remote = "Self",
+    deny_unknown_fields,
+    expecting = "masks by stack: { encoder, decoder, cross }"
+)]
 pub struct MaskFile {
     /// The encoder's self-attention.
     #[serde(default)]

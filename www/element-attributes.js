@@ -21,7 +21,7 @@ export function defineProperties(type) {
     Object.defineProperty(type.prototype, name, {
       configurable: true,
       enumerable: true,
-      get() { return isFlag ? this.hasAttribute(name) : this.getAttribute(name) ?? fallback; },
+      get() { return isFlag ? this.hasAttribute(name) : this.getAttribute(name) || fallback; },
       set(value) {
         if (isFlag) this.toggleAttribute(name, Boolean(value));
         else if (value === null || value === undefined) this.removeAttribute(name);

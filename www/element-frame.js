@@ -33,7 +33,7 @@ export function architectureOf(element) {
 /** Whether its author says which machine it is: a stored run, a scene or a model that is named tells of itself, once it is there. @param {Pick<Demo, 'getAttribute'|'hasAttribute'|'files'>} element */
 export function isNamed(element) {
   const named = element.getAttribute('architecture');
-  if (named !== null) return ARCHITECTURES.includes(named);
+  if (named) return ARCHITECTURES.includes(named);
   return !element.files && !['trace', 'scene', 'model'].some((name) => element.hasAttribute(name));
 }
 

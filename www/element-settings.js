@@ -16,7 +16,7 @@ const number = (element, name, fallback, least, most) => {
 /** Which machine it is to be, where nothing else says it: a word that its author may have mistyped. */
 export function checkArchitecture(element) {
   const named = element.getAttribute('architecture');
-  if (named === null || ARCHITECTURES.includes(named)) return;
+  if (!named || ARCHITECTURES.includes(named)) return;
   const [what, expected, got] = ['architecture', ARCHITECTURES.join(', '), `\`${named.slice(0, 40)}\``];
   throw Object.assign(new Error(`\`${what}\`: expected one of ${expected}, got ${got}`), { kind: 'input', what, expected, got });
 }

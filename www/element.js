@@ -336,7 +336,7 @@ export class UnmaskedDemo extends HTMLElement {
       if (turn !== this.#loads) return;
       this.#missing = wish === null;
       if (wish === null) { this.#later(); return; }
-      const loaded = await this.#machine.load(wish.source, { device: this.getAttribute('device') ?? 'auto', sizes: wish.sizes });
+      const loaded = await this.#machine.load(wish.source, { device: this.getAttribute('device') || 'auto', sizes: wish.sizes });
       if (!loaded || turn !== this.#loads) return;
       this.#example = wish.entry?.examples?.[0] ?? null;
       if (!this.hasAttribute('text') && this.#example) this.#give('text', this.#example);

@@ -282,7 +282,7 @@ export class Engine {
   }
 
   async #use(work, isOver) {
-    if (this.#freed) throw new EngineError({ message: 'this engine was freed', what: 'engine', expected: 'an engine in use', got: 'a freed one' });
+    if (this.#freed) throw new EngineError({ message: 'this engine was freed', kind: 'input', what: 'engine', expected: 'an engine in use', got: 'a freed one' });
     return this.#held.use(work, isOver);
   }
 

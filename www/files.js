@@ -16,6 +16,8 @@ export class FileError extends Error {
   constructor(message, { what, expected, got, trouble, values = {} }) {
     super(message);
     this.name = 'FileError';
+    /** A folder that is not what it should be, or files that did not come. */
+    this.kind = ['index', 'unweighted'].includes(trouble) ? 'input' : 'download';
     this.trouble = trouble;
     this.values = { file: what, ...values };
     this.what = what;

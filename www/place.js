@@ -14,7 +14,7 @@ export const OPEN = new URL('./open.html', import.meta.url).href;
 /** What stands in models/models.json. @returns {Promise<{ models?: unknown }>} */
 export async function readList() {
   const response = await fetch(new URL('models.json', MODELS)).catch(() => null);
-  if (!response?.ok) throw Object.assign(new Error(`the list of models could not be loaded (${response ? `status ${response.status}` : 'no answer'})`), { trouble: 'list', values: { file: 'models/models.json' } });
+  if (!response?.ok) throw Object.assign(new Error(`the list of models could not be loaded (${response ? `status ${response.status}` : 'no answer'})`), { kind: 'download', trouble: 'list', values: { file: 'models/models.json' } });
   return response.json();
 }
 
@@ -48,7 +48,7 @@ const isRelaxed = () => WebAssembly.validate(Uint8Array.of(
 export async function compileProgram() {
   const file = `pkg/${isRelaxed() ? 'relaxed/' : ''}unmasked_bg.wasm`;
   const response = await fetch(new URL(file, import.meta.url)).catch(() => null);
-  if (!response?.ok) throw Object.assign(new Error(`the engine itself could not be downloaded (${file})`), { what: file, expected: 'a file', got: response ? `status ${response.status}` : 'nothing', trouble: 'program', values: { file } });
+  if (!response?.ok) throw Object.assign(new Error(`the engine itself could not be downloaded (${file})`), { kind: 'download', what: file, expected: 'a file', got: response ? `status ${response.status}` : 'nothing', trouble: 'program', values: { file } });
   // Some hosts do not say that it is wasm, and only what is said to be is compiled as it comes.
   const said = response.headers.get('content-type')?.startsWith('application/wasm');
   return said ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer());

@@ -8,7 +8,7 @@ const GLUE = 'pkg/unmasked.js';
 // Asked for at once: it comes while the page compiles.
 const glue = import('./pkg/unmasked.js').catch(() => {
   // The worker is of no use any more: the page starts another when somebody tries again.
-  throw Object.assign(new Error(`the engine itself could not be downloaded (${GLUE})`), { what: GLUE, expected: 'a file', got: 'nothing', fatal: true, trouble: 'program', values: { file: GLUE } });
+  throw Object.assign(new Error(`the engine itself could not be downloaded (${GLUE})`), { kind: 'download', what: GLUE, expected: 'a file', got: 'nothing', fatal: true, trouble: 'program', values: { file: GLUE } });
 });
 glue.catch(() => {});
 

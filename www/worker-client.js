@@ -12,7 +12,7 @@ export class EngineError extends Error {
   constructor({ message, name, kind, what, expected, got, loss, trouble, values }) {
     super(message);
     this.name = name === 'AbortError' ? 'AbortError' : 'EngineError';
-    /** input, config, weights, tokenizer, device, lost, memory, limit; where the engine itself found the error */
+    /** input, config, weights, tokenizer, device, lost, memory, limit: what the engine itself found; download: files did not come */
     this.kind = kind;
     /** Of kind `lost`: the same for everything that was lost together. */
     this.loss = loss;
@@ -58,7 +58,7 @@ function start() {
     const asked = waiting.get(data.call);
     if (!asked) return;
     if (data.progress) { asked.onProgress?.(data.progress); return; }
-    if (data.error) asked.reject(new EngineError({ ...data.error, loss: `GPU ${data.error.loss} of worker ${life}` }));
+    if (data.error) asked.reject(new EngineError({ ...data.error, ...data.error.kind === 'lost' && { loss: `GPU ${data.error.loss} of worker ${life}` } }));
     else asked.resolve(data.result);
   });
   worker.addEventListener('error', (event) => {

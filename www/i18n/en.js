@@ -374,6 +374,7 @@ export default {
   'candidates.waiting': 'Computing…',
   'candidates.none': 'No blanks: press a word.',
   'candidates.none.first': 'No blanks: press a word of the first sentence.',
+  'candidates.none.stored': 'No blanks.',
   'candidates.never': 'No head here fills blanks.',
   'candidates.rest': 'others {p}',
   'candidates.cover': 'What comes next? Guess first, then press.',

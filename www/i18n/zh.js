@@ -374,6 +374,7 @@ export default {
   'candidates.waiting': '计算中…',
   'candidates.none': '没有空位：点一个词试试。',
   'candidates.none.first': '没有空位：点第一句中的一个词试试。',
+  'candidates.none.stored': '没有空位。',
   'candidates.never': '这里没有填空的输出头。',
   'candidates.rest': '其余 {p}',
   'candidates.cover': '接下来是什么？先猜，再点按。',

@@ -81,7 +81,9 @@ function drawCandidate(row, frame, candidate, isTwice) {
 function titleOf(frame) {
   const { view, current } = frame;
   if (frame.waiting) return view.t('candidates.waiting');
-  if (!current) return frame.settled && frame.length === 0 ? view.t(frame.canBlank ? `candidates.none${secondOf(frame)}` : 'candidates.never') : '';
+  // Of a stored run nobody knows what its model could fill.
+  const none = () => (frame.canBlank ? `none${secondOf(frame)}` : frame.description ? 'never' : 'none.stored');
+  if (!current) return frame.settled && frame.length === 0 ? view.t(`candidates.${none()}`) : '';
   if (frame.architecture === 'encoder') return view.t('candidates.blank', { n: Math.min(frame.position + 1, frame.length), of: frame.length });
   if (frame.settled) return view.t(`candidates.settled.${frame.reason ?? 'eos'}`);
   const tokens = frame.architecture === 'encoder-decoder' ? frame.target : [...frame.source, ...frame.target];

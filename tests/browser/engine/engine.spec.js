@@ -43,7 +43,7 @@ const failure = (page, call, argument) => page.evaluate(async ([call, argument])
     else await window.engine[call](argument);
     return null;
   } catch (error) {
-    return { name: error.name, message: error.message, what: error.what, expected: error.expected, got: error.got };
+    return { name: error.name, message: error.message, kind: error.kind, loss: error.loss, what: error.what, expected: error.expected, got: error.got };
   }
 }, [call, argument]);
 
@@ -248,6 +248,19 @@ test('weights that were cut off are refused by name', async ({ page }) => {
   expect(error?.message).toContain('model.safetensors');
 });
 
+test('what fails is of a kind: a mask that is none, files that do not come, an engine that was freed', async ({ page }) => {
+  await load(page, 'en-fr-causal');
+  for (const [mask, says] of [['full', 'masks by stack'], [{ rule: 'full' }, 'unknown field `rule`'], [{ decoder: 7 }, 'expected a mask: a rule such as']]) {
+    const error = await failure(page, 'forward', { text: 'Hello.', mask });
+    expect([error?.kind, error?.loss], String(says)).toEqual(['input', undefined]);
+    expect(error?.message).toContain(says);
+  }
+  const missing = await failure(page, 'loadEngine', ['/models/none/', { device: 'cpu' }]);
+  expect([missing?.kind, missing?.got, missing?.loss]).toEqual(['download', '404', undefined]);
+  const freed = await page.evaluate(() => { window.engine.free(); return window.engine.forward({ text: 'Hello.' }).catch(({ kind }) => kind); });
+  expect(freed).toBe('input');
+});
+
 test('a field that no request has is refused by its name, wherever it stands', async ({ page }) => {
   await load(page, 'en-fr-causal');
   const { layers, heads } = await page.evaluate(() => window.engine.describe().stacks.decoder);
@@ -265,7 +278,7 @@ test('a field that no request has is refused by its name, wherever it stands', a
   // Nor is an array read in an object's place, as if what stands first in it were its first field.
   for (const field of ['gates', 'mask', 'sampling', 'watch']) {
     const error = await failure(page, 'forward', { text: 'Hello.', [field]: [] });
-    expect(error?.message, field).toContain('invalid type: sequence, expected struct');
+    expect(error?.message, field).toContain(`invalid type: sequence, expected ${field === 'mask' ? 'masks by stack: { encoder, decoder, cross }' : 'struct'}`);
   }
   const variant = await page.evaluate(() => window.engine.sweep({ text: 'Hello.' }, [{ gates: [] }]).catch(({ message }) => message));
   expect(variant).toContain('invalid type: sequence, expected struct Gates');

@@ -16,6 +16,14 @@ test('every attribute is a property, and both steer the run', async ({ page }) =
   await expect.poll(() => answer(demo)).not.toEqual(first);
 });
 
+test('an attribute that says nothing is as good as none', async ({ page }) => {
+  await host(page, `<unmasked-demo device="" architecture="" head="" view="" lang="" text="${TEXT}"></unmasked-demo>`);
+  await done(page);
+  const demo = page.locator('unmasked-demo');
+  expect(await demo.evaluate((element) => [element.device, element.architecture, element.error])).toEqual(['auto', 'causal', null]);
+  expect((await answer(demo)).length).toBeGreaterThan(3);
+});
+
 test('what was set before the element was defined is read, and can be set again', async ({ page }) => {
   await host(page, `<script type="module">
     import { UnmaskedDemo } from '/element.js';

@@ -201,6 +201,8 @@ test('a text that was only read is a run, too, and so is what its pair head said
   await done(page);
   expect(await frames(element)).toEqual(before);
   await expect(element.locator('.hint')).toHaveText(hint ?? '');
+  // What its model could fill, a stored run does not tell.
+  await expect(element.locator('.candidates')).toContainText('No blanks.');
 });
 
 test('the menu goes by keyboard, and closes on Escape, on a press elsewhere and when something else has the focus', async ({ page }) => {
