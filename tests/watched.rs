@@ -332,7 +332,9 @@ fn arrays_where_objects_belong() -> Case {
             let text = json.to_string();
             let Err(error) = serde_json::from_value::<T>(json) else { panic!("{text} was read") };
             let error = error.to_string();
-            assert!(error.contains("invalid type: sequence, expected struct"), "{text}: {error}");
+            let refused = ["struct", "masks by stack"]
+                .map(|wanted| format!("invalid type: sequence, expected {wanted}"));
+            assert!(refused.iter().any(|refused| error.contains(refused)), "{text}: {error}");
             assert!(serde_json::from_str::<T>(&text).is_err(), "{text} was read from a file");
         }
         use serde_json::json;
