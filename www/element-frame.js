@@ -1,9 +1,10 @@
 /** What an element shows, as plain objects: read from its attributes, its machine, its clock and its tools. Draws nothing, keeps nothing. */
 
+import { within } from './edits.js';
 import { fitting, readSilenced } from './gates.js';
 import { chooseLanguage, translator } from './i18n/index.js';
 import { calledOf, depthsOf, headsOf, isOwn, isUntrained } from './models.js';
-import { cameTo, ownName, partsOf, sourcesOf } from './rules.js';
+import { cameTo, mainOf, ownName, partsOf, sourcesOf } from './rules.js';
 import { ARCHITECTURES } from './state.js';
 import { roomFor, rowsFor } from './views/matrix.js';
 import { PLACES } from './views/places.js';
@@ -101,10 +102,10 @@ export function drawnOf(element, tools) {
     behind: base.waiting && position > base.position,
     cutText: machine.cutText, canForce: machine.canRun && !element.renewed,
     canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: element.hasAttribute('enlarged') ? 10 : 5, covered: isCovered(element, tools, base),
-    specials: timeline?.signs.specials ?? new Set(), ran: timeline?.edits ?? [], before: machine.before(Math.min(position, base.length - 1)),
+    specials: timeline?.signs.specials ?? new Set(), ran: timeline?.edits ?? [], before: timeline && isOther(timeline, base.blocks) ? machine.before(Math.min(position, base.length - 1)) : null,
     untrained: isUntrained(description ?? storedOf(timeline), rule, text), ruled: partsOf(rule), sources: sourcesOf(rule),
     description, device: machine.device,
-    ...answersOf(element, tools), painting: paintingOf(element, tools),
+    ...answersOf(element, tools), painting: paintingOf(element, tools, base.sourceLength),
   } : null;
   // What is under the brush stays there until it is let go: the run of an earlier stroke has its cells in other places.
   const under = /** @type {typeof own} */ (own && painter.under);
@@ -154,11 +155,15 @@ function calledIn({ description, files, dataset: { from } }, t) {
   return description && files && from ? calledOf(description, from, t) : '';
 }
 
-/** What a person changed, or may change, of how the model attends; of a stored run, what it was computed with. @param {Demo} element @param {Tools} tools */
-function paintingOf({ description }, { machine, painter }) {
+/** Whether anything that is there attends otherwise than the model does. @param {import('./timeline.js').Timeline} timeline @param {import('./timeline.js').Block[]} blocks */
+const isOther = ({ other, rule, silenced, edits }, blocks) => other && (rule !== null || silenced.length > 0 || within(edits, blocks).length > 0);
+
+/** What a person changed, or may change, of how the model attends; of a stored run, what it was computed with. @param {Demo} element @param {Tools} tools @param {number} source how many tokens of it there are */
+function paintingOf({ description }, { machine, painter }, source) {
   const can = machine.canRun;
-  const { rule, silenced } = painter.asked();
+  const { rule: asked, silenced } = painter.asked();
   const { timeline } = machine;
+  const rule = (sourcesOf(asked) ?? 0) < source ? asked : mainOf(asked);
   return {
     can, on: can && painter.on, canUndo: can && painter.canUndo, edits: can ? painter.edits : timeline?.edits ?? [],
     rule: can ? rule : timeline?.rule ?? '', silenced: description ? fitting(readSilenced(silenced), description) : timeline?.silenced ?? [],

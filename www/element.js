@@ -29,8 +29,7 @@ import { headsShown } from './views/silence.js';
 import { sayError } from './views/status.js';
 import { keepInView } from './views/tokens.js';
 import { readSpot, writeSpot } from './leak.js';
-import { readRule } from './rules.js';
-import { checkArchitecture, readScene, seedOf, settingsOf } from './element-settings.js';
+import { checkArchitecture, readScene, ruleOf, seedOf, settingsOf } from './element-settings.js';
 import { announcer, sayStep } from './page/say.js';
 import { readChoices } from './state.js';
 
@@ -85,7 +84,7 @@ export class UnmaskedDemo extends HTMLElement {
   #chosen = null;
 
   #painter = new Painter({
-    asked: () => ({ edits: this.getAttribute('edits') ?? '', rule: readRule(this.getAttribute('mask')) ?? '', silenced: this.getAttribute('silenced') ?? '' }),
+    asked: () => ({ edits: this.getAttribute('edits') ?? '', rule: ruleOf(this) ?? '', silenced: this.getAttribute('silenced') ?? '' }),
     ask: ({ edits, rule, silenced }) => {
       this.#paints = true;
       setAttributes(this, { edits: edits || null, mask: rule || null, silenced: silenced || null });
