@@ -60,13 +60,23 @@ export function drawMachine(parts, drawn) {
       setAttributes(target, { 'aria-label': t(`look.${one}.label`, { name }), hidden: place !== one });
       if (place === one) PLACES[one].draw(target, frame);
     }
-    drawChoice(parts.looks, t('look.choose'), ['', ...places].map((one) => [one, t(`look.${one || 'matrix'}`)]), place);
+    drawChoice(parts.looks, t('look.choose'), ['', ...places].map((one) => choiceOf(one, frame)), place);
   }
   if (showing && show.has('candidates')) drawCandidates(parts.candidates, frame);
   setAttribute(parts.stats, 'hidden', !show.has('stats'));
   drawStats(parts.stats, { stats: frame?.stats ?? null, device: machine.device, parameters: drawn.parameters, view: { t } });
   drawControls(parts.controls, drawn.controls);
 }
+
+/** What would tell what is covered can be chosen once that is uncovered. @param {string} look @returns {[string, string, boolean]} */
+function choiceOf(look, { covered, view: { t } }) {
+  const isOff = covered && Boolean(PLACES[look]?.answers);
+  const name = t(`look.${look || 'matrix'}`);
+  return [look, isOff ? t('look.covered', { look: name }) : name, isOff];
+}
+
+/** What was asked for in the matrix's place, and is covered. */
+export const sayVeiled = ({ view: { veiled, t } }) => (veiled ? t('look.veiled', { look: t(`look.${veiled}`) }) : '');
 
 /**
  * A run that was begun anew has few tokens at first: until it has come to where the clock stands its parts keep the height that
@@ -168,7 +178,8 @@ function blindOf({ architecture, blocks, current, read, target, view: { t } }) {
 function hintOf(frame) {
   const said = sightOf(frame);
   if (said) return frame.view.t('sight.token', said);
-  if (frame.verdict || frame.unseen) return [frame.verdict && verdictOf(frame), frame.unseen && frame.view.t(`unseen.${frame.unseen}`)].filter(Boolean).join(' ');
+  const veiled = sayVeiled(frame);
+  if (veiled || frame.verdict || frame.unseen) return [veiled, frame.verdict && verdictOf(frame), frame.unseen && frame.view.t(`unseen.${frame.unseen}`)].filter(Boolean).join(' ');
   return frame.canBlank ? frame.view.t(`hint.blank${secondOf(frame)}`) : '';
 }
 

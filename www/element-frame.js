@@ -73,10 +73,13 @@ export function shownOf(element, chosen, frame = element.timeline?.frame(element
 /** Whether what comes next is still to be guessed. At the end of a run nothing is. @param {Element} element @param {{ uncovered: boolean }} tools @param {import('./timeline.js').Frame} frame */
 export const isCovered = (element, { uncovered }, { settled }) => element.hasAttribute('covered') && !settled && !uncovered;
 
-/** What would tell what is covered gives its place back to the matrix. @param {Element} element @param {Tools} tools @param {import('./timeline.js').Frame} frame */
+/**
+ * What stands in the matrix's place, and what would: what tells what is covered gives its place back to the matrix.
+ * @param {Element} element @param {Tools} tools @param {import('./timeline.js').Frame} frame
+ */
 function shownPlaceOf(element, tools, frame) {
   const place = placeOf(element, tools.machine);
-  return PLACES[place]?.answers && isCovered(element, tools, frame) ? '' : place;
+  return PLACES[place]?.answers && isCovered(element, tools, frame) ? { place: '', veiled: place } : { place, veiled: '' };
 }
 
 /** Everything the views need, as one plain object. @param {Demo} element @param {Tools} tools */
@@ -97,7 +100,7 @@ export function drawnOf(element, tools) {
   const rule = cameTo(timeline?.rule ?? null, timeline?.prefixEnd ?? null, { ...text, writes: base?.architecture !== 'encoder' });
   const own = base && ['running', 'done'].includes(machine.phase) ? {
     ...base, heads, layers: { ...description && depthsOf(description), ...base.layers },
-    view: { ...view, place: shownPlaceOf(element, tools, base), places: placesOf(machine), layer, head, asked, least, t },
+    view: { ...view, ...shownPlaceOf(element, tools, base), places: placesOf(machine), layer, head, asked, least, t },
     // Another run was begun, and has not come to where the clock stands.
     behind: base.waiting && position > base.position,
     cutText: machine.cutText, canForce: machine.canRun && !element.renewed,
