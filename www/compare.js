@@ -27,11 +27,12 @@ export function before(plain, timeline, at, isAlone) {
   const step = timeline.steps[at];
   if (!step) return null;
   const ids = (run) => run.header.tokens.map(({ id }) => id).join();
-  const until = (run) => run.steps.slice(0, at).map(({ row, chosen, own }) => `${row} ${chosen} ${own}`).join();
-  // What comes after a forced choice was read anew with it.
-  if ([plain, timeline].some((run) => run.steps.slice(0, at).some(({ own }) => own !== undefined))) isAlone = false;
-  const was = isAlone ? plain.steps.find(({ row }) => row === step.row) : plain.steps[at];
-  if (was?.row !== step.row || ids(plain) !== ids(timeline) || !isAlone && until(plain) !== until(timeline)) return null;
+  const isAnew = (/** @type {import('./timeline.js').Step} */ { own }) => own !== undefined;
+  // Where blanks are filled from one pass, what comes after a choice of a person was read anew with it, be it the model's own.
+  const until = (run) => run.steps.slice(0, at).map((one) => `${one.row} ${one.chosen} ${isAlone && isAnew(one)}`).join();
+  const isApart = isAlone && ![plain, timeline].some((run) => run.steps.slice(0, at).some(isAnew));
+  const was = isApart ? plain.steps.find(({ row }) => row === step.row) : plain.steps[at];
+  if (was?.row !== step.row || ids(plain) !== ids(timeline) || !isApart && until(plain) !== until(timeline)) return null;
   const candidates = candidatesOf(was);
   const shares = plain.shares?.[plain.steps.indexOf(was)];
   return {
@@ -39,6 +40,9 @@ export function before(plain, timeline, at, isAlone) {
     of: new Map([...shares ?? [], ...candidates.map(({ id, probability }) => /** @type {[number, number]} */ ([id, probability]))]),
   };
 }
+
+/** Whether a choice that was forced in the run before is none of this one: a link to this one brings another run before. @param {import('./timeline.js').Timeline} plain @param {import('./timeline.js').Timeline} timeline */
+export const isTakenBack = (plain, timeline) => plain.steps.some(({ forced, chosen }, at) => forced && timeline.steps[at]?.chosen !== chosen);
 
 /**
  * What asks for the logits of a run's steps: what another mask makes likely need not have been among its candidates. What writes

@@ -74,6 +74,9 @@ export function maskUnder(edits, mask, { sites, most }) {
   return whole;
 }
 
+/** Of an address painted cells may lie outside of what is there. @param {Edit[]} edits @param {import('./timeline.js').Block[]} blocks */
+export const within = (edits, blocks) => edits.filter((edit) => blocks.some((block) => block.name === edit.site && edit.row < block.wholeRows && edit.key < block.wholeKeys));
+
 /** The cells on the way from one to another, both with it: a pointer that moves fast skips none. */
 export function between(from, to) {
   const steps = Math.max(Math.abs(to.row - from.row), Math.abs(to.key - from.key));

@@ -3,7 +3,7 @@
 import { showPiece, showPieces } from './pieces.js';
 import { draw as drawCandidates } from './views/candidates.js';
 import { draw as drawControls, drawChoice } from './views/controls.js';
-import { MOST_EDITS } from './edits.js';
+import { MOST_EDITS, within } from './edits.js';
 import { make, percent, reuse, setAttribute, setAttributes, setText, setVariable } from './views/dom.js';
 import { glyph } from './views/glyph.js';
 import { setIcon } from './views/icons.js';
@@ -60,13 +60,23 @@ export function drawMachine(parts, drawn) {
       setAttributes(target, { 'aria-label': t(`look.${one}.label`, { name }), hidden: place !== one });
       if (place === one) PLACES[one].draw(target, frame);
     }
-    drawChoice(parts.looks, t('look.choose'), ['', ...places].map((one) => [one, t(`look.${one || 'matrix'}`)]), place);
+    drawChoice(parts.looks, t('look.choose'), ['', ...places].map((one) => choiceOf(one, frame)), place);
   }
   if (showing && show.has('candidates')) drawCandidates(parts.candidates, frame);
   setAttribute(parts.stats, 'hidden', !show.has('stats'));
   drawStats(parts.stats, { stats: frame?.stats ?? null, device: machine.device, parameters: drawn.parameters, view: { t } });
   drawControls(parts.controls, drawn.controls);
 }
+
+/** What would tell what is covered can be chosen once that is uncovered. @param {string} look @returns {[string, string, boolean]} */
+function choiceOf(look, { covered, view: { t } }) {
+  const isOff = covered && Boolean(PLACES[look]?.answers);
+  const name = t(`look.${look || 'matrix'}`);
+  return [look, isOff ? t('look.covered', { look: name }) : name, isOff];
+}
+
+/** What was asked for in the matrix's place, and is covered. */
+export const sayVeiled = ({ view: { veiled, t } }) => (veiled ? t('look.veiled', { look: t(`look.${veiled}`) }) : '');
 
 /**
  * A run that was begun anew has few tokens at first: until it has come to where the clock stands its parts keep the height that
@@ -106,7 +116,7 @@ function drawHead(parts, drawn) {
 function drawAbout(target, { t, show, model, rule, frame, architecture, unknown }) {
   setAttribute(target, 'hidden', !show.has('about') || unknown);
   const said = {
-    mask: sayMask(architecture, rule, { edits: frame ? within(frame, frame.ran) : [], sources: frame?.sources ?? null, sourceLength: frame?.sourceLength ?? 0, t }),
+    mask: sayMask(architecture, rule, { edits: frame ? within(frame.ran, frame.blocks) : [], sources: frame?.sources ?? null, sourceLength: frame?.sourceLength ?? 0, t }),
     objective: t(model?.objective ? `objective.${model.objective}` : `machine.${architecture}.objective`),
     wiring: t(model && architecture === 'encoder' && !model.fills ? 'about.reads' : `machine.${architecture}.wiring`),
   };
@@ -118,20 +128,17 @@ function drawAbout(target, { t, show, model, rule, frame, architecture, unknown 
   });
 }
 
-/** Of an address painted cells may lie outside of what is there. @param {any} frame @param {import('./edits.js').Edit[]} edits */
-const within = ({ blocks }, edits) => edits.filter((edit) => blocks.some((block) => block.name === edit.site && edit.row < block.wholeRows && edit.key < block.wholeKeys));
-
 /** The brush, and what became of the mask under it: how many cells, what the choice was before, whether a row sees nothing now. */
 function drawPainting(parts, frame) {
   const { painting: { can, on, canUndo, rule, silenced }, before, view: { t, place } } = frame;
-  const edits = within(frame, frame.painting.edits);
+  const edits = within(frame.painting.edits, frame.blocks);
   const untrained = frame.untrained || edits.length > 0;
   const [words, undo, reset] = parts.painting.children;
   setAttributes(parts.paintButton, { hidden: !can || place === 'table', 'data-on': on });
   setText(parts.paintButton, t(on ? 'paint.end' : 'paint.start'));
   drawRule(parts.rule, frame);
   drawSilence(parts.rule, frame);
-  const brush = on || frame.painting.edits.length > 0 || silenced.length > 0 || canUndo || untrained;
+  const brush = on || edits.length > 0 || silenced.length > 0 || canUndo || untrained;
   // Who took the last stroke back goes on where strokes begin.
   if (!brush && parts.painting.contains(parts.painting.getRootNode().activeElement)) parts.paintButton.focus();
   setAttribute(parts.painting, 'hidden', !brush);
@@ -151,7 +158,9 @@ function drawPainting(parts, frame) {
   setText(undo, t('paint.undo'));
   setAttribute(undo, 'aria-disabled', canUndo ? null : 'true');
   setText(reset, t('paint.reset'));
-  setAttribute(reset, 'aria-disabled', frame.painting.edits.length || rule || silenced.length ? null : 'true');
+  // What a person painted may lie outside of an answer that became shorter by it.
+  const painted = canUndo ? frame.painting.edits : edits;
+  setAttribute(reset, 'aria-disabled', painted.length || rule || silenced.length ? null : 'true');
 }
 
 /** The piece of the lit row, and the attention of it that sees nothing at all; null where each sees something. */
@@ -169,7 +178,8 @@ function blindOf({ architecture, blocks, current, read, target, view: { t } }) {
 function hintOf(frame) {
   const said = sightOf(frame);
   if (said) return frame.view.t('sight.token', said);
-  if (frame.verdict || frame.unseen) return [frame.verdict && verdictOf(frame), frame.unseen && frame.view.t(`unseen.${frame.unseen}`)].filter(Boolean).join(' ');
+  const veiled = sayVeiled(frame);
+  if (veiled || frame.verdict || frame.unseen) return [veiled, frame.verdict && verdictOf(frame), frame.unseen && frame.view.t(`unseen.${frame.unseen}`)].filter(Boolean).join(' ');
   return frame.canBlank ? frame.view.t(`hint.blank${secondOf(frame)}`) : '';
 }
 

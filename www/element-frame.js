@@ -1,9 +1,10 @@
 /** What an element shows, as plain objects: read from its attributes, its machine, its clock and its tools. Draws nothing, keeps nothing. */
 
+import { within } from './edits.js';
 import { fitting, readSilenced } from './gates.js';
 import { chooseLanguage, translator } from './i18n/index.js';
 import { calledOf, depthsOf, headsOf, isOwn, isUntrained } from './models.js';
-import { cameTo, ownName, partsOf, sourcesOf } from './rules.js';
+import { cameTo, mainOf, ownName, partsOf, sourcesOf } from './rules.js';
 import { ARCHITECTURES } from './state.js';
 import { roomFor, rowsFor } from './views/matrix.js';
 import { PLACES } from './views/places.js';
@@ -72,10 +73,13 @@ export function shownOf(element, chosen, frame = element.timeline?.frame(element
 /** Whether what comes next is still to be guessed. At the end of a run nothing is. @param {Element} element @param {{ uncovered: boolean }} tools @param {import('./timeline.js').Frame} frame */
 export const isCovered = (element, { uncovered }, { settled }) => element.hasAttribute('covered') && !settled && !uncovered;
 
-/** What would tell what is covered gives its place back to the matrix. @param {Element} element @param {Tools} tools @param {import('./timeline.js').Frame} frame */
+/**
+ * What stands in the matrix's place, and what would: what tells what is covered gives its place back to the matrix.
+ * @param {Element} element @param {Tools} tools @param {import('./timeline.js').Frame} frame
+ */
 function shownPlaceOf(element, tools, frame) {
   const place = placeOf(element, tools.machine);
-  return PLACES[place]?.answers && isCovered(element, tools, frame) ? '' : place;
+  return PLACES[place]?.answers && isCovered(element, tools, frame) ? { place: '', veiled: place } : { place, veiled: '' };
 }
 
 /** Everything the views need, as one plain object. @param {Demo} element @param {Tools} tools */
@@ -96,15 +100,15 @@ export function drawnOf(element, tools) {
   const rule = cameTo(timeline?.rule ?? null, timeline?.prefixEnd ?? null, { ...text, writes: base?.architecture !== 'encoder' });
   const own = base && ['running', 'done'].includes(machine.phase) ? {
     ...base, heads, layers: { ...description && depthsOf(description), ...base.layers },
-    view: { ...view, place: shownPlaceOf(element, tools, base), places: placesOf(machine), layer, head, asked, least, t },
+    view: { ...view, ...shownPlaceOf(element, tools, base), places: placesOf(machine), layer, head, asked, least, t },
     // Another run was begun, and has not come to where the clock stands.
     behind: base.waiting && position > base.position,
     cutText: machine.cutText, canForce: machine.canRun && !element.renewed,
     canBlank: machine.fills, verdict: machine.verdict, unseen: machine.unseen, most: element.hasAttribute('enlarged') ? 10 : 5, covered: isCovered(element, tools, base),
-    specials: timeline?.signs.specials ?? new Set(), ran: timeline?.edits ?? [], before: machine.before(Math.min(position, base.length - 1)),
+    specials: timeline?.signs.specials ?? new Set(), ran: timeline?.edits ?? [], before: timeline && isOther(timeline, base.blocks) ? machine.before(Math.min(position, base.length - 1)) : null,
     untrained: isUntrained(description ?? storedOf(timeline), rule, text), ruled: partsOf(rule), sources: sourcesOf(rule),
     description, device: machine.device,
-    ...answersOf(element, tools), painting: paintingOf(element, tools),
+    ...answersOf(element, tools), painting: paintingOf(element, tools, base.sourceLength),
   } : null;
   // What is under the brush stays there until it is let go: the run of an earlier stroke has its cells in other places.
   const under = /** @type {typeof own} */ (own && painter.under);
@@ -154,11 +158,15 @@ function calledIn({ description, files, dataset: { from } }, t) {
   return description && files && from ? calledOf(description, from, t) : '';
 }
 
-/** What a person changed, or may change, of how the model attends; of a stored run, what it was computed with. @param {Demo} element @param {Tools} tools */
-function paintingOf({ description }, { machine, painter }) {
+/** Whether anything that is there attends otherwise than the model does. @param {import('./timeline.js').Timeline} timeline @param {import('./timeline.js').Block[]} blocks */
+const isOther = ({ other, rule, silenced, edits }, blocks) => other && (rule !== null || silenced.length > 0 || within(edits, blocks).length > 0);
+
+/** What a person changed, or may change, of how the model attends; of a stored run, what it was computed with. @param {Demo} element @param {Tools} tools @param {number} source how many tokens of it there are */
+function paintingOf({ description }, { machine, painter }, source) {
   const can = machine.canRun;
-  const { rule, silenced } = painter.asked();
+  const { rule: asked, silenced } = painter.asked();
   const { timeline } = machine;
+  const rule = (sourcesOf(asked) ?? 0) < source ? asked : mainOf(asked);
   return {
     can, on: can && painter.on, canUndo: can && painter.canUndo, edits: can ? painter.edits : timeline?.edits ?? [],
     rule: can ? rule : timeline?.rule ?? '', silenced: description ? fitting(readSilenced(silenced), description) : timeline?.silenced ?? [],

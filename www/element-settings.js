@@ -3,7 +3,7 @@
 import { readEdits } from './edits.js';
 import { FLAGS } from './element-attributes.js';
 import { readSilenced } from './gates.js';
-import { readRule } from './rules.js';
+import { departing, readRule } from './rules.js';
 import { ARCHITECTURES, cleanText, isEmpty, readChoices } from './state.js';
 import { TraceError, checkTrace } from './trace.js';
 
@@ -30,6 +30,9 @@ export const readBlanks = (text) => text?.split(/[\s,.]+/).filter((word) => /^\d
 /** Of all that is drawn by lot. @param {Element} element */
 export const seedOf = (element) => Math.trunc(number(element, 'seed', 1, 0, 999_999_999));
 
+/** The rule that is asked for in place of the model's own. @param {Pick<import('./element.js').UnmaskedDemo, 'getAttribute'|'description'>} element */
+export const ruleOf = (element) => departing(readRule(element.getAttribute('mask')), element.description?.masks);
+
 /** @returns {import('./machine.js').Settings} */
 export function settingsOf(element) {
   const pair = element.getAttribute('pair') ?? '';
@@ -47,7 +50,7 @@ export function settingsOf(element) {
     blanks: readBlanks(element.getAttribute('blanks')),
     fill: element.getAttribute('fill') === 'confidence' ? 'confidence' : 'parallel',
     sampling,
-    rule: readRule(element.getAttribute('mask')),
+    rule: ruleOf(element),
     language: token(element.getAttribute('language')),
     sourceLanguage: token(element.getAttribute('sourcelanguage')),
     forced: readChoices(element.getAttribute('forced')),

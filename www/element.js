@@ -15,7 +15,7 @@ import { WORK, defineProperties, upgrade } from './element-attributes.js';
 import { buildSkeleton, dress, wire } from './element-parts.js';
 import { Hand } from './element-hand.js';
 import { drawLater, drawNever } from './frames.js';
-import { drawMachine, nameOf } from './element-draw.js';
+import { drawMachine, nameOf, sayVeiled } from './element-draw.js';
 import { architectureOf, drawnOf, isCovered, lookOf, placeOf, shownOf, viewsOf } from './element-frame.js';
 import { pointedBy, spotFor } from './element-point.js';
 import { isOwn, resolveModel } from './models.js';
@@ -29,8 +29,7 @@ import { headsShown } from './views/silence.js';
 import { sayError } from './views/status.js';
 import { keepInView } from './views/tokens.js';
 import { readSpot, writeSpot } from './leak.js';
-import { readRule } from './rules.js';
-import { checkArchitecture, readScene, seedOf, settingsOf } from './element-settings.js';
+import { checkArchitecture, readScene, ruleOf, seedOf, settingsOf } from './element-settings.js';
 import { announcer, sayStep } from './page/say.js';
 import { readChoices } from './state.js';
 
@@ -85,7 +84,7 @@ export class UnmaskedDemo extends HTMLElement {
   #chosen = null;
 
   #painter = new Painter({
-    asked: () => ({ edits: this.getAttribute('edits') ?? '', rule: readRule(this.getAttribute('mask')) ?? '', silenced: this.getAttribute('silenced') ?? '' }),
+    asked: () => ({ edits: this.getAttribute('edits') ?? '', rule: ruleOf(this) ?? '', silenced: this.getAttribute('silenced') ?? '' }),
     ask: ({ edits, rule, silenced }) => {
       this.#paints = true;
       setAttributes(this, { edits: edits || null, mask: rule || null, silenced: silenced || null });
@@ -112,6 +111,8 @@ export class UnmaskedDemo extends HTMLElement {
   #listens = false;
   /** Where covered candidates were uncovered: a run and a position in it. */
   #uncovered = '';
+  /** What is said of what would stand in the matrix's place, were it not covered. */
+  #veiled = '';
   /** What was asked in the run that is shown. @type {string|null|undefined} */
   #question = undefined;
   /** Rows that the matrix has room for while it is painted. */
@@ -440,6 +441,9 @@ export class UnmaskedDemo extends HTMLElement {
       this.#look = look;
       drawMachine(this.#parts, drawn);
     }
+    const veiled = frame ? sayVeiled(frame) : '';
+    if (veiled && !this.#veiled) this.#say(veiled);
+    this.#veiled = veiled;
     if (this.#listens && frame && this.phase === 'done' && !this.renewed) {
       this.#listens = false;
       this.#say(this.#parts.painting.firstElementChild.textContent);

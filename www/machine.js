@@ -10,7 +10,7 @@
  */
 
 import { readBlanks } from './blanks.js';
-import { askShares, before, questionOf, sharesOf } from './compare.js';
+import { askShares, before, isTakenBack, questionOf, sharesOf } from './compare.js';
 import { maskUnder } from './edits.js';
 import { loadEngine } from './engine.js';
 import { readLeak, requestOf } from './leak.js';
@@ -201,6 +201,7 @@ export class Machine {
     if (turn !== this.#turn || this.phase !== 'done' || !this.timeline?.other || this.isEncoder && !request.ids) return;
     const abort = new AbortController();
     this.#runAbort = abort;
+    if (this.plain && isTakenBack(this.plain, this.timeline)) this.plain = null;
     try {
       if (!this.plain) {
         const run = this.engine.generate({ ...request, mask: undefined, gates: undefined, watch: { ...request.watch, what: [] }, signal: abort.signal });

@@ -46,6 +46,16 @@ export function spell({ name, n }, back) {
 /** The name of the rule that a model was trained with. @param {Record<string, string>} masks of its attentions, as its description has them */
 export const ownName = ({ encoder, decoder }) => (decoder ?? encoder ?? '').split(/[:+]/)[0];
 
+/**
+ * What is left of it where it names the model's own, or speaks of a source that the model has not: nothing is changed by that.
+ * @param {string|undefined} text @param {Record<string, string>|undefined} masks of its attentions, as its description has them: one that ends with the source is `prefix:N`
+ */
+export function departing(text, masks) {
+  if (!text || !masks) return text;
+  const isOwn = mainOf(text) === (masks.decoder ?? masks.encoder ?? '').replace(':N', '');
+  return join(isOwn ? '' : mainOf(text), masks.cross ? sourcesOf(text) : null) || undefined;
+}
+
 /** Those that differ from a model's own, with the one that is asked for; of a prefix it is where it ends that can be chosen. @param {string} own @param {string} [asked] @returns {RuleName[]} */
 export const othersThan = (own, asked) => NAMES.filter((name) => name !== own || name === 'prefix' || name === asked);
 

@@ -1,7 +1,7 @@
 /** What a painted mask changed of a run is told only where nothing else is another. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { askShares, before, questionOf, sharesOf } from '../../www/compare.js';
+import { askShares, before, isTakenBack, questionOf, sharesOf } from '../../www/compare.js';
 import { Timeline } from '../../www/timeline.js';
 
 const candidate = (id, probability) => ({ id, piece: `w${id}`, probability, kept: true });
@@ -34,6 +34,18 @@ test('blanks filled from one pass know nothing of each other, until one of them 
   const again = run([[1, 10, 0.5], [2, 11, 0.4]]).fork(0, candidate(99, 0.01));
   again.push(painted.steps[1]);
   assert.equal(before(both, again, 1, true)?.of.get(11), 0.7, 'where the same was forced in both');
+});
+
+test('a choice that was forced and taken back is no other: what comes after it is compared', () => {
+  const rest = (forked, ...from) => { for (const step of from) forked.push(step); return forked; };
+  const [plain, painted] = [run([[2, 10, 0.8], [3, 11, 0.7]]), run([[2, 10, 0.5], [3, 11, 0.4]])];
+  const forced = rest(painted.fork(0, candidate(99, 0.01)), painted.steps[1]);
+  const back = rest(forced.fork(0, candidate(10, 0.5)), painted.steps[1]);
+  assert.equal(before(plain, forced, 1, false), null);
+  assert.equal(before(plain, back, 1, false)?.of.get(11), 0.7);
+  assert.equal(before(plain, back, 1, true), null, 'blanks of one pass: it was read anew with the first one');
+  const forcedBefore = rest(plain.fork(0, candidate(99, 0.01)), plain.steps[1]);
+  assert.deepEqual([isTakenBack(plain, forced), isTakenBack(plain, back), isTakenBack(forcedBefore, forced), isTakenBack(forcedBefore, back)], [false, false, false, true]);
 });
 
 test('a question is another by all that is asked but the mask and what was forced', () => {

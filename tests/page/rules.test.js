@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isUntrained } from '../../www/models.js';
-import { cameTo, dialOf, isOfSentence, join, leftOf, mainOf, opensAhead, othersThan, ownName, partsOf, plainest, readRule, sourcesOf, spell, withPlus } from '../../www/rules.js';
+import { cameTo, departing, dialOf, isOfSentence, join, leftOf, mainOf, opensAhead, othersThan, ownName, partsOf, plainest, readRule, sourcesOf, spell, withPlus } from '../../www/rules.js';
 
 const SPELLED = ['full', 'causal', 'prefix', 'prefix:4', 'window:3', 'causal+window:3', 'documents:5', 'causal+documents:5'];
 
@@ -35,6 +35,15 @@ test('what writes never looks ahead under a window or two texts', () => {
   assert.equal(spell({ name: 'prefix', n: 3 }, true), 'prefix:3');
   assert.deepEqual(SPELLED.filter(opensAhead), ['full', 'prefix:4', 'window:3', 'documents:5']);
   assert.deepEqual(SPELLED.filter((text) => partsOf(text)?.back), ['causal', 'prefix', 'prefix:4', 'causal+window:3', 'causal+documents:5']);
+});
+
+test('a rule that a model has of its own, and what it says of a source that the model has not, change nothing', () => {
+  const [causal, wired, far] = [{ decoder: 'causal' }, { encoder: 'full', decoder: 'causal', cross: 'full' }, { decoder: 'causal+window:128' }];
+  for (const [text, masks, left] of /** @type {Array<[string, Record<string, string>|undefined, string|undefined]>} */ ([
+    ['causal', causal, undefined], ['full', { encoder: 'full' }, undefined], ['prefix', { decoder: 'prefix:N' }, undefined], ['causal', wired, undefined], ['causal+window:128', far, undefined],
+    ['full', causal, 'full'], ['prefix:4', { decoder: 'prefix:N' }, 'prefix:4'], ['causal', far, 'causal'], ['causal+window:64', far, 'causal+window:64'],
+    ['source:2', { encoder: 'full' }, undefined], ['full+source:2', causal, 'full'], ['source:2', wired, 'source:2'], ['causal+source:2', wired, 'source:2'], ['causal', undefined, 'causal'],
+  ])) assert.equal(departing(text, masks), left, text);
 });
 
 test('a model is offered what differs from its own, and a prefix where it is to end', () => {

@@ -179,6 +179,8 @@ export default {
   'save.figure.text': 'Text: {text}',
   'save.figure.how': 'Each row is a token that asks, each column a token that may be looked at. A hatched cell is hidden by the mask; the stronger the colour, the more attention. The amber row is about to choose.',
   'look.choose': 'In the matrix’s place',
+  'look.covered': '{look} (covered)',
+  'look.veiled': '“{look}” tells the answers: uncover them first.',
   'look.table': 'table',
   'look.matrix': 'matrix',
   'cell.seen': '“{row}” looks at “{key}”',

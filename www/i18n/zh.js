@@ -179,6 +179,8 @@ export default {
   'save.figure.text': '文本：{text}',
   'save.figure.how': '每一行是发问的词元，每一列是可能被看的词元。带斜线的格子被掩码遮住；颜色越深，注意力越多。琥珀色的一行即将做出选择。',
   'look.choose': '此处显示',
+  'look.covered': '{look}（已遮住）',
+  'look.veiled': '“{look}”会透露答案，请先揭晓。',
   'look.table': '表格',
   'look.matrix': '矩阵',
   'cell.seen': '“{row}” 看 “{key}”',

@@ -61,12 +61,12 @@ function chooser(action) {
   return make('label', { class: 'chooser' }, make('span'), make('select', { 'data-action': action }));
 }
 
-/** A labelled menu; only what differs is written. @param {Array<[any, string]>} options */
+/** A labelled menu; only what differs is written. @param {Array<[any, string, boolean?]>} options   the last: whether it cannot be chosen now */
 export function drawChoice(label, name, options, value) {
   const [title, select] = label.children;
   setText(title, name);
   reuse(select, options.length, () => make('option')).forEach((option, at) => {
-    setAttribute(option, 'value', options[at][0]);
+    setAttributes(option, { value: options[at][0], disabled: options[at][2] ?? false });
     setText(option, options[at][1]);
   });
   if (select.value !== String(value)) select.value = String(value);

@@ -11,6 +11,7 @@ import { draw as drawMask } from './mask.js';
 import { estimate, layout } from './matrix.js';
 import { drawnCells } from './reach.js';
 import { sayChosen, sayReach } from './rule.js';
+import { within } from '../edits.js';
 import { escapeText, joinPieces } from '../pieces.js';
 import { layerOf } from '../save.js';
 
@@ -134,7 +135,7 @@ function said(frame, { name, text }) {
   const isOne = depths.every((one) => one === depths[0]);
   const layers = isOne ? t('save.figure.layer', { n: depths[0] }) : blocks.map((block, at) => `${t(`block.${block.name}`)}: ${t('save.figure.layer', { n: depths[at] })}`).join(', ');
   const title = [name, layers, place === 'reach' ? t('look.reach') : t(head === 'all' ? 'save.figure.heads' : 'head.number', { n: Number(head) + 1 }), t('clock.at.open', { n: position })].join(' · ');
-  const edits = painting.edits.filter(({ site, row, key }) => blocks.some((block) => block.name === site && row < block.wholeRows && key < block.wholeKeys));
+  const edits = within(painting.edits, blocks);
   const facts = [
     ruled && t('save.figure.rule', { rule: sayChosen(ruled, frame.architecture, t) }), ruled?.n && t('save.figure.reach', { reach: sayReach(frame, ruled, ruled.n) }), frame.sources !== null && frame.sources < frame.sourceLength && t('save.figure.reach', { reach: t('mask.source.far', { n: frame.sources, of: frame.sourceLength }) }), edits.length && t('paint.count', { n: edits.length }),
     painting.silenced.length && t('silence.count', { n: painting.silenced.length }), unseen && t(`unseen.${unseen}`),

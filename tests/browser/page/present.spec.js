@@ -113,8 +113,15 @@ test('nothing tells what is covered: no voice, no mark of before, no other place
   expect(text).not.toMatch(/\bLe\b|Before:/);
   expect(text).toContain('What comes next?');
   await expect(machine(page, 'encoder').locator('.blanks')).toBeHidden();
-  // Nor is it said aloud where it is chosen.
+  // That it is covered is said, and nothing else, also where it is chosen by a script: by hand it cannot be.
   const encoder = machine(page, 'encoder');
+  const veiled = '“two blanks” tells the answers: uncover them first.';
+  await expect(encoder.locator('.hint')).toHaveText(veiled);
+  await expect(encoder.locator('.unseen[role="status"]')).toHaveText(veiled);
+  const off = (element) => element.locator('[data-action="look"] option:disabled');
+  await expect(off(encoder)).toHaveText(['two blanks (covered)', 'training (covered)']);
+  await expect(off(machine(page, 'causal'))).toHaveText(['training (covered)']);
+  await expect(machine(page, 'causal').locator('.hint')).toHaveText('');
   const choose = (name) => encoder.evaluate((demo, look) => {
     const select = demo.shadowRoot.querySelector('[data-action="look"]');
     select.value = look;
@@ -122,8 +129,10 @@ test('nothing tells what is covered: no voice, no mark of before, no other place
   }, name);
   for (const name of ['', 'blanks']) await choose(name);
   await page.waitForTimeout(2_500);
-  await expect(encoder.locator('.unseen[role="status"]')).toHaveText('');
+  await expect(encoder.locator('.unseen[role="status"]')).toHaveText(veiled);
   await page.keyboard.press('a');
+  await expect(encoder.locator('.hint')).not.toContainText('uncover');
+  await expect(off(encoder)).toHaveCount(0);
   await expect(machine(page, 'encoder').locator('.blanks table')).toBeVisible();
   expect(await everything(page)).toMatch(/\bLe\b/);
   // Covered again, it is to be guessed again.

@@ -1,6 +1,7 @@
 /** Another rule chosen for a machine's mask: what the engine makes of it, how far it reaches, how it is taken back. */
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@playwright/test';
+import en from '../../../www/i18n/en.js';
 import { answer, done, machine, open, opened } from '../machines.js';
 import { TEXT, address, edits, look, press, ran, spot, stroke, visible, words } from '../masks.js';
 
@@ -298,4 +299,21 @@ test('a long answer under another rule leaves the matrix no smaller when the mas
   await choose(page, element, '');
   expect(await rule(element)).toBe('');
   expect(await cell() / await rows()).toBe(before);
+});
+
+test('a rule that is the model’s own, a source that it has not and cells outside of the matrix change nothing: nothing is said, there is nothing to reset', async ({ page }) => {
+  for (const [name, asked] of [['causal', 'mask=causal.causal'], ['prefix', 'mask=prefix.prefix'], ['encoder', 'mask=encoder.full'], ['encoder', 'mask=encoder.source%3A1'],
+    ['encoder-decoder', 'mask=encoder-decoder.causal%2Bsource%3A99'], ['causal', 'edits=causal.d1.50s']]) {
+    await open(page, address(`on=${name}&${asked}`));
+    await page.reload();
+    await done(page);
+    const element = machine(page, name);
+    await expect(element.locator('.candidate').first(), asked).toBeVisible();
+    await expect(element.locator('.painting'), asked).toBeHidden();
+    await expect(element.locator('.candidate s:not([hidden])'), asked).toHaveCount(0);
+    await press(element, 'paint');
+    await expect(element.locator('.painting-words'), asked).toHaveText(en['paint.hint']);
+    await expect(element.locator('[data-action="reset"]'), asked).toHaveAttribute('aria-disabled', 'true');
+    await expect(select(element), asked).toHaveValue('');
+  }
 });
