@@ -320,6 +320,13 @@ function drawSoon() {
   drawLater(draw);
 }
 
+/** Paper leaves out what nobody has scrolled to, as no print waits for a model; and says so. Where one is large, the others are not asked for. */
+function sayIdle() {
+  for (const demo of demos.values()) setAttribute(demo, 'data-idle', demo.phase === 'idle');
+  const names = [...demos].filter(([place, demo]) => demo.phase === 'idle' && (enlarged === null || place === enlarged)).map(([place]) => nameOf(place));
+  return names.length ? t('page.idle', { names: new Intl.ListFormat(lang).format(names) }) : '';
+}
+
 function draw() {
   clock.follow();
   // One that gave up has no run and none to come: those that have one tell where the end is.
@@ -339,7 +346,7 @@ function draw() {
   const hasEncoder = [...demos.values()].some((demo) => demo.getAttribute('architecture') === 'encoder');
   drawSettings(settings, { state, layers, heads, chosen, hasEncoder, families, family: familyNow(), device, t });
   setText(byId('printed'), [`${t('settings.layer')} ${chosen.layer}`, `${t('settings.head')} ${chosen.head === 'all' ? t('settings.head.all') : chosen.head}`,
-    t('clock.at', { n: Math.min(clock.position, available()), of: available() }), saySampling(state, t)].join(' · '));
+    t('clock.at', { n: Math.min(clock.position, available()), of: available() }), saySampling(state, t), sayIdle()].filter(Boolean).join(' · '));
   setText(part(byId('ask'), 'asked', () => make('p', { dir: 'auto' })), [sentence.value, ...hasEncoder && state.pair !== null ? [state.pair] : []].join(' | '));
   drawSecond(second, { pair: state.pair, hasEncoder }, t);
   drawToggles(toggles, places().map((one) => ({ ...one, name: nameOf(one.place) })), t);

@@ -14,6 +14,7 @@ export default {
   'page.machines': 'Machines',
   'page.credits': 'Models and data',
   'page.none': 'All machines are off. Switch one on above.',
+  'page.idle': 'not loaded: {names}',
   'page.lang': '中文',
   'page.lang.label': '中文: switch to Chinese',
   'page.theme.auto': 'Theme: as the system',

@@ -14,6 +14,7 @@ export default {
   'page.machines': '机器',
   'page.credits': '模型与数据',
   'page.none': '所有机器都已关闭，请在上方打开一台。',
+  'page.idle': '未加载：{names}',
   'page.lang': 'English',
   'page.lang.label': 'English：切换到英文',
   'page.theme.auto': '主题：跟随系统',

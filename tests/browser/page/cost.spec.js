@@ -138,3 +138,14 @@ test('a model from elsewhere whose heads share keys says what that saves; of wha
   await expect(said(electra, 'learns')).toBeHidden();
   await expect(said(electra, 'shape')).toHaveText('Layers: 2, in one stack.');
 });
+
+test('no number of its tables is wider than its place', async ({ page }) => {
+  for (const width of [1280, 390]) {
+    await page.setViewportSize({ width, height: 800 });
+    await open(page, address('on=encoder&look=encoder.cost'));
+    await done(page);
+    await expect(machine(page, 'encoder').locator('.cost td').first()).toBeVisible();
+    const wide = await machine(page, 'encoder').locator('.cost td').evaluateAll((cells) => cells.filter((cell) => cell.scrollWidth > cell.clientWidth).map(({ textContent }) => textContent));
+    expect(wide, `at ${width}`).toEqual([]);
+  }
+});

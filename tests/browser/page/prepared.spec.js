@@ -1,6 +1,6 @@
 /** A moment prepared by a link, or printed: it comes back whole. */
 import { expect, test } from '@playwright/test';
-import { done, drawn, machine, open } from '../machines.js';
+import { done, drawn, host, machine, open } from '../machines.js';
 import { address, look, press, words } from '../masks.js';
 
 const hash = (page) => page.evaluate(() => location.hash);
@@ -249,6 +249,33 @@ test('paper begins with the machine of a lesson, not with an empty sheet, and cu
   await page.emulateMedia({ media: 'print' });
   const cut = await page.locator('unmasked-demo .candidate .piece').evaluateAll((words) => words.filter((word) => word.scrollWidth > word.clientWidth + 1).map((word) => word.textContent));
   expect(cut).toEqual([]);
+});
+
+test('paper leaves out what nobody has scrolled to, and says so; no button is on it', async ({ page }) => {
+  await page.setViewportSize({ width: 640, height: 450 });
+  await open(page, address('on=encoder,causal,prefix,encoder-decoder'));
+  const demos = page.locator('unmasked-demo');
+  const phases = () => demos.evaluateAll((all) => all.map((demo) => /** @type {any} */ (demo).phase));
+  await expect.poll(async () => (await phases()).every((phase) => ['done', 'idle'].includes(phase))).toBe(true);
+  const idle = (await phases()).map((phase) => phase === 'idle');
+  expect(idle, 'one is far below').toContain(true);
+  expect(idle[0]).toBe(false);
+  await drawn(page);
+  await page.emulateMedia({ media: 'print' });
+  expect(await demos.evaluateAll((all) => all.map((demo) => !demo.checkVisibility()))).toEqual(idle);
+  const names = await demos.evaluateAll((all) => all.map((demo) => demo.shadowRoot?.querySelector('.name')?.textContent ?? ''));
+  for (const [at, name] of names.entries()) {
+    if (idle[at]) await expect(page.locator('#printed')).toContainText(name);
+    else await expect(page.locator('#printed')).not.toContainText(name);
+  }
+  await expect(page.locator('#printed')).toContainText('not loaded: ');
+  for (const button of await page.locator('.retry').all()) await expect(button).toBeHidden();
+  // On somebody else's page there is no gap either.
+  await page.emulateMedia({ media: null });
+  await host(page, '<p style="height: 300vh">far above</p><unmasked-demo architecture="causal" lang="en" device="cpu" text="Hello."></unmasked-demo>');
+  await expect(page.locator('unmasked-demo .retry')).toBeAttached();
+  await page.emulateMedia({ media: 'print' });
+  expect(await page.locator('unmasked-demo').evaluate((demo) => demo.getBoundingClientRect().height)).toBe(0);
 });
 
 test('paper has all of what a long text is trained on', async ({ page }) => {

@@ -268,3 +268,26 @@ test('a lesson keeps what it may ask for, below the edge of the screen, and no m
   expect(top).toBeGreaterThan(8);
   expect(lesson - bottom, 'no empty line').toBeLessThan(24);
 });
+
+test('four machines in a row have whole names, whole words and all candidates, on a small projector too', async ({ page }) => {
+  for (const [width, height, lang] of [[1280, 720, 'en'], [1280, 720, 'zh'], [1366, 768, 'en'], [1440, 900, 'en'], [1920, 1080, 'zh']]) {
+    await page.setViewportSize({ width, height });
+    await open(page, address('on=encoder,causal,prefix,encoder-decoder&present=1').replace('lang=en', `lang=${lang}`));
+    await done(page);
+    await drawn(page);
+    for (const demo of await page.locator('unmasked-demo').all()) {
+      const { cut, past, last } = await demo.evaluate(({ shadowRoot }) => {
+        const all = (/** @type {string} */ selector) => /** @type {HTMLElement[]} */ ([.../** @type {ShadowRoot} */ (shadowRoot).querySelectorAll(selector)]);
+        const [card] = all('.machine');
+        const inner = card.getBoundingClientRect().right - parseFloat(getComputedStyle(card).paddingInlineEnd);
+        return {
+          cut: all('.name, .candidate .piece').filter((word) => word.scrollWidth > word.clientWidth + 1).map(({ textContent }) => textContent),
+          past: all('.under > *').filter((one) => one.getBoundingClientRect().right > inner + 1).map(({ textContent }) => textContent),
+          last: all('.candidate')[4].getBoundingClientRect().bottom,
+        };
+      });
+      expect([cut, past], `at ${width}, ${lang}`).toEqual([[], []]);
+      expect(last, `at ${width}, ${lang}`).toBeLessThan(await page.locator('#dock').evaluate((dock) => dock.getBoundingClientRect().top));
+    }
+  }
+});
