@@ -38,7 +38,7 @@ test('a scene says what is asked and shown, and nothing of where it comes from',
 
 test('which machine it is was said where it is a known word, or nothing else tells', () => {
   const named = (attributes, files = null) => isNamed(/** @type {any} */ ({ files, getAttribute: (name) => attributes[name] ?? null, hasAttribute: (name) => name in attributes }));
-  for (const said of [{}, { text: 'a' }, { architecture: 'prefix', trace: 'a.json' }]) assert.equal(named(said), true, JSON.stringify(said));
-  for (const said of [{ architecture: 'zebra' }, { architecture: '' }, { trace: 'a.json' }, { scene: 'a.json' }, { model: 'hub:a/b' }]) assert.equal(named(said), false, JSON.stringify(said));
+  for (const said of [{}, { text: 'a' }, { architecture: '' }, { architecture: 'prefix', trace: 'a.json' }]) assert.equal(named(said), true, JSON.stringify(said));
+  for (const said of [{ architecture: 'zebra' }, { architecture: '', trace: 'a.json' }, { trace: 'a.json' }, { scene: 'a.json' }, { model: 'hub:a/b' }]) assert.equal(named(said), false, JSON.stringify(said));
   assert.equal(named({}, []), false);
 });
