@@ -128,7 +128,7 @@ test('steps, cells, heads, tables, candidates and blanks', () => visit('#lang=en
 
 test('a lesson, and who knows what', () => visit('#lang=en&device=cpu&on=causal', async (page) => {
   await page.click('#lessons summary');
-  await until(() => page.$$eval('#lessons li', ({ length }) => length), (count) => count === 10, 'the lessons');
+  await until(() => page.$$eval('#lessons li', ({ length }) => length), (count) => count === 16, 'the lessons');
   await (await page.$$('#lessons li button'))[2].click();
   const said = () => of(page, 'causal', ({ shadowRoot }) => shadowRoot.querySelector('.reach-words')?.textContent ?? '');
   await until(said, (text) => /can know of 2 of 9 tokens/.test(text), 'what the lit row knows after one layer');
