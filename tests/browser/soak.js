@@ -122,6 +122,8 @@ async function count(state) {
   // The address is read in a task of its own; what it asks for begins after the typing's pause.
   await page.waitForTimeout(600);
   await done(page);
+  // A browser keeps what was under the pointer, and pressed, until something else is.
+  await page.mouse.click(5, 5);
   await cdp.send('HeapProfiler.collectGarbage');
   const { usedSize: heap } = await cdp.send('Runtime.getHeapUsage');
   const { jsEventListeners: listeners } = await cdp.send('Memory.getDOMCounters');
