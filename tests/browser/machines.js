@@ -18,7 +18,7 @@ export const opened = (page, architecture) => page.locator(`unmasked-demo[data-p
 /** What a machine is at: idle, loading, empty, running, done, error. */
 export const phase = (element) => element.evaluate((demo) => demo.phase);
 
-/** Waits until every machine of the page has computed its run. One that gave up will not go on: that ends the wait. */
+/** Waits until every machine of the page has computed its run and shows it. One that gave up will not go on: that ends the wait. */
 export async function done(page) {
   const settled = await page.waitForFunction(() => {
     const demos = [...document.querySelectorAll('unmasked-demo')];
@@ -27,6 +27,7 @@ export async function done(page) {
   }, undefined, { timeout: 90_000 });
   const phases = await settled.jsonValue();
   expect(phases).toEqual(phases.map(() => 'done'));
+  await drawn(page);
 }
 
 /**

@@ -1,6 +1,6 @@
 /** A machine's mask, as a test changes it and reads it. */
 import { expect } from '@playwright/test';
-import { done, drawn } from './machines.js';
+import { done } from './machines.js';
 
 export const TEXT = 'The old doctor is tired tonight.';
 export const address = (settings) => `lang=en&device=cpu&text=${encodeURIComponent(TEXT)}&${settings}`;
@@ -35,7 +35,6 @@ export async function stroke(page, element, cells, block) {
 export async function ran(page, element) {
   await expect.poll(() => element.evaluate((demo) => !demo.renewed)).toBe(true);
   await done(page);
-  await drawn(page);
 }
 
 export const visible = (element, name, row, key) => element.evaluate((demo, at) => demo.timeline.frame(demo.position).blocks

@@ -16,7 +16,6 @@ async function take(page, id) {
   await page.goto('about:blank');
   await open(page, `lang=en&device=cpu&lesson=${id}&${state}`);
   await done(page);
-  await drawn(page);
   await expect(lesson(page)).toBeVisible();
 }
 const visible = (element, site, row, key) => element.evaluate((demo, at) => demo.timeline.frame(demo.position).blocks.find(({ name }) => name === at.site).visible(at.row, at.key), { site, row, key });

@@ -35,7 +35,6 @@ for (const [architecture, grids, hides] of [['encoder', 1, false], ['causal', 1,
     await page.setViewportSize({ width: 1440, height: 1000 });
     await open(page, `lang=en&device=cpu&on=${architecture}&step=2&layer=2&head=3&text=Thank+you!`);
     await done(page);
-    await drawn(page);
     const element = machine(page, architecture);
     const check = async (layer, head) => {
       const { written, seen, hidden, size } = await read(element, layer, head);
@@ -74,7 +73,6 @@ test('small cells have none', async ({ page }) => {
   await page.setViewportSize({ width: 390, height: 844 });
   await open(page, `lang=en&device=cpu&on=causal&step=end&text=${encodeURIComponent('My sister wants to learn English.')}`);
   await done(page);
-  await drawn(page);
   const { written, seen, size } = await read(machine(page, 'causal'), 1, 1);
   expect(size).toBeLessThan(30);
   expect(Object.values(seen).some((weight) => weight > 0.1)).toBe(true);

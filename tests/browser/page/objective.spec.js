@@ -22,7 +22,6 @@ const chips = (element) => element.evaluate(async ({ timeline }) => {
 test('each machine trains in its own way on the tokens of its run, wherever the clock is', async ({ page }) => {
   await open(page, address(`step=0&${LOOK}`));
   await done(page);
-  await drawn(page);
   for (const name of ARCHITECTURES) await expect(words(machine(page, name)), name).toHaveCount(3);
   for (const [name, from] of [['causal', 0], ['prefix', 8], ['encoder-decoder', 0]]) {
     const element = machine(page, name);

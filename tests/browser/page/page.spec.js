@@ -438,7 +438,6 @@ test('a page that is made narrow, or printed, loses nothing', async ({ page }) =
 test('of another sentence only its own run is said; none at all, and what is uncovered, are said, too', async ({ page }) => {
   await open(page, `lang=en&on=causal,prefix&step=1&text=${encodeURIComponent('The old doctor is tired tonight.')}&${device()}`);
   await done(page);
-  await drawn(page);
   await page.evaluate(() => {
     const region = /** @type {Element} */ (document.querySelector('#say'));
     const heard = /** @type {string[]} */ ([]);
@@ -473,7 +472,6 @@ test('of another sentence only its own run is said; none at all, and what is unc
 test('an empty sentence is said wherever the clock stood, and no step after it', async ({ page }) => {
   await open(page, `lang=en&on=causal&step=3&text=${encodeURIComponent('The old doctor is tired tonight.')}&${device()}`);
   await done(page);
-  await drawn(page);
   await page.locator('#sentence').fill('');
   await expect(page.locator('#say')).toHaveText(en['machine.empty']);
   // Whatever else there was to say once the page is drawn again would be said after a rest.

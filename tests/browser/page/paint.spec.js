@@ -120,6 +120,7 @@ test('by keyboard: arrows and Enter paint, Ctrl+Z takes it back, and a press wit
   // Nothing is left to take back: the line goes, and the focus with it to the brush.
   await page.keyboard.press('Enter');
   await press(element, 'paint');
+  await expect(element.locator('[data-action="undo"]')).toBeVisible();
   await element.locator('[data-action="undo"]').focus();
   await page.keyboard.press('Enter');
   await expect(element.locator('.painting')).toBeHidden();

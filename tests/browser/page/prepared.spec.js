@@ -176,7 +176,6 @@ test('what is compared with is there although a word was forced at once, and hea
   await open(page, address('on=causal&silenced=causal.e1.1d99.9'));
   await page.reload();
   await done(page);
-  await drawn(page);
   await expect(words(element)).toHaveText('');
   expect(await element.evaluate((demo) => demo.timeline.silenced)).toEqual([]);
 });
@@ -238,13 +237,11 @@ test('paper begins with the machine of a lesson, not with an empty sheet, and cu
   const pages = async () => (await page.pdf({ format: 'A4', margin: { top: '10mm', right: '10mm', bottom: '10mm', left: '10mm' } })).toString('latin1').match(/\/Type\s*\/Page\b(?!s)/g)?.length;
   await page.locator('#lessons li button').nth(6).click();
   await done(page);
-  await drawn(page);
   // Both times the machine would have had two sheets for itself.
   expect(await pages()).toBe(2);
   await page.locator('#lessons summary').click();
   await page.locator('#lessons li button').nth(9).click();
   await done(page);
-  await drawn(page);
   expect(await pages()).toBe(2);
   await page.setViewportSize(SHEET);
   await page.emulateMedia({ media: 'print' });

@@ -57,7 +57,6 @@ test('the menu turns it on with the whole screen, and leaving that leaves it', a
 test('covered candidates are nowhere in the page until they are asked for, step by step', async ({ page }) => {
   await open(page, address('on=causal,prefix&step=1&cover=1'));
   await done(page);
-  await drawn(page);
   const [causal, prefix] = ['causal', 'prefix'].map((name) => machine(page, name));
   for (const element of [causal, prefix]) {
     await expect(element.locator('.cover')).toHaveText('What comes next? Guess first, then press.');
@@ -154,7 +153,6 @@ test('who uncovers by key and steps on stays at the cover', async ({ page }) => 
 test('an encoder’s blank is covered before it is filled; the element and a frame can cover, too', async ({ page }) => {
   await open(page, address('on=encoder&cover=1'));
   await done(page);
-  await drawn(page);
   const encoder = machine(page, 'encoder');
   await expect(encoder.locator('.cover')).toBeVisible();
   const before = await chips(encoder);
@@ -218,6 +216,7 @@ test('the focus is never lost, and a menu that was used keeps neither the remote
   await expect(page.locator('#bar'), 'outside the view a menu keeps its keys').toBeVisible();
   await page.locator('#machines').focus();
   await page.keyboard.press('p');
+  await expect(page.locator('#bar')).toBeHidden();
   await page.locator('#dock .leave').press('Enter');
   await expect(page.locator('#bar')).toBeVisible();
   await expect(summary).toBeFocused();
@@ -274,7 +273,6 @@ test('four machines in a row have whole names, whole words and all candidates, o
     await page.setViewportSize({ width, height });
     await open(page, address('on=encoder,causal,prefix,encoder-decoder&present=1').replace('lang=en', `lang=${lang}`));
     await done(page);
-    await drawn(page);
     for (const demo of await page.locator('unmasked-demo').all()) {
       const { cut, past, last } = await demo.evaluate(({ shadowRoot }) => {
         const all = (/** @type {string} */ selector) => /** @type {HTMLElement[]} */ ([.../** @type {ShadowRoot} */ (shadowRoot).querySelectorAll(selector)]);

@@ -22,7 +22,6 @@ for (const [width, height] of SIZES) {
       });
       await page.goto(`/#lang=${lang}&device=cpu`);
       await done(page);
-      await drawn(page);
       const shift = await page.evaluate(() => /** @type {any} */ (window).lastShifts().reduce((sum, value) => sum + value, 0));
       expect(shift).toBeLessThan(MOST_SHIFT);
     });
@@ -33,7 +32,6 @@ test('nothing jumps while a run is made anew and one stands further on', async (
   await page.setViewportSize({ width: 1440, height: 900 });
   await open(page, address('step=99'));
   await done(page);
-  await drawn(page);
   const demos = page.locator('unmasked-demo');
   /** Of each machine: how many tokens, its height, and where its candidates begin. */
   const told = () => demos.evaluateAll((all) => all.map((demo) => {
@@ -63,7 +61,6 @@ test('nothing jumps while a run is made anew and one stands further on', async (
   });
   await hide(false);
   await done(page);
-  await drawn(page);
   // It has the height that it needs by now.
   for (const one of writing) await expect(one.locator('.read')).toHaveCSS('min-height', 'auto');
 });
