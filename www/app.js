@@ -16,9 +16,10 @@ import { drawSecond, openSecond, wireSecond } from './page/second.js';
 import { drawLesson, lessonOf, loadLessons, wireLesson } from './page/lesson.js';
 import { wireKeyboard } from './page/keyboard.js';
 import { VIEW, drawPresent, fillScreen, wirePresent } from './page/present.js';
-import { announcer, sayNext, sayStep } from './page/say.js';
+import { Aloud } from './page/aloud.js';
+import { Asked } from './page/asked.js';
+import { announcer } from './page/say.js';
 import { drawSettings, saySampling, wireSettings } from './page/settings.js';
-import { leftOf } from './rules.js';
 import { ARCHITECTURES, SPEEDS, cleanText, defaults, isLessonAlone, namedIn, readHash, writeHash } from './state.js';
 import { draw as drawControls } from './views/controls.js';
 import { make, part, setAttribute, setAttributes, setText, targetOf } from './views/dom.js';
@@ -29,6 +30,8 @@ const ADDRESS_MILLISECONDS = 250;
 const THEMES = ['auto', 'light', 'dark'];
 const DOCK = ['restart', 'step', 'play', 'end', 'scrub', 'speed'];
 const ON_A_PHONE = ['encoder', 'causal'];
+/** What each place is asked for itself: an attribute of its machine. @type {import('./page/asked.js').Name[]} */
+const OF_PLACE = ['forced', 'mask', 'edits', 'silenced', 'look', 'exchange', 'way'];
 
 /** @type {(id: string) => any} the elements of index.html, each of its own kind */
 const byId = (id) => document.getElementById(id);
@@ -52,9 +55,6 @@ let enlarged = state.large || null;
 let writing = 0;
 /** The address that this page wrote last, or began with: no news to it. */
 let written = location.hash;
-let said = state.step;
-/** What the runs are of whose outcome was told last; null = nobody changed anything yet. @type {string|null} */
-let told = null;
 /** @type {Map<string, import('./element.js').UnmaskedDemo>} machines that are on, by their place */
 const demos = new Map();
 /**
@@ -63,14 +63,14 @@ const demos = new Map();
  */
 const opened = new Map();
 const PLACE_OF_OPENED = 'opened ';
-/** Painted cells, silenced heads, looks, exchanged tokens and ways to train of models from elsewhere, by their place: the address does not tell of those, and their rule is their card's. @type {Map<string, { edits?: string, silenced?: string, look?: string, exchange?: string, way?: string }>} */
-const painted = new Map();
+const asked = new Asked(state, (place) => Boolean(modelAt(place)));
 /** Told when the page speaks another language. @type {Set<() => void>} */
 const readers = new Set();
 
 const clock = new Clock({ available, ended, renewed, changed: clockChanged });
 clock.position = state.step;
 clock.speed = state.speed;
+const aloud = new Aloud({ demos, nameOf: (place) => nameOf(place), position: () => clock.position, available, ended, renewed, say, t: () => t }, state.step);
 
 /** How far everybody can follow: to the shortest run still being computed, else to the longest one. */
 function available() {
@@ -90,8 +90,7 @@ function renewed() {
 
 function clockChanged() {
   for (const demo of demos.values()) demo.seek(clock.position);
-  // Where another run was asked for, what it came to is said once it is there.
-  if (said !== clock.position && !renewed() && [...demos.values()].some((demo) => demo.timeline)) saySteps();
+  aloud.moved();
   state.step = clock.position;
   state.speed = clock.speed;
   drawSoon();
@@ -101,7 +100,8 @@ function clockChanged() {
 /** Changes settings and everything that hangs on them. */
 function change(changes) {
   Object.assign(state, changes);
-  forget(changes);
+  asked.forget(changes);
+  if ('text' in changes || 'family' in changes) unread();
   // Another quartet reads another language: it starts with a sentence of its own.
   if ('family' in changes) { Object.assign(state, { text: null, pair: null, blanks: null }); sentence.value = textNow(); drawModels(); }
   if ('lang' in changes) setLanguage();
@@ -124,29 +124,9 @@ function readSecond(pair) {
   if (pair !== state.pair) change({ pair, blanks: null });
 }
 
-/** Cells that were painted in models from elsewhere, and tokens exchanged, are of what they read before; silenced heads are not. @param {string[]} [read] places where something else is read; else where the page's sentence is */
-function unpaint(read = [...painted.keys()].filter((place) => !modelAt(place)?.readsOwn())) {
-  for (const place of read) painted.set(place, { ...painted.get(place), edits: undefined, exchange: undefined });
-}
-
-/** A choice was forced in one run: what makes another run takes it back. Painted cells are of one sentence, like an exchanged token, rules that name a place in it, and silenced heads of one model. */
-function forget(changes) {
-  if (['text', 'family'].some((name) => name in changes)) {
-    Object.assign(state, { edits: null, exchange: null });
-    unpaint();
-    const rules = Object.entries(state.mask ?? {}).map(([name, rule]) => [name, 'family' in changes ? '' : leftOf(rule)]).filter(([, rule]) => rule);
-    state.mask = rules.length ? Object.fromEntries(rules) : null;
-    if ('family' in changes) state.silenced = null;
-  } else if ('pair' in changes) {
-    // Only an encoder reads it.
-    const { edits, exchange, mask } = state;
-    Object.assign(state, { edits: withPlace(edits, 'encoder', ''), exchange: withPlace(exchange, 'encoder', ''), mask: withPlace(mask, 'encoder', leftOf(mask?.encoder ?? '')) });
-  }
-  if (!state.forced) return;
-  const { encoder, ...others } = state.forced;
-  const left = ['text', 'family', 'temperature', 'topK', 'topP', 'seed'].some((name) => name in changes) ? {}
-    : ['blanks', 'fill'].some((name) => name in changes) ? others : state.forced;
-  state.forced = Object.keys(left).length ? left : null;
+/** The page's sentence is another: models from elsewhere read it, too, but for those that have one of their own. */
+function unread() {
+  asked.unread((place) => !modelAt(place)?.readsOwn());
 }
 
 /** Where an address is opened that does not say: on a small screen few, and those that it tells anything else of. It stays so whatever becomes of them. */
@@ -198,11 +178,8 @@ function arrange() {
       text, family: familyNow() || null,
       layer: state.layer || null, head: state.head || null, device: state.device, lang,
       temperature: state.temperature || null, topk: state.topK || null, topp: state.topP, seed: state.seed,
-      pair: architecture === 'encoder' ? state.pair : null, forced: state.forced?.[place] ?? null,
-      mask: state.mask?.[place] ?? null,
-      edits: (model ? painted.get(place)?.edits : state.edits?.[place]) || null, silenced: (model ? painted.get(place)?.silenced : state.silenced?.[place]) || null,
-      look: (model ? painted.get(place)?.look : state.look?.[place]) || null, exchange: (model ? painted.get(place)?.exchange : state.exchange?.[place]) || null,
-      way: (model ? painted.get(place)?.way : state.way?.[place]) || null,
+      pair: architecture === 'encoder' ? state.pair : null,
+      ...Object.fromEntries(OF_PLACE.map((name) => [name, asked.of(place, name)])),
       fill: state.fill, blanks: architecture === 'encoder' && state.blanks !== null ? state.blanks.join(' ') : null,
       view: state.present ? VIEW : null, covered: state.cover,
       'data-from': model?.source(t) ?? null,
@@ -237,19 +214,17 @@ function used(place, detail) {
   if (detail.kind === 'force') {
     // A model from elsewhere is not in the address, nor what was forced in it.
     if (!modelAt(place)) {
-      state.forced = withPlace(state.forced, place, demos.get(place)?.choices ?? '');
+      asked.put(place, { forced: demos.get(place)?.choices ?? '' });
       arrange();
     }
     clock.put(detail.position);
   }
   if (detail.kind === 'edits') {
+    const { edits, mask, silenced } = detail;
+    // A model from elsewhere has its rule on its card.
     const model = modelAt(place);
-    if (model) {
-      painted.set(place, { ...painted.get(place), edits: detail.edits, silenced: detail.silenced });
-      model.ruled(detail.mask);
-    } else {
-      Object.assign(state, { edits: withPlace(state.edits, place, detail.edits), mask: withPlace(state.mask, place, detail.mask), silenced: withPlace(state.silenced, place, detail.silenced) });
-    }
+    asked.put(place, { edits, silenced, ...!model && { mask } });
+    model?.ruled(mask);
     arrange();
     remember();
   }
@@ -277,8 +252,7 @@ function enlarge(place) {
 
 /** Something else stands where the matrix was, or another way to train is shown there. @param {string} place @param {'look'|'way'} name @param {string} value */
 function looked(place, name, value) {
-  if (modelAt(place)) painted.set(place, { ...painted.get(place), [name]: value });
-  else state[name] = withPlace(state[name], place, value);
+  asked.put(place, { [name]: value });
   arrange();
   remember();
 }
@@ -287,18 +261,9 @@ function looked(place, name, value) {
 function exchanged(place, pointed) {
   for (const [name, demo] of demos) {
     if (name !== place) demo.exchangeLike(pointed);
-    const exchange = demo.getAttribute('exchange') ?? '';
-    if (modelAt(name)) painted.set(name, { ...painted.get(name), exchange });
-    else state.exchange = withPlace(state.exchange, name, exchange);
+    asked.put(name, { exchange: demo.getAttribute('exchange') ?? '' });
   }
   remember();
-}
-
-/** What the address holds of each place, with that of one exchanged; null where nothing is left. */
-function withPlace(held, place, value) {
-  const { [place]: before, ...others } = held ?? {};
-  if (value) return { ...others, [place]: value };
-  return Object.keys(others).length ? others : null;
 }
 
 /** What is pointed at in one machine is in all; where nothing is, what was pinned in one. A sign that only one machine has is pointed at there. */
@@ -332,7 +297,7 @@ function draw() {
   // One that gave up has no run and none to come: those that have one tell where the end is.
   const all = [...demos.values()];
   if (ended() && all.some((demo) => demo.timeline) && all.every((demo) => demo.timeline || demo.phase === 'error')) clock.settle();
-  sayRuns();
+  aloud.runs();
   const descriptions = [...demos.values()].map((demo) => demo.description).filter(Boolean);
   // What is asked for is all that is known of them until a model is there.
   const layers = Math.max(1, ...descriptions.length ? descriptions.map(({ layers: own }) => Math.max(own.encoder, own.decoder)) : [state.layer]);
@@ -356,34 +321,6 @@ function draw() {
     names: DOCK, playing: clock.playing, position: clock.position, available: available(), ended: ended(),
     speed: clock.speed, speeds: SPEEDS, layer: 1, layers: 1, head: 1, heads: 1, t,
   });
-}
-
-/** Another sentence, other blanks, another mask: what comes of it is said where the clock stands. */
-function sayRuns() {
-  const all = [...demos.values()];
-  const runs = all.some((demo) => demo.timeline);
-  if (!ended() || !runs && all.every((demo) => demo.phase !== 'empty')) return;
-  const now = JSON.stringify(all.map(({ timeline }) => timeline && [timeline.question, timeline.rule, timeline.edits, timeline.silenced]));
-  const isOther = told !== null && told !== now;
-  if (runs && (isOther || said !== clock.position)) saySteps();
-  // Of nothing there is no step that would be said after that.
-  else if (!runs && isOther) say(t('machine.empty'));
-  said = clock.position;
-  told = now;
-}
-
-/** What is uncovered, as it is seen. */
-function reveal() {
-  const covered = [...demos].filter(([, demo]) => demo.isCovered);
-  for (const [, demo] of covered) demo.reveal();
-  const next = sayNext(clock.position, covered.filter(([, demo]) => !demo.isCovered).map(([place, { timeline }]) => ({ name: nameOf(place), timeline })), t);
-  if (next) say(next);
-}
-
-function saySteps() {
-  said = clock.position;
-  const machines = [...demos].map(([place, demo]) => ({ name: nameOf(place), timeline: demo.timeline, isCovered: demo.isCovered }));
-  say(sayStep(clock.position, machines, clock.position === available() && ended(), t));
 }
 
 function setLanguage() {
@@ -449,20 +386,20 @@ function take(id) {
 function adopt() {
   clearTimeout(writing);
   written = location.hash;
-  const asked = readHash(location.hash);
-  Object.assign(state, defaults(), asked);
+  const read = readHash(location.hash);
+  Object.assign(state, defaults(), read);
   first = firstOf();
   if (!state.present) fillScreen(false);
-  enlarged = asked.large || null;
-  unpaint();
+  enlarged = read.large || null;
+  unread();
   mendFamily();
   clock.pause();
-  clock.speed = asked.speed;
+  clock.speed = read.speed;
   setLanguage();
   sentence.value = textNow();
   arrange();
   for (const demo of demos.values()) demo.rest();
-  clock.put(asked.step);
+  clock.put(read.step);
   readLesson();
 }
 
@@ -501,7 +438,7 @@ const actions = {
   play: () => clock.toggle(),
   language: () => change({ lang: lang === 'en' ? 'zh' : 'en' }),
   help: () => toggleHelp(dialog),
-  present: () => turn('present'), cover: () => turn('cover'), reveal,
+  present: () => turn('present'), cover: () => turn('cover'), reveal: () => aloud.reveal(),
   leave: () => {
     const unpinned = [...demos.values()].filter((demo) => demo.unpin());
     for (const demo of demos.values()) demo.point(null);
@@ -593,7 +530,7 @@ export const page = {
     if (model) opened.set(architecture, { ...model, on: true });
     else opened.delete(architecture);
     // What was painted is of the model before.
-    painted.delete(`${PLACE_OF_OPENED}${architecture}`);
+    asked.drop(`${PLACE_OF_OPENED}${architecture}`);
     // What was large before would hide it.
     hold(null);
     arrange();
@@ -601,7 +538,7 @@ export const page = {
     return demos.get(`${PLACE_OF_OPENED}${architecture}`) ?? null;
   },
   /** Something else is asked of a model. */
-  asked(architecture) { unpaint([`${PLACE_OF_OPENED}${architecture}`]); arrange(); clock.restart(); },
+  asked(architecture) { asked.unread((place) => place === `${PLACE_OF_OPENED}${architecture}`); arrange(); clock.restart(); },
 };
 
 async function start() {
