@@ -29,17 +29,20 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> out: array<f32>; // [row][stride]
 
 // (cos, sin) of position * frequency. WGSL's own may be off by 2^-11, and the product of the two
-// rounds to more than that at a few thousand positions: so the product is made in two exact parts,
-// reduced by quarter turns in three (Cody & Waite 1980), and two polynomials do the rest.
+// rounds to more than that at a few thousand positions: so the frequency is cut into three parts of 8
+// bits, whose products with a position below 2^16 are exact, their sum is reduced by quarter turns in
+// three (Cody & Waite 1980), and two polynomials do the rest.
 fn turn(position: u32, frequency: f32) -> vec2<f32> {
     let p = f32(position);
-    let high = bitcast<f32>(bitcast<u32>(frequency) & 0xfffff000u);
-    let low = frequency - high;
+    let high = bitcast<f32>(bitcast<u32>(frequency) & 0xffff0000u);
+    let rest = frequency - high;
+    let middle = bitcast<f32>(bitcast<u32>(rest) & 0xffff0000u);
     let quarters = round(p * frequency * 0.63661977);
     var a = p * high - quarters * 1.5703125;
+    a = a + p * middle;
     a = a - quarters * 4.837512969970703125e-4;
+    a = a + p * (rest - middle);
     a = a - quarters * 7.54978995489188216e-8;
-    a = a + p * low;
     let z = a * a;
     let sine = ((-1.9515295891e-4 * z + 8.3321608736e-3) * z - 1.6666654611e-1) * z * a + a;
     let cosine = ((2.443315711809948e-5 * z - 1.388731625493765e-3) * z + 4.166664568298827e-2) * z * z - 0.5 * z + 1.0;

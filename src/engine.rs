@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use serde::Serialize;
 
+use crate::device::cpu::bytes_held;
 use crate::device::{Device, Format, Weights};
 use crate::error::{Error, Kind, Result};
 use crate::family::{self, Family, generation};
@@ -433,9 +434,9 @@ const BESIDE: u64 = 64 << 20;
 /// Refuses what this program's memory cannot hold: a WebAssembly program that runs out of it ends every model of the
 /// page. What lies on a GPU is the GPU's to refuse.
 fn check_room(device: &Device, weights: &[Found], room: u64) -> Result<()> {
-    let bytes = weights.iter().map(Found::bytes);
-    let largest = bytes.clone().max().unwrap_or(0);
-    let held = if matches!(device, Device::Cpu(_)) { bytes.sum() } else { 0 };
+    let largest = weights.iter().map(Found::bytes).max().unwrap_or(0);
+    let on_cpu = |found: &Found| bytes_held(found.info().out, found.info().inner, found.format());
+    let held = if matches!(device, Device::Cpu(_)) { weights.iter().map(on_cpu).sum() } else { 0 };
     let need = held + largest + BESIDE;
     if need <= room {
         return Ok(());

@@ -19,7 +19,7 @@ use crate::graph::{CacheInfo, Capacity, Draw, Graph, Site, What};
 use crate::mask::{Bits, Mask, Reach, Sight};
 use crate::object::objects;
 use crate::request::{Fill, NEW_TOKENS, Request, Resolved, StackInput, Watch, Watchable, resolve};
-use crate::stream::{Advance, Ahead, Ask, Stage, Stream, drawn, keys_of, mask_of};
+use crate::stream::{Advance, Ahead, Ask, Stage, Stream, drawn, is_drawable, keys_of, mask_of};
 use crate::trace::{Forward, MaskPicture, Stats, Step, Trace, Watched};
 
 use generate::why_ended;
@@ -32,6 +32,8 @@ objects!(Taken);
 
 /// Candidates that come with a step where the request does not say.
 const CANDIDATES: usize = 10;
+/// Candidates that one pass may tell of: each comes with its text.
+const MOST_CANDIDATES: usize = 1 << 20;
 /// Tokens of a text of which it is told who can know what: the work grows with their cube.
 const MOST_REACHING: usize = 1024;
 /// Caches are made for a multiple of this many positions.
@@ -145,8 +147,10 @@ impl Session {
             let site = engine.spec.architecture.output_site();
             let count = input.ids.len();
             let (layer, head) = drawn(engine.spec.stack(site), &request.watch);
-            let picture = input.mask.picture(layer, head, 0..count, count);
-            forward.watched.mask.insert(site.name(), picture);
+            if is_drawable(count, count) {
+                let picture = input.mask.picture(layer, head, 0..count, count);
+                forward.watched.mask.insert(site.name(), picture);
+            }
         }
         trace.forward = Some(forward);
         trace.text = Some(text(engine, &resolved)?);
@@ -454,6 +458,11 @@ impl Session {
         let input = resolved.output();
         let watch = &request.watch;
         let candidates = request.candidates.unwrap_or(CANDIDATES).min(engine.spec.vocabulary);
+        if draws.len().saturating_mul(candidates) > MOST_CANDIDATES {
+            let expected = format!("at most {MOST_CANDIDATES} in all (fewer of them, or blanks)");
+            let got = format!("{candidates} for each of {} tokens", draws.len());
+            return Err(Error::limit("candidates", expected, got));
+        }
         let memory_version = self.memory_version;
         let ask = Ask { picked, draws, candidates, watch, heads, memory_version };
         let mut stage = stage(engine, graph, prepared, &mut ready.caches);

@@ -10,6 +10,7 @@ mod inputs;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crate::device::cpu::MOST;
 use crate::device::{Caches, Device, Prepared};
 use crate::error::Result;
 use crate::graph::{Choice, Counters, Draw, Graph, Label, Op, Site, Tap, What};
@@ -149,8 +150,11 @@ impl Stream {
 
         let index_of = |row: &usize| rows.binary_search(row).unwrap_or_default() as u32;
         let picked: Vec<u32> = ask.picked.iter().map(index_of).collect();
-        let (taps, outputs) =
-            self.taps(graph, &labels, &watched_heads, &ask, [rows.len(), picked.len()]);
+        // Of what is computed only what is watched is brought back.
+        let told: Vec<usize> =
+            rows.iter().copied().filter(|row| ask.watch.rows.has(*row)).collect();
+        let told_at: Vec<u32> = told.iter().map(index_of).collect();
+        let (taps, outputs) = self.taps(graph, &labels, &watched_heads, &ask, [&told_at, &picked]);
         let played = play(
             stage,
             self.site,
@@ -166,7 +170,7 @@ impl Stream {
         .await?;
 
         let mut results = played.taps.into_iter();
-        self.remember(&labels, &watched_heads, &rows, &mut results);
+        self.remember(&labels, &watched_heads, &told, &mut results);
         let heads = outputs.into_iter().zip(results).collect();
         self.held = Some(input.clone());
         self.memory_version = ask.memory_version;
@@ -174,22 +178,22 @@ impl Stream {
         Ok(Advance { rows, changed, choices: played.choices, heads, stats })
     }
 
-    /// What to bring back of a play of so many rows, so many of them picked; and which other heads those are.
+    /// What to bring back of these rows of a play, and of these that are picked; and which other heads those are.
     fn taps(
         &self,
         graph: &Graph,
         labels: &[Label],
         heads: &[usize],
         ask: &Ask<'_>,
-        [rows, picked]: [usize; 2],
+        [told, picked]: [&[u32]; 2],
     ) -> (Vec<Tap>, Vec<What>) {
         let mut taps: Vec<Tap> = Vec::new();
-        for label in labels {
+        for label in labels.iter().filter(|_| !told.is_empty()) {
             let heads = match is_per_head(label.what) {
                 true => heads.iter().map(|head| *head as u32).collect(),
                 false => Vec::new(),
             };
-            taps.push(Tap { label: *label, heads, rows: (0..rows as u32).collect() });
+            taps.push(Tap { label: *label, heads, rows: told.to_vec() });
         }
         let mut outputs: Vec<What> = ask.heads.to_vec();
         if ask.watch.has(What::Logits) {
@@ -197,9 +201,9 @@ impl Stream {
         }
         let label = |what: What| Label { what, site: self.site, layer: 0 };
         outputs.retain(|what| graph.labelled(label(*what)).is_some());
-        if picked > 0 {
+        if !picked.is_empty() {
             for what in &outputs {
-                let rows = (0..picked as u32).collect();
+                let rows = (0..picked.len() as u32).collect();
                 taps.push(Tap { label: label(*what), heads: Vec::new(), rows });
             }
         }
@@ -214,7 +218,7 @@ impl Stream {
         }
     }
 
-    /// Keeps what a play of `rows` brought back, a result a label.
+    /// Keeps what a play brought back of `rows`, a result a label; of no rows there is none.
     pub fn remember(
         &mut self,
         labels: &[Label],
@@ -223,7 +227,7 @@ impl Stream {
         results: &mut dyn Iterator<Item = Vec<f32>>,
     ) {
         self.speak_of(heads);
-        for label in labels {
+        for label in labels.iter().filter(|_| !rows.is_empty()) {
             let Some(data) = results.next() else { return };
             let memo = self.memo.entry(*label).or_default();
             if is_per_head(label.what) {
@@ -306,6 +310,9 @@ impl Stream {
         }
         let (layer, head) = drawn(stack, watch);
         let mut draw = |site: Site| {
+            if !is_drawable(rows.len(), keys_of(site, input)) {
+                return;
+            }
             let picture = mask_of(site, input).picture(
                 layer,
                 head,
@@ -319,6 +326,11 @@ impl Stream {
             draw(Site::Cross);
         }
     }
+}
+
+/// Whether the picture of a mask of so many rows and keys, which is told unasked, is no more than is told of what is asked.
+pub fn is_drawable(rows: usize, keys: usize) -> bool {
+    rows as u64 * keys as u64 <= MOST
 }
 
 /// The layer and the head whose mask is drawn: the first of a stack's that are watched.

@@ -94,7 +94,8 @@ pub struct Watched {
     /// `[0..=layers][row][width]`: the stream before the first block and after each.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub hidden: BTreeMap<&'static str, Vec<Vec<Vec<f32>>>>,
-    /// A string of 0 and 1 a row, as the first watched head of the first watched layer sees it.
+    /// A string of 0 and 1 a row, as the first watched head of the first watched layer sees it; left out where it
+    /// would be more than is told of what is asked (in a browser 256 MB).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub mask: BTreeMap<&'static str, Vec<String>>,
 }

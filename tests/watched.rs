@@ -267,43 +267,6 @@ fn no_rows() -> Case {
     })
 }
 
-fn what_a_cpu_has_no_room_for() -> Case {
-    cpu_case("more_than_there_is_room_for_is_refused_with_its_size", |device| {
-        let encoder = Stack::plain(4, 8, 64, 8);
-        let spec = Spec { max_positions: 5000, encoder, ..with_heads() };
-        let engine = machines::random(spec, device, 6);
-        let refused = |request: &Request, variants: usize| {
-            let mut session = Session::new();
-            let variants = vec![Variant::default(); variants];
-            let error = match variants.len() {
-                0 => pollster::block_on(session.forward(&engine, request)).unwrap_err(),
-                _ => pollster::block_on(session.sweep(&engine, request, &variants)).unwrap_err(),
-            };
-            assert_eq!(error.kind, Kind::Limit);
-            error.to_string()
-        };
-        let long = of_ids(&[3; 5000], &[Watchable::Attention]);
-        let expected = "at most 2048 MB a play (fewer layers, heads or rows, or a shorter text)";
-        let text = refused(&long, 0);
-        assert_eq!(text, format!("what is watched: expected {expected}, got 3051 MB"));
-        let text = refused(&of_ids(&[3; 2048], &[]), 70);
-        let expected = "at most 2048 MB (fewer at a time)";
-        assert_eq!(text, format!("caches of 70 variants: expected {expected}, got 2240 MB"));
-        // Of unlike shapes they are passes one after the other, each of which there is room for.
-        let unlike: Vec<Variant> = (0..5)
-            .map(|at| Variant { ids: Some(vec![3; 2048 - at]), ..Variant::default() })
-            .collect();
-        let request = of_ids(&[3; 2048], &[Watchable::Attention]);
-        let mut session = Session::new();
-        let sweep = session.sweep(&engine, &request, &unlike);
-        let error = pollster::block_on(sweep).unwrap_err();
-        assert_eq!(error.kind, Kind::Limit);
-        let expected = "at most 2048 MB (fewer variants, layers, heads or rows)";
-        let text = format!("what is watched in 5 variants: expected {expected}, got 2574 MB");
-        assert_eq!(error.to_string(), text);
-    })
-}
-
 fn fields_that_no_request_has() -> Case {
     cpu_case("a_field_that_no_request_has_is_refused_by_its_name", |_| {
         fn refuses<T: serde::de::DeserializeOwned>(field: &str, json: serde_json::Value) {
@@ -591,7 +554,6 @@ fn main() {
     cases.push(one_picture());
     cases.push(steps_without_a_vocabulary());
     cases.push(no_rows());
-    cases.push(what_a_cpu_has_no_room_for());
     cases.push(fields_that_no_request_has());
     cases.push(arrays_where_objects_belong());
     cases.extend(whatever_was_held());

@@ -24,6 +24,7 @@ use self::layout::{lay_out, output_of, vectors_of};
 use self::matmul::matmul;
 use self::rows::{Rows, norm, pick, rotate};
 use self::table::Table;
+pub use self::table::bytes_held;
 use super::{Cause, Format, Matrix, Report};
 use crate::error::{Error, Result};
 use crate::graph::{

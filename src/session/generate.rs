@@ -7,7 +7,7 @@
 use web_time::Instant;
 
 use super::record::{add, new_step, timed};
-use super::{CANDIDATES, Run, Session, not_ready, stage};
+use super::{CANDIDATES, MOST_CANDIDATES, Run, Session, not_ready, stage};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::graph::{Draw, What};
@@ -165,13 +165,15 @@ impl Session {
         let mut before = input.clone();
         before.ids.pop();
         // A step that is watched is wanted as soon as it is there.
+        let candidates = run.request.candidates.unwrap_or(CANDIDATES).min(engine.spec.vocabulary);
         let together = match run.request.watch.what.is_empty() {
             true => (2 * run.together).clamp(1, engine.device.steps_together()),
             false => 1,
         };
         let left = run.steps_left.saturating_sub(after.map_or(0, |after| after.rows.len()));
         let room = ready.capacity.rows.saturating_sub(first);
-        let most = together.min(left).min(room);
+        let told = (MOST_CANDIDATES / candidates.max(1)).max(1);
+        let most = together.min(left).min(room).min(told);
         let count = self.decoder.run_of_single_rows(&engine.spec, &before, most);
         if count == 0 {
             return Ok(None);
@@ -179,7 +181,6 @@ impl Session {
         run.together = count;
         let draw = |row: usize| run.request.sampling.draw(row);
         let draws: Vec<Draw> = (first..first + count).map(draw).collect();
-        let candidates = run.request.candidates.unwrap_or(CANDIDATES).min(engine.spec.vocabulary);
         let ask = Ask {
             picked: &[],
             draws: &draws,

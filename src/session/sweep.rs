@@ -136,14 +136,14 @@ pub(super) async fn sweep_together(
             heads_of.iter().flat_map(|of| &of.rows).map(|row| *row as u32).collect();
         let labels = watched_labels(graph, &request.watch);
         let heads = request.watch.heads.among(spec.stack(site).heads);
-        let all_rows: Vec<u32> = rows.iter().map(|row| *row as u32).collect();
+        let told: Vec<u32> = shown.iter().map(|row| *row as u32).collect();
         let mut taps: Vec<Tap> = Vec::new();
-        for label in &labels {
+        for label in labels.iter().filter(|_| !told.is_empty()) {
             let heads = match is_per_head(label.what) {
                 true => heads.iter().map(|head| *head as u32).collect(),
                 false => Vec::new(),
             };
-            taps.push(Tap { label: *label, heads, rows: all_rows.clone() });
+            taps.push(Tap { label: *label, heads, rows: told.clone() });
         }
         let mut outputs = Vec::new();
         if is_output {
@@ -172,7 +172,7 @@ pub(super) async fn sweep_together(
                 data[variant * length..(variant + 1) * length].to_vec()
             };
             let mut results = played.taps.iter().map(|data| part(data));
-            stream.remember(&labels, &heads, &rows, &mut results);
+            stream.remember(&labels, &heads, &shown, &mut results);
             stream.report(spec, graph, &request.watch, input, &shown, &mut forward.watched);
             let others: BTreeMap<What, Vec<f32>> = outputs.iter().copied().zip(results).collect();
             if let Some(picked) = &heads_of {

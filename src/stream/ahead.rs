@@ -63,7 +63,7 @@ impl Stream {
     ) -> Result<Ahead> {
         let labels = watched_labels(stage.graph, ask.watch);
         let heads = ask.watch.heads.among(stage.spec.stack(self.site).heads);
-        let (taps, outputs) = self.taps(stage.graph, &labels, &heads, ask, [1, 1]);
+        let (taps, outputs) = self.taps(stage.graph, &labels, &heads, ask, [&[0], &[0]]);
         let first = input.ids.len() - 1;
         let rows = first..first + draws.len();
         let each: Vec<Inputs> = rows

@@ -41,7 +41,8 @@ pub fn to_f32(matrix: Matrix) -> Vec<f32> {
     }
 }
 
-/// One below the other: equal formats stay packed, mixed ones become f32.
+/// One below the other: equal formats stay packed; mixed ones become f32, and so do packed vectors of unlike lengths, which
+/// have one scale each.
 pub fn concatenate(all: Matrix, part: Matrix) -> Matrix {
     match (all, part) {
         (Matrix::F32(mut a), Matrix::F32(b)) => {
@@ -59,7 +60,7 @@ pub fn concatenate(all: Matrix, part: Matrix) -> Matrix {
         (
             Matrix::Int8 { mut values, mut scales },
             Matrix::Int8 { values: more, scales: more_scales },
-        ) => {
+        ) if values.len() * more_scales.len() == more.len() * scales.len() => {
             values.extend(more);
             scales.extend(more_scales);
             Matrix::Int8 { values, scales }
@@ -95,5 +96,29 @@ pub fn turn(format: Format, stored: &[u8], out: usize, rows: Range<usize>) -> Ve
         Format::F32 => turn::<4>(stored, out, rows),
         Format::F16 | Format::Bf16 => turn::<2>(stored, out, rows),
         Format::Int8 => turn::<1>(stored, out, rows),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packed(values: &[i8], scales: &[f32]) -> Matrix {
+        Matrix::Int8 { values: values.to_vec(), scales: scales.to_vec() }
+    }
+
+    #[test]
+    fn packed_rows_of_one_width_stay_packed() {
+        let all = concatenate(packed(&[1, 2, 3, 4], &[0.5, 2.0]), packed(&[5, 6], &[10.0]));
+        assert!(matches!(&all, Matrix::Int8 { scales, .. } if scales.len() == 3));
+        assert_eq!(to_f32(all), [0.5, 1.0, 6.0, 8.0, 50.0, 60.0]);
+    }
+
+    #[test]
+    fn packed_vectors_of_unlike_lengths_keep_each_its_scale() {
+        // As the biases of queries, keys and values where fewer heads have keys.
+        let parts = [packed(&[1, 2, 3, 4], &[0.5]), packed(&[5], &[10.0]), packed(&[6], &[100.0])];
+        let all = parts.into_iter().reduce(concatenate).unwrap();
+        assert_eq!(to_f32(all), [0.5, 1.0, 1.5, 2.0, 50.0, 600.0]);
     }
 }

@@ -76,7 +76,7 @@ fn try_turn(device: &Device, shape: Shape) {
         given.slots = slots.clone().collect();
         given.ids = (0..(rows * variants) as u32).map(|id| id + slots.start).collect();
         given.positions = (0..streams as u32)
-            .map(|stream| given.slots.iter().map(|slot| slot * 700 + stream * 5).collect())
+            .map(|stream| given.slots.iter().map(|slot| slot * 16_000 + stream * 5).collect())
             .collect();
         given.picked = vec![];
         given.taps[0].rows = (0..rows as u32).collect();

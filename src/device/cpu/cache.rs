@@ -3,7 +3,7 @@
 use super::rows::Rows;
 use super::{MOST, megabytes};
 use crate::device::check;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::graph::{CacheInfo, Capacity, Graph, Play, Site};
 
 /// Keys and values of one session.
@@ -22,26 +22,29 @@ pub struct SiteCache {
 }
 
 impl Caches {
-    /// Caches of these shapes, all zeros. Those of one variant are always made, like the weights: a model that runs
-    /// needs them.
+    /// Caches of these shapes, all zeros. Those of one variant are made wherever memory has room for them, like the
+    /// weights: a model that runs needs them.
     pub fn new(shapes: &[CacheInfo], capacity: Capacity) -> Result<Caches> {
         let bytes = |info: &CacheInfo| {
-            let line = 4 * info.layers * 2 * info.kv_heads * info.head_width;
-            line as u64 * capacity.keys[info.site as usize] as u64 * capacity.variants as u64
+            let line = 4 * info.layers as u64 * 2 * info.kv_heads as u64 * info.head_width as u64;
+            line.saturating_mul((capacity.keys[info.site as usize] * capacity.variants) as u64)
         };
-        let bytes: u64 = shapes.iter().map(bytes).sum();
-        if capacity.variants > 1 && bytes > MOST {
+        let all: u64 = shapes.iter().map(bytes).sum();
+        if capacity.variants > 1 && all > MOST {
             let what = format!("caches of {} variants", capacity.variants);
             let expected = format!("at most {} (fewer at a time)", megabytes(MOST));
-            return Err(Error::limit(what, expected, megabytes(bytes)));
+            return Err(Error::limit(what, expected, megabytes(all)));
         }
         let cache = |info: &CacheInfo| {
             let slots = capacity.keys[info.site as usize];
-            let columns = info.kv_heads * info.head_width;
-            let cells = vec![0.0; info.layers * 2 * capacity.variants * columns * slots];
-            SiteCache { info: *info, variants: capacity.variants, slots, cells }
+            let cells = zeros(bytes(info) / 4).ok_or_else(|| {
+                let what = format!("keys and values of {slots} tokens");
+                let got = "not so much; take a shorter text, or a smaller model";
+                Error::new(Kind::Memory, what, format!("room for {}", megabytes(bytes(info))), got)
+            })?;
+            Ok(SiteCache { info: *info, variants: capacity.variants, slots, cells })
         };
-        Ok(Caches { sites: shapes.iter().map(cache).collect() })
+        Ok(Caches { sites: shapes.iter().map(cache).collect::<Result<_>>()? })
     }
 
     /// That these caches have the graph's shapes and room for the play.
@@ -74,6 +77,16 @@ impl SiteCache {
         let line = (layer * 2 + part) * self.variants + variant;
         (line * self.info.kv_heads + kv_head) * self.slots * self.info.head_width
     }
+}
+
+/// So many zeros, where memory has room for them: WebAssembly's ends at 4 GB, and a run that passes it must not end the
+/// other models of the page.
+fn zeros(count: u64) -> Option<Vec<f32>> {
+    let count = usize::try_from(count).ok()?;
+    let mut cells = Vec::new();
+    cells.try_reserve_exact(count).ok()?;
+    cells.resize(count, 0.0);
+    Some(cells)
 }
 
 /// Puts keys and values into the rows' slots.

@@ -122,6 +122,11 @@ pub struct Table {
     pub numbers: Numbers,
 }
 
+/// Bytes of a matrix as it is held here: its rows are whole chunks, however narrow they are stored.
+pub fn bytes_held(out: usize, inner: usize, format: Format) -> u64 {
+    out as u64 * inner.next_multiple_of(CHUNK) as u64 * format.bytes() as u64
+}
+
 /// A table's numbers in the format of its file.
 #[derive(Debug)]
 pub enum Numbers {
@@ -221,6 +226,21 @@ fn pad<T: Copy + Default, C>(
             let mut padded = [T::default(); CHUNK];
             padded[..part.len()].copy_from_slice(part);
             all.push(chunk(padded));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn narrow_rows_are_held_as_whole_chunks() {
+        for (out, inner) in [(3, 1), (3, 16), (2, 17)] {
+            let mut table = Table::new(out, inner, Format::F32);
+            table.fill("narrow", &Matrix::F32(vec![1.0; out * inner])).unwrap();
+            let Numbers::F32(chunks) = &table.numbers else { panic!("they are stored as f32") };
+            assert_eq!(size_of_val(&chunks[..]) as u64, bytes_held(out, inner, Format::F32));
         }
     }
 }

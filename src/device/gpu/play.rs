@@ -255,9 +255,10 @@ impl Prepared {
                 let sampled = run.launch.kernel.name == "sample";
                 if rows > 0 && !(sampled && play.draws.is_empty()) {
                     let (larger, [x, y, z]) = workgroups(&run.launch, rows, play.variants);
-                    if y > 65_535 || x > 65_535 {
-                        let what = format!("rows of `{}`", run.launch.kernel.name);
-                        return Err(Error::limit(what, "65,535 workgroups", y.max(x).to_string()));
+                    let most = x.max(y).max(z);
+                    if most > 65_535 {
+                        let what = format!("rows or variants of `{}`", run.launch.kernel.name);
+                        return Err(Error::limit(what, "65,535 workgroups", most.to_string()));
                     }
                     pass.set_pipeline(larger.map_or(&run.pipeline, |larger| &run.larger[larger]));
                     pass.set_bind_group(0, run.group.as_ref(), &[]);
