@@ -18,11 +18,11 @@ export const opened = (page, architecture) => page.locator(`unmasked-demo[data-p
 /** What a machine is at: idle, loading, empty, running, done, error. */
 export const phase = (element) => element.evaluate((demo) => demo.phase);
 
-/** Waits until every machine of the page has computed its run and shows it. One that gave up will not go on: that ends the wait. */
+/** Waits until every machine of the page has computed the run that is asked of it, and shows it. One that gave up will not go on: that ends the wait. */
 export async function done(page) {
   const settled = await page.waitForFunction(() => {
     const demos = [...document.querySelectorAll('unmasked-demo')];
-    const over = demos.some((demo) => demo.phase === 'error') || (demos.length > 0 && demos.every((demo) => demo.phase === 'done'));
+    const over = demos.some((demo) => demo.phase === 'error') || (demos.length > 0 && demos.every((demo) => demo.phase === 'done' && !demo.renewed));
     return over && demos.map((demo) => demo.error?.message ?? demo.phase);
   }, undefined, { timeout: 90_000 });
   const phases = await settled.jsonValue();

@@ -1,6 +1,4 @@
 /** A machine's mask, as a test changes it and reads it. */
-import { expect } from '@playwright/test';
-import { done } from './machines.js';
 
 export const TEXT = 'The old doctor is tired tonight.';
 export const address = (settings) => `lang=en&device=cpu&text=${encodeURIComponent(TEXT)}&${settings}`;
@@ -29,12 +27,6 @@ export async function stroke(page, element, cells, block) {
   await page.mouse.down();
   for (const { x, y } of spots.slice(1)) await page.mouse.move(x, y);
   await page.mouse.up();
-}
-
-/** Waits until what was painted has run. */
-export async function ran(page, element) {
-  await expect.poll(() => element.evaluate((demo) => !demo.renewed)).toBe(true);
-  await done(page);
 }
 
 export const visible = (element, name, row, key) => element.evaluate((demo, at) => demo.timeline.frame(demo.position).blocks

@@ -1,7 +1,7 @@
 /** Two blanks, apart and together: each number is the engine's, whoever asks it. */
 import { expect, test } from '@playwright/test';
 import { done, machine, open } from '../machines.js';
-import { look, ran } from '../masks.js';
+import { look } from '../masks.js';
 
 const TEXT = 'She is taller than her mother.';
 /** "She" and "her". */
@@ -145,7 +145,7 @@ test('where nobody may see the first blank, together is apart; where the second 
   expect(new Set(await turns(element))).toEqual(new Set(['']));
   const second = await element.evaluate((demo) => demo.timeline.steps[1].row);
   await element.evaluate((demo, edit) => { demo.edits = edit; }, `e${second}.1h`);
-  await ran(page, element);
+  await done(page);
   await settled(element);
   await expect(words(element)).not.toContainText('0.00');
 });

@@ -4,7 +4,6 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from '@playwright/test';
 import { startHub } from '../hub.js';
 import { answer, done, drawn, machine, opened } from '../machines.js';
-import { ran } from '../masks.js';
 
 const FAMILIES = fileURLToPath(new URL('../../golden/families/', import.meta.url));
 const TEXT = 'text=w5+w7+w9+w4+w6';
@@ -273,7 +272,7 @@ test('painted cells stay with a text of the modelâ€™s own, and go with the pageâ
   const element = opened(page, 'causal');
   const sentence = page.locator('#sentence');
   const paint = async () => {
-    await ran(page, element);
+    await done(page);
     await element.locator('[data-action="paint"]').click();
     await element.locator('.mask').focus();
     await page.keyboard.press('ArrowUp');

@@ -263,7 +263,6 @@ test('blanks are filled all at once or surest first, and a pressed guess stays',
   await expect(element.locator('.chip[data-state="blank"]')).toHaveCount(2);
   expect(await answer(element)).toHaveLength(2);
   await page.locator('[data-setting="fill"]').selectOption('confidence');
-  await page.waitForTimeout(400);
   await done(page);
   const [first] = await element.evaluate((demo) => demo.timeline.steps.map(({ row, candidates }) => ({ row, p: candidates[0].probability })));
   const other = await element.evaluate((demo) => demo.timeline.steps[0].candidates[1].id);

@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@playwright/test';
 import { ARCHITECTURES, done, drawn, machine, open, opened } from '../machines.js';
-import { address, look, ran } from '../masks.js';
+import { address, look } from '../masks.js';
 
 /** A table's lines: name, whole number, short number, what stands last. */
 const lines = (element, name) => element.locator(`.cost-${name}`).evaluate((table) => [...table.querySelectorAll('tbody tr')]
@@ -92,7 +92,7 @@ test('a rule that looks ahead holds nothing, as the engine finds, too; an encode
   await expect(said(encoder, 'held')).toHaveText(/^No cache helps/);
   // Two blanks, two rows that go through the output table; then none.
   await encoder.locator('.chip', { hasText: /^doctor$/ }).click();
-  await ran(page, encoder);
+  await done(page);
   expect((await lines(encoder, 'step'))[0][1]).toBe(6 * (9 * 307_200 + 320 * 81) + 2 * 3312 * 160);
 });
 

@@ -1,7 +1,7 @@
 /** The leak test: a token is exchanged, and what moved is the engine's, row by row. */
 import { expect, test } from '@playwright/test';
 import { done, drawn, host, machine, open } from '../machines.js';
-import { TEXT, address, look, press, ran, stroke } from '../masks.js';
+import { TEXT, address, look, press, stroke } from '../masks.js';
 
 const words = (element) => element.locator('.leak-words');
 const exchange = (element, piece) => element.locator('.exchange', { hasText: new RegExp(`^${piece}$`) }).first().click();
@@ -62,7 +62,7 @@ test('one cell painted open lets the rows before it know; a window lets a layer 
   const element = machine(page, 'causal');
   await press(element, 'paint');
   await stroke(page, element, [[2, 6]]);
-  await ran(page, element);
+  await done(page);
   await look(element, 'leak');
   await expect(words(element)).toHaveText(/^“tonight” is exchanged for “is”\. Rows before it that change: 4 of 6, by up to/);
   await settled(element);
@@ -70,7 +70,7 @@ test('one cell painted open lets the rows before it know; a window lets a layer 
     .toEqual([['[BOS]', false], ['The', false], ['old', true], ['doctor', false], ['is', false], ['tired', false], ['tonight', true]]);
   // What the rule says is chosen beside it.
   await element.locator('[data-action="rule"]').selectOption('window');
-  await ran(page, element);
+  await done(page);
   await exchange(element, 'The');
   await expect(words(element)).toHaveText(/^“The” is exchanged for “doctor”/);
   await settled(element);

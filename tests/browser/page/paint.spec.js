@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@playwright/test';
 import { answer, done, drawn, host, machine, open, opened } from '../machines.js';
-import { TEXT, address, edits, press, ran, spot, stroke, visible, words } from '../masks.js';
+import { TEXT, address, edits, press, spot, stroke, visible, words } from '../masks.js';
 
 test('a pressed cell is hidden from the model, whose answer is the one that the engine gives under that mask', async ({ page }) => {
   await open(page, address('on=causal&step=4'));
@@ -12,7 +12,7 @@ test('a pressed cell is hidden from the model, whose answer is the one that the 
   await press(element, 'paint');
   await expect(words(element)).toHaveText('Press cells, or drag over them, to hide or show them.');
   await stroke(page, element, [[12, 1], [12, 6]]);
-  await ran(page, element);
+  await done(page);
   expect(await edits(element)).toBe('d12.1h12.2h12.3h12.4h12.5h12.6h');
   expect(await visible(element, 'decoder', 12, 3)).toBe(false);
   await expect(words(element)).toContainText('Cells painted: 6. It was never trained with this mask. Before: “fatigué”');
@@ -37,11 +37,11 @@ test('a pressed cell is hidden from the model, whose answer is the one that the 
   await expect(words(element)).toContainText('Cells painted: 6.');
 
   await press(element, 'reset');
-  await ran(page, element);
+  await done(page);
   expect(await answer(element)).toEqual(before);
   await expect.poll(() => page.evaluate(() => location.hash)).not.toContain('edits');
   await press(element, 'undo');
-  await ran(page, element);
+  await done(page);
   expect(await answer(element)).toEqual(after);
 });
 
@@ -51,7 +51,7 @@ test('hidden cells are opened, too: an encoder and a causal decoder look where t
   const causal = machine(page, 'causal');
   await press(causal, 'paint');
   await stroke(page, causal, [[1, 3]]);
-  await ran(page, causal);
+  await done(page);
   expect(await edits(causal)).toBe('d1.3s');
   await expect(causal.locator('.about dd').first()).toHaveText('Nobody looks ahead. Except where painted.');
   expect(await visible(causal, 'decoder', 1, 3)).toBe(true);
@@ -62,7 +62,7 @@ test('hidden cells are opened, too: an encoder and a causal decoder look where t
   const encoder = machine(page, 'encoder');
   await press(encoder, 'paint');
   await stroke(page, encoder, [[6, 2], [6, 4]]);
-  await ran(page, encoder);
+  await done(page);
   expect(await edits(encoder)).toBe('e6.2h6.3h6.4h');
   await expect(encoder.locator('.candidate .bar s:not([hidden])').first()).toBeVisible();
 });
@@ -74,7 +74,7 @@ test('a row that sees nothing says so, and cross-attention is painted by itself'
   const keys = await element.evaluate((demo) => demo.timeline.frame(demo.position).blocks[1].keys);
   await press(element, 'paint');
   await stroke(page, element, [[2, 0], [2, keys - 1]], 1);
-  await ran(page, element);
+  await done(page);
   expect(await edits(element)).toBe(`c${Array.from({ length: keys }, (_, key) => `2.${key}h`).join('')}`);
   await expect(words(element)).toContainText('sees nothing of the source: that attention is 0.');
   expect(await element.evaluate((demo) => demo.timeline.frame(demo.position).blocks[1].attention(0, 0, 2).every((weight) => weight === 0))).toBe(true);
@@ -95,7 +95,7 @@ test('by keyboard: arrows and Enter paint, Ctrl+Z takes it back, and a press wit
   await expect(element.locator('.mask')).toHaveAttribute('aria-label', /Enter paints a cell\./);
   await element.locator('.mask').focus();
   for (const key of ['ArrowUp', 'ArrowRight', 'Enter']) await page.keyboard.press(key);
-  await ran(page, element);
+  await done(page);
   const [painted] = [await edits(element)];
   expect(painted).toMatch(/^d\d+\.\d+h$/);
   // What comes of it is said once the model has run, never the number of the run before.
@@ -105,7 +105,7 @@ test('by keyboard: arrows and Enter paint, Ctrl+Z takes it back, and a press wit
   await page.keyboard.press(' ');
   expect(await edits(element)).toBe('');
   // A key that is held down paints once. (A row that is being computed cannot be painted.)
-  await ran(page, element);
+  await done(page);
   await page.keyboard.down('Enter');
   const held = await edits(element);
   for (let repeat = 0; repeat < 3; repeat += 1) await page.keyboard.down('Enter');
@@ -118,6 +118,7 @@ test('by keyboard: arrows and Enter paint, Ctrl+Z takes it back, and a press wit
   await page.keyboard.press('Control+z');
   expect(await edits(element)).toBe('');
   // Nothing is left to take back: the line goes, and the focus with it to the brush.
+  await done(page);
   await page.keyboard.press('Enter');
   await press(element, 'paint');
   await expect(element.locator('[data-action="undo"]')).toBeVisible();
@@ -134,7 +135,7 @@ test('another sentence has a mask of its own, and an address that paints nonsens
   expect(await visible(element, 'decoder', 3, 1)).toBe(false);
   await page.locator('#sentence').fill('Thank you!');
   await expect.poll(() => edits(element)).toBe('');
-  await ran(page, element);
+  await done(page);
   expect(await visible(element, 'decoder', 3, 1)).toBe(true);
   await expect(element.locator('.painting')).toBeHidden();
   // Nor does undo bring back what was painted on the sentence before.
@@ -142,7 +143,7 @@ test('another sentence has a mask of its own, and an address that paints nonsens
   await stroke(page, element, [[2, 1]]);
   await press(element, 'reset');
   await page.locator('#sentence').fill('Where is the cat?');
-  await ran(page, element);
+  await done(page);
   await expect(element.locator('[data-action="undo"]')).toHaveAttribute('aria-disabled', 'true');
   await open(page, address('on=causal&edits=causal.d3.1q_prefix.d<b>'));
   await page.reload();
@@ -162,12 +163,12 @@ test('an element of its own keeps its place and what was forced while it is pain
   await press(element, 'paint');
   // Of a row that chooses after it: what is before stays as it was.
   await stroke(page, element, [[11, 1]]);
-  await ran(page, element);
+  await done(page);
   expect(await edits(element)).toBe('d11.1h');
   expect(await element.evaluate((demo) => ({ choices: demo.choices, position: demo.position }))).toEqual({ choices, position });
   // Where the answer becomes shorter, it ends there.
   await element.evaluate((demo) => { demo.end(); demo.max = 3; });
-  await ran(page, element);
+  await done(page);
   expect(await element.evaluate((demo) => [demo.position, demo.available])).toEqual([3, 3]);
 });
 
@@ -185,7 +186,7 @@ test('a cell pressed between another sentence and its run is none of it', async 
   });
   await page.mouse.down();
   await page.mouse.up();
-  await ran(page, element);
+  await done(page);
   expect(await edits(element)).toBe('');
 });
 
@@ -200,7 +201,7 @@ test('another model from elsewhere has a mask of its own', async ({ page }) => {
   const element = opened(page, 'causal');
   await press(element, 'paint');
   await stroke(page, element, [[2, 1]]);
-  await ran(page, element);
+  await done(page);
   expect(await edits(element)).toBe('d2.1h');
   await choose('llama');
   expect(await edits(element)).toBe('');
@@ -234,7 +235,7 @@ test.describe('with a finger', () => {
     await element.locator('.mask').scrollIntoViewIfNeeded();
     const { x, y } = await spot(element, 6, 1);
     await page.touchscreen.tap(x, y);
-    await ran(page, element);
+    await done(page);
     expect(await edits(element)).toBe('d6.1h');
     const from = await spot(element, 4, 0);
     const to = await spot(element, 9, 0);
@@ -244,7 +245,7 @@ test.describe('with a finger', () => {
     await touch('touchStart', from);
     for (let at = 1; at <= 5; at += 1) await touch('touchMove', { x: to.x, y: from.y + (at / 5) * (to.y - from.y) });
     await touch('touchEnd');
-    await ran(page, element);
+    await done(page);
     expect(await edits(element)).toBe('d6.1h4.0h5.0h6.0h7.0h8.0h9.0h');
     expect(await page.evaluate(() => scrollY)).toBe(scrolled);
   });

@@ -1,7 +1,7 @@
 /** What is pointed at in one machine is lit in the others, and no longer than it is pointed at. */
 import { expect, test } from '@playwright/test';
 import { done, drawn, machine, open } from '../machines.js';
-import { address, ran } from '../masks.js';
+import { address } from '../masks.js';
 
 const lit = (page) => page.locator('.chip[data-sight]');
 const chip = (page, name, word) => machine(page, name).locator('.chip', { hasText: new RegExp(`^${word}$`) });
@@ -15,7 +15,7 @@ test('a word that is blanked where it is pointed at stays lit nowhere', async ({
   await word.hover();
   await expect(machine(page, 'causal').locator('.chip[data-sight="self"]')).toHaveCount(1);
   await word.click();
-  await ran(page, encoder);
+  await done(page);
   await page.locator('h1').hover();
   await drawn(page);
   await expect(lit(page)).toHaveCount(0);
@@ -25,7 +25,7 @@ test('a word that is blanked where it is pointed at stays lit nowhere', async ({
   await page.keyboard.press('ArrowRight');
   await expect(lit(page).first()).toBeVisible();
   await page.keyboard.press('Enter');
-  await ran(page, encoder);
+  await done(page);
   await page.keyboard.press('Tab');
   await page.keyboard.press('Escape');
   await drawn(page);
@@ -49,6 +49,6 @@ test('a pin goes with its machine, and with its run', async ({ page }) => {
   await done(page);
   await pin();
   await page.evaluate(() => { location.hash = `${location.hash}&mask=causal.full`; });
-  await ran(page, machine(page, 'causal'));
+  await done(page);
   await expect(lit(page)).toHaveCount(0);
 });

@@ -1,7 +1,7 @@
 /** Who can know what: the numbers in the matrix are the engine's, of the mask and the heads of the run that is shown. */
 import { expect, test } from '@playwright/test';
 import { done, drawn, host, machine, open } from '../machines.js';
-import { TEXT, address, look, press, ran, reach, stroke } from '../masks.js';
+import { TEXT, address, look, press, reach, stroke } from '../masks.js';
 
 const words = (element) => element.locator('.reach-words');
 const numbers = (element) => element.locator('.mask .numbers text').allTextContents();
@@ -51,7 +51,7 @@ test('a cell painted open lets a row know, and no number is of another mask', as
   const ids = await idsOf(element);
   await press(element, 'paint');
   await stroke(page, element, [[1, 4]]);
-  await ran(page, element);
+  await done(page);
   await settled(element);
   const edits = [{ row: 1, key: 4, visible: true }];
   const painted = await asked(page, { ids, mask: { decoder: { edits } } }, 6);
@@ -71,7 +71,7 @@ test('a layer all of whose heads are silent tells nobody anything', async ({ pag
   expect(new Set(await numbers(element))).toEqual(new Set(['0', '1']));
   await press(element, 'paint');
   await element.locator('[data-action="silence"]').click();
-  await ran(page, element);
+  await done(page);
   await settled(element);
   await expect.poll(async () => new Set(await numbers(element))).toEqual(new Set(['0']));
   await page.locator('[data-setting="layer"]').selectOption('3');
@@ -115,7 +115,7 @@ test('no sentence and no number is of another step, another sentence or another 
   }
   await page.locator('#sentence').fill('Thank you so much!');
   await expect(words(element)).toContainText('of 7 tokens');
-  await ran(page, element);
+  await done(page);
   const said = await page.evaluate(() => /** @type {any} */ (window).said);
   expect(said.length).toBeGreaterThan(3);
   for (const one of said) expect(one).toMatch(/can know of (\d+) of \1 tokens\. It sees \1 itself\.$/);

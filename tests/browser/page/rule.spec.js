@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from '@playwright/test';
 import en from '../../../www/i18n/en.js';
 import { answer, done, machine, open, opened } from '../machines.js';
-import { TEXT, address, edits, look, press, ran, spot, stroke, visible, words } from '../masks.js';
+import { TEXT, address, edits, look, press, spot, stroke, visible, words } from '../masks.js';
 
 const select = (element) => element.locator('[data-action="rule"]');
 const dial = (element) => element.locator('[data-action="dial"]');
@@ -22,7 +22,7 @@ const alone = (page, model, mask) => page.evaluate(async ({ text, model: name, m
 
 async function choose(page, element, name) {
   await select(element).selectOption(name);
-  await ran(page, element);
+  await done(page);
 }
 
 test('a causal decoder that sees everyone answers as the engine does under that mask, and gets its own back', async ({ page }) => {
@@ -49,11 +49,11 @@ test('a causal decoder that sees everyone answers as the engine does under that 
   expect(await answer(element)).toEqual(after);
   await expect(words(element)).toContainText('It was never trained with this mask. Before: “');
   await press(element, 'reset');
-  await ran(page, element);
+  await done(page);
   expect(await answer(element)).toEqual(before);
   await expect.poll(() => hash(page)).not.toContain('mask=');
   await press(element, 'undo');
-  await ran(page, element);
+  await done(page);
   expect(await answer(element)).toEqual(after);
 });
 
@@ -71,7 +71,7 @@ test('where a prefix ends is turned by key: at the end of the source it is the m
   await expect(words(element)).not.toContainText('never trained');
   await dial(element).focus();
   for (let turn = 0; turn < 6; turn += 1) await page.keyboard.press('ArrowLeft');
-  await ran(page, element);
+  await done(page);
   expect(await rule(element)).toBe('prefix:3');
   await expect(dial(element)).toHaveAttribute('aria-valuetext', 'open up to “old”');
   await expect(words(element)).toContainText('never trained');
@@ -114,17 +114,17 @@ test('cells are painted on a rule, and another rule begins without them', async 
   const element = machine(page, 'causal');
   await press(element, 'paint');
   await stroke(page, element, [[2, 4]]);
-  await ran(page, element);
+  await done(page);
   expect(await edits(element)).toBe('d2.4h');
   expect(await answer(element)).toEqual(await alone(page, 'en-fr-causal', { decoder: { rule: 'full', edits: [{ row: 2, key: 4, visible: false }] } }));
   await choose(page, element, 'window');
   expect(await edits(element)).toBe('');
   await press(element, 'undo');
-  await ran(page, element);
+  await done(page);
   expect([await rule(element), await edits(element)]).toEqual(['full', 'd2.4h']);
   // Another quartet begins with its own masks.
   await page.locator('[data-setting="family"]').selectOption('zh-en');
-  await ran(page, element);
+  await done(page);
   expect([await rule(element), await edits(element)]).toEqual(['', '']);
 });
 
@@ -152,11 +152,11 @@ test('of a model from elsewhere the card and the machine name one rule', async (
   await expect(card).toHaveValue('causal+window:3');
   await expect(page.locator('.card .notes')).toContainText('not trained under this mask');
   await card.selectOption('prefix');
-  await ran(page, element);
+  await done(page);
   expect(await rule(element)).toBe('prefix');
   await expect(select(element)).toHaveValue('prefix');
   await press(element, 'reset');
-  await ran(page, element);
+  await done(page);
   await expect(card).toHaveValue('');
 });
 
@@ -169,13 +169,13 @@ test('a model from elsewhere keeps its silenced heads and its look for another s
   await press(element, 'paint');
   await choose(page, element, 'documents');
   await element.locator('[data-action="silence"]').click();
-  await ran(page, element);
+  await done(page);
   await look(element, 'leak');
   const silenced = () => element.evaluate((demo) => demo.getAttribute('silenced'));
   expect(await silenced()).toMatch(/^d\d+\.1$/);
   const before = await silenced();
   await page.locator('#sentence').fill('w5 w7 w9 w4');
-  await ran(page, element);
+  await done(page);
   expect([await silenced(), await rule(element), await element.getAttribute('look')]).toEqual([before, '', 'leak']);
 });
 
@@ -204,7 +204,7 @@ test('a target that may look at less of the source answers as the engine does un
   await expect(sources).toHaveAttribute('aria-valuetext', 'sees all of the source');
   await sources.focus();
   await page.keyboard.press('Home');
-  await ran(page, element);
+  await done(page);
   expect(await rule(element)).toBe('source:1');
   await expect(sources).toHaveAttribute('aria-valuetext', 'sees 1 of 9 of the source');
   const narrow = await alone(page, 'en-fr-encoder-decoder', { cross: { rule: 'padding:1' } });
@@ -225,10 +225,10 @@ test('a target that may look at less of the source answers as the engine does un
   expect(await rule(element)).toBe('source:1');
   await sources.focus();
   await page.keyboard.press('End');
-  await ran(page, element);
+  await done(page);
   expect([await rule(element), await answer(element)]).toEqual(['', own]);
   await press(element, 'undo');
-  await ran(page, element);
+  await done(page);
   expect([await rule(element), await answer(element)]).toEqual(['source:1', narrow]);
 });
 
@@ -250,7 +250,7 @@ test('a rule of a link says what it hides as it does, whichever model it is give
     await expect(dial(element)).toHaveAttribute('aria-valuetext', words);
     await dial(element).focus();
     await page.keyboard.press('Home');
-    await ran(page, element);
+    await done(page);
     expect(await rule(element)).toBe(after);
   }
   // What names no place in the sentence stays for another.

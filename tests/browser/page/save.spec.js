@@ -2,7 +2,7 @@
 import { expect, test } from '@playwright/test';
 import { readFile } from 'node:fs/promises';
 import { ARCHITECTURES, done, drawn, host, machine, open } from '../machines.js';
-import { TEXT, address, look, press, ran, stroke } from '../masks.js';
+import { TEXT, address, look, press, stroke } from '../masks.js';
 
 const opener = (element) => element.locator('.save > button');
 const menu = (element) => element.locator('.save-menu');
@@ -60,7 +60,7 @@ test('a figure stands alone: no style, no address of others, what is hidden hatc
   await page.locator('[data-setting="head"]').selectOption('all');
   await press(element, 'paint');
   await element.locator('[data-action="rule"]').selectOption('window');
-  await ran(page, element);
+  await done(page);
   await press(element, 'paint');
   const all = await read(page, await element.evaluate((demo) => demo.figure()));
   expect(all.said.filter((text) => /^head \d$/.test(text))).toHaveLength(5);
@@ -78,7 +78,7 @@ test('a text that would be markup, or that no file may hold, is text', async ({ 
   await done(page);
   const element = page.locator('unmasked-demo');
   await element.evaluate((demo, hostile) => { demo.text = hostile; }, text);
-  await ran(page, element);
+  await done(page);
   const figure = await read(page, await element.evaluate((demo) => demo.figure()));
   expect(figure.root).toBe('svg');
   expect(figure.said.at(-1)).toMatch(/^Text: a <b>&amp;"' \]\]> U\+0001.* U\+202Ez$/);
@@ -295,7 +295,7 @@ test('it offers what stands there: the leak test’s numbers and no picture; whe
   // What is painted is in it.
   await press(element, 'paint');
   await stroke(page, element, [[6, 1]]);
-  await ran(page, element);
+  await done(page);
   expect(await element.evaluate((demo) => demo.record().scene.edits)).toBe('d6.1h');
   await page.goto('/embed.html?architecture=causal&lang=en&device=cpu&text=Thank+you!&view=tokens+candidates');
   await done(page);

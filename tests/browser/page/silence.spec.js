@@ -1,7 +1,7 @@
 /** Silenced heads: what the engine makes of them, how they are shown and heard again. */
 import { expect, test } from '@playwright/test';
 import { answer, done, machine, open } from '../machines.js';
-import { TEXT, address, press, ran, words } from '../masks.js';
+import { TEXT, address, press, words } from '../masks.js';
 
 const button = (element, at = 0) => element.locator('[data-action="silence"]').nth(at);
 const silenced = (element) => element.evaluate((demo) => demo.getAttribute('silenced') ?? '');
@@ -17,7 +17,7 @@ test('a silenced head is the gate of a request: the answer is the engine\'s, and
   await press(element, 'paint');
   await expect(button(element)).toHaveText('silence head 3 of layer 2');
   await button(element).click();
-  await ran(page, element);
+  await done(page);
   expect(await silenced(element)).toBe('d2.3');
   await expect(button(element)).toHaveAttribute('aria-pressed', 'true');
   await expect(element.locator('.matrix')).toHaveAttribute('data-silent', '');
@@ -48,10 +48,10 @@ test('a silenced head is the gate of a request: the answer is the engine\'s, and
   expect(await first(element)).toEqual(after);
   await expect(words(element)).toContainText('Heads silenced: 1. Before: “');
   await press(element, 'reset');
-  await ran(page, element);
+  await done(page);
   expect(await first(element)).toEqual(before);
   await press(element, 'undo');
-  await ran(page, element);
+  await done(page);
   expect(await first(element)).toEqual(after);
 });
 
@@ -62,18 +62,18 @@ test('all heads of a layer go together, and another sentence keeps them while an
   await press(element, 'paint');
   await expect(button(element)).toHaveText('silence all heads of layer 1');
   await button(element).click();
-  await ran(page, element);
+  await done(page);
   const count = await element.locator('.matrix').count();
   expect(await silenced(element)).toBe(Array.from({ length: count }, (_, at) => `e1.${at + 1}`).join(''));
   await expect(element.locator('.matrix[data-silent]')).toHaveCount(count);
   await page.locator('#sentence').fill('Thank you very much!');
-  await ran(page, element);
+  await done(page);
   expect(await silenced(element)).not.toBe('');
   await button(element).click();
   expect(await silenced(element)).toBe('');
   await button(element).click();
   await page.locator('[data-setting="family"]').selectOption('zh-en');
-  await ran(page, element);
+  await done(page);
   expect(await silenced(element)).toBe('');
 });
 
@@ -85,7 +85,7 @@ test('an encoder-decoder has three attentions, each silenced by itself', async (
   await press(element, 'paint');
   await expect(element.locator('[data-action="silence"]')).toHaveText(['encoder', 'cross-attention', 'decoder']);
   await button(element, 1).click();
-  await ran(page, element);
+  await done(page);
   expect(await silenced(element)).toBe('d1.1c3.1');
   await expect(words(element)).toContainText('Heads silenced: 2.');
   // Only some of what is shown is silent: nothing of it is drawn as if all were.
