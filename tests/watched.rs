@@ -5,7 +5,7 @@ mod machines;
 mod support;
 
 use unmasked::engine::Engine;
-use unmasked::error::{Kind, Result};
+use unmasked::error::Result;
 use unmasked::graph::Activation;
 use unmasked::mask::{Edit, Mask, MaskFile, MaskSource, Rule};
 use unmasked::request::{Gates, Request, Select, Watch, Watchable};
