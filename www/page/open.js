@@ -38,6 +38,8 @@ import { Card } from './card.js';
 const CANCELLED = new DOMException('cancelled', 'AbortError');
 /** After these nothing of a download is worth its room. */
 const IN_VAIN = ['missing', 'length', 'index'];
+/** Where the engine refused the model itself. A device that has no room for it, or was lost, may take it the next time. */
+const FAULTY = ['config', 'weights', 'tokenizer', 'input'];
 
 /** @type {{ phase: 'idle', name: Say, loaded: number, total: number }} */
 const IDLE = { phase: 'idle', name: () => '', loaded: 0, total: 0 };
@@ -136,8 +138,9 @@ export class Opener {
         await this.#enter(named, files, signal);
         if (keeper === null || !await keeper.finish(files)) this.#told = { say: (t) => t('open.room', { name: source }) };
       } catch (error) {
-        // What broke off goes on another time. What the engine refused is not worth its room.
-        const ended = signal.aborted ? signal.reason === CANCELLED : !(error instanceof DownloadError) || IN_VAIN.includes(error.trouble);
+        // What broke off goes on another time. A model that is none is not worth its room.
+        const inVain = error instanceof DownloadError ? IN_VAIN.includes(error.trouble) : FAULTY.includes(error.kind);
+        const ended = signal.aborted ? signal.reason === CANCELLED : inVain;
         if (ended) await keeper?.discard();
         throw error;
       } finally {

@@ -162,6 +162,32 @@ test('a model that changed meanwhile begins anew, and what is unfinished can be 
   expect(await page.evaluate(async () => (await (await caches.open('unmasked models')).keys()).length)).toBe(0);
 });
 
+test('what the device refuses stays kept, and the next try asks for no weights; what the model itself lacks does not', async ({ page }) => {
+  await show(page, 'lang=en&device=cpu&on=none&text=a');
+  await page.evaluate(async () => (await import('/engine.js')).usage());
+  const [worker] = page.workers();
+  await worker.evaluate(() => {
+    addEventListener('message', ({ data }) => { if (data.method === 'load') throw new WebAssembly.RuntimeError('unreachable, made up by a test'); });
+  });
+  await ask(page, 'hub:owner/gpt2');
+  await expect(wrong(page)).toContainText('The engine stopped');
+  await panel(page).locator('.keeping summary').click();
+  const line = panel(page).locator('.kept li');
+  await expect(line).toContainText('MB so far, unfinished');
+  hub.asked.length = 0;
+  await line.locator('[data-action="open"]').click();
+  await expect(told(page)).toContainText('from hub:owner/gpt2.');
+  await expect(line).not.toContainText('unfinished');
+  expect(hub.asked.map(({ path }) => path.split('/').at(-1)).sort()).toEqual(['README.md', 'config.json', 'generation_config.json', 'model.safetensors.index.json']);
+
+  models['owner/bert'].without = ['tokenizer.json'];
+  await ask(page, 'hub:owner/bert');
+  await expect(wrong(page)).toContainText('does not open');
+  await expect(panel(page).locator('.work')).toBeHidden();
+  const kept = await page.evaluate(async () => (await (await import('/kept.js')).listKept()).map(({ source }) => source));
+  expect(kept).toEqual(['hub:owner/gpt2']);
+});
+
 test('a folder that is dropped opens', async ({ page }) => {
   await show(page);
   // As the browser itself does it: the folder comes as one entry, to be walked.
