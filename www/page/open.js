@@ -52,8 +52,11 @@ export class Opener {
   #parts;
   /** @type {AbortController|null} of what is under way */
   #abort = null;
-  /** When all that was under way before has ended. @type {Promise<void>} */
+  /** When all that was under way has ended, and without the last of it. @type {Promise<void>} */
   #ended = Promise.resolve();
+  #endedBefore = this.#ended;
+  /** Which address the last of it is from; null where it is from files. @type {string|null} */
+  #source = null;
   /** @type {{ phase: 'idle'|'loading'|'preparing', name: Say, loaded: number, total: number }} */
   #work = IDLE;
   /** What is said below the field, in the language of the moment. @type {{ say?: Say, wrong?: Say }|null} */
@@ -122,6 +125,7 @@ export class Opener {
     return this.#do(async (signal, before) => {
       const place = placeOf(text);
       const { source } = place;
+      this.#source = source;
       this.#parts.address.value = source;
       const named = () => source;
       this.#prepare(named);
@@ -182,9 +186,10 @@ export class Opener {
     const abort = new AbortController();
     this.#abort = abort;
     this.#told = null;
+    this.#source = null;
+    this.#endedBefore = this.#ended;
     const under = work(abort.signal, this.#ended);
-    // Also where it failed before it had waited.
-    this.#ended = Promise.allSettled([this.#ended, under]).then(() => {});
+    this.#after(under);
     try {
       await under;
     } catch (error) {
@@ -194,6 +199,12 @@ export class Opener {
     this.#abort = null;
     this.#work = IDLE;
     this.#draw();
+  }
+
+  /** What begins from now on waits for it, too. @param {Promise<any>} under */
+  #after(under) {
+    // Also for what was under way before: it may have failed before it had waited.
+    this.#ended = Promise.allSettled([this.#ended, under]).then(() => {});
   }
 
   /** @param {Say} name */
@@ -244,8 +255,13 @@ export class Opener {
     this.#parts.address.focus();
   }
 
+  /** What is under way with the same model is cancelled, and has ended before: it would go on keeping what comes. */
   async #delete(source) {
-    await deleteKept(source);
+    const isUnderWay = this.#source === source;
+    if (isUnderWay) this.#abort?.abort(CANCELLED);
+    const gone = (isUnderWay ? this.#ended : this.#endedBefore).then(() => deleteKept(source));
+    this.#after(gone);
+    await gone;
     this.#tell({ say: (t) => t('open.deleted', { name: source }) });
     await this.#list();
     this.#parts.address.focus();

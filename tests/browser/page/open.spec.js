@@ -188,6 +188,25 @@ test('what the device refuses stays kept, and the next try asks for no weights; 
   expect(kept).toEqual(['hub:owner/gpt2']);
 });
 
+test('what is deleted while it comes is cancelled, and nothing is left of it', async ({ page }) => {
+  models['owner/gpt2'].stops = 1000;
+  await show(page);
+  await ask(page, 'hub:owner/gpt2');
+  await expect(wrong(page)).toContainText('broke off');
+  delete models['owner/gpt2'].stops;
+  models['owner/gpt2'].slow = true;
+  await panel(page).locator('.keeping summary').click();
+  const line = panel(page).locator('.kept li');
+  await line.locator('[data-action="open"]').click();
+  const work = panel(page).locator('.work');
+  await expect.poll(() => work.locator('progress').evaluate((bar) => bar.value > 0 && bar.value < bar.max)).toBe(true);
+  await line.locator('[data-action="delete"]').click();
+  await expect(told(page)).toContainText('hub:owner/gpt2');
+  await expect(work).toBeHidden();
+  await expect(panel(page).locator('.keeping')).toBeHidden();
+  expect(await page.evaluate(async () => (await (await caches.open('unmasked models')).keys()).length)).toBe(0);
+});
+
 test('a folder that is dropped opens', async ({ page }) => {
   await show(page);
   // As the browser itself does it: the folder comes as one entry, to be walked.
