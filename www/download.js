@@ -17,6 +17,7 @@
  * @property {() => Promise<void>} settled
  */
 
+import { EngineError } from './error.js';
 import { FORMS, FORM_NAMES, isShard, readTokenizer, shardsOf } from './files.js';
 import { pinned } from './hub.js';
 import { translator } from './i18n/index.js';
@@ -31,21 +32,24 @@ const PIECE = 2 ** 24;
 const LONGEST_LOOSE = 5000;
 
 /**
- * What went wrong with a download. Its sentence stands in the dictionaries under `open.error.` and `trouble`; like the
- * engine's errors it is told in English, and the page finds its own words.
+ * What went wrong with a download. Its sentence stands in the dictionaries under `open.error.` and `trouble`; like all
+ * of the engine's errors it is told in English, and the page finds its own words.
  */
-export class DownloadError extends Error {
+class DownloadError extends EngineError {
   /**
    * @param {'token'|'forbidden'|'missing'|'status'|'silent'|'policy'|'broken'|'length'|'index'} trouble
    * @param {Record<string, any>} values
    */
   constructor(trouble, values) {
-    super(say(`open.error.${trouble}`, values));
-    this.name = 'DownloadError';
-    this.kind = 'input';
-    this.trouble = trouble;
-    this.values = values;
+    super({ message: say(`open.error.${trouble}`, values), kind: trouble === 'index' ? 'input' : 'download', what: values.file, ...cameOf(trouble, values), trouble, values });
   }
+}
+
+/** What was expected of a file, and what came. @param {string} trouble @param {Record<string, any>} values */
+function cameOf(trouble, { status, expected, got }) {
+  if (trouble === 'index') return { expected: 'a weight_map', got: 'none' };
+  if (got !== undefined) return { expected: expected === '?' ? 'the whole file' : `${expected} bytes`, got: `${got} bytes` };
+  return status ? { expected: '200', got: String(status) } : { expected: 'a file', got: 'no answer' };
 }
 
 /**
@@ -108,7 +112,7 @@ async function readWeights(read, optional, tally, base) {
     const file = await optional(one);
     if (file) return [file];
   }
-  throw new DownloadError('missing', { file: FORM_NAMES, host: new URL(base).host });
+  throw new DownloadError('missing', { file: FORM_NAMES, host: new URL(base).host, status: 404 });
 }
 
 /**

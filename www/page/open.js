@@ -3,7 +3,7 @@
  * machine of its architecture until it is put back, and its card says what it is and what it can be asked for.
  */
 
-import { DownloadError, downloadFolder } from '../download.js';
+import { downloadFolder } from '../download.js';
 import { loadEngine } from '../engine.js';
 import { chosen, dropped, modelOf } from '../folder.js';
 import { pinned, placeOf } from '../hub.js';
@@ -37,8 +37,8 @@ import { Card } from './card.js';
 /** Why a person ended what was under way; what merely makes room for the next thing says nothing. */
 const CANCELLED = new DOMException('cancelled', 'AbortError');
 /** After these nothing of a download is worth its room. */
-const IN_VAIN = ['missing', 'length', 'index'];
-/** Where the engine refused the model itself. A device that has no room for it, or was lost, may take it the next time. */
+const IN_VAIN = ['missing', 'length'];
+/** Nor where the model itself is refused. A device that has no room for it, or was lost, may take it the next time. */
 const FAULTY = ['config', 'weights', 'tokenizer', 'input'];
 
 /** @type {{ phase: 'idle', name: Say, loaded: number, total: number }} */
@@ -143,8 +143,7 @@ export class Opener {
         if (keeper === null || !await keeper.finish(files)) this.#told = { say: (t) => t('open.room', { name: source }) };
       } catch (error) {
         // What broke off goes on another time. A model that is none is not worth its room.
-        const inVain = error instanceof DownloadError ? IN_VAIN.includes(error.trouble) : FAULTY.includes(error.kind);
-        const ended = signal.aborted ? signal.reason === CANCELLED : inVain;
+        const ended = signal.aborted ? signal.reason === CANCELLED : IN_VAIN.includes(error.trouble) || FAULTY.includes(error.kind);
         if (ended) await keeper?.discard();
         throw error;
       } finally {
