@@ -18,7 +18,7 @@ import { Card } from './card.js';
  * @typedef {object} Page   what the panel needs of the page
  * @property {(key: string, values?: object) => string} t
  * @property {'auto'|'webgpu'|'cpu'} device
- * @property {(architecture: string, model: Opened|null) => import('../element.js').UnmaskedDemo|null} show
+ * @property {(architecture: string, model: Opened|null) => void} show
  * @property {(architecture: string) => void} asked
  * @property {(drawn: () => void) => void} onLanguage
  *
@@ -32,6 +32,7 @@ import { Card } from './card.js';
  * @property {() => boolean} readsOwn   whether it reads a text of its own
  * @property {(words: number[]) => void} blanked   words were blanked by hand
  * @property {(rule: string) => void} ruled   its mask was given another rule in the machine itself
+ * @property {() => void} settled   its machine has loaded it, or could not
  */
 
 /** Why a person ended what was under way; what merely makes room for the next thing says nothing. */
@@ -226,12 +227,12 @@ export class Opener {
     const description = engine.describe();
     const { architecture } = description;
     const card = new Card({ name, description, licence, changed: () => { this.#page.asked(architecture); this.#draw(); }, closed: () => this.#close(architecture) });
-    const demo = this.#page.show(architecture, {
+    this.#page.show(architecture, {
       called: (t) => calledOf(description, name(t), t), source: name, files, attributes: (text) => card.attributes(text), readsOwn: () => card.hasOwnText, blanked: (words) => { card.words = words; }, ruled: (rule) => { card.rule = rule; this.#draw(); },
+      // Once a machine holds the same engine the panel need not. One that is off or out of sight holds none: the panel
+      // keeps it ready until the model is put back.
+      settled: () => engine.free(),
     });
-    // Once the machine holds the same engine the panel need not. One that is off or out of sight holds none: the panel
-    // keeps it ready until the model is put back.
-    for (const event of ['unmasked-ready', 'unmasked-error']) demo?.addEventListener(event, () => engine.free(), { once: true });
     this.#remove(architecture);
     for (const other of this.#opened.values()) other.card.fold();
     this.#opened.set(architecture, { card, engine });

@@ -366,6 +366,26 @@ test('a model that was never in sight gives all back when it is replaced and whe
   await expect.poll(engines).toBe(0);
 });
 
+test('a machine that was turned off and on before it was seen takes the engine over from the panel', async ({ page }) => {
+  await page.setViewportSize({ width: 700, height: 420 });
+  await show(page, 'lang=en&device=cpu&on=none&text=a');
+  await panel(page).locator('[data-choose="files"]').setInputFiles(['config.json', 'tokenizer.json', 'model.safetensors'].map((name) => `${FAMILIES}gpt2/${name}`));
+  await expect(told(page)).toContainText('Open: ');
+  const demo = opened(page, 'causal');
+  // Where the pointer would bring it into sight, this does not.
+  const press = () => page.locator('.toggle[data-place="opened causal"]').evaluate((button) => button.click());
+  const first = await demo.elementHandle();
+  expect(await phase(demo)).toBe('idle');
+  await press();
+  await expect(demo).toHaveCount(0);
+  expect(await first?.evaluate((element) => element.phase)).toBe('idle');
+  await press();
+  await demo.evaluate((element) => element.load());
+  await done(page);
+  await press();
+  await expect.poll(() => page.evaluate(async () => (await (await import('/engine.js')).usage()).engines)).toBe(0);
+});
+
 test('what torch.save wrote opens from files, and what asks to run something is refused by its name', async ({ page }) => {
   await show(page);
   const choose = (paths) => panel(page).locator('[data-choose="files"]').setInputFiles(paths);
