@@ -75,11 +75,17 @@ export async function downloadFolder(place, { keeper = null, ...means } = {}) {
   let under = [];
   try {
     // Always asked for anew: it says which commit the rest is to be of.
-    const config = await downloadFile(place.base, 'config.json', own);
-    const { commit } = /** @type {Part} */ (parts.get('config.json'));
+    const anew = new Map();
+    const config = await downloadFile(place.base, 'config.json', { ...own, parts: anew });
+    const part = /** @type {Part} */ (anew.get('config.json'));
+    const { commit } = part;
     const { base, hub } = pinned(place, commit);
+    const isPinned = commit !== null && hub?.revision === commit;
+    const before = parts.get('config.json');
+    if (before && !(isPinned && commit === before.commit)) doubt(parts, commit === before.commit && await before.file().text() === await config.text());
+    parts.set('config.json', part);
     await keeper?.begin(commit);
-    const read = (name) => downloadFile(base, name, { ...own, keeper, isPinned: commit !== null && hub?.revision === commit });
+    const read = (name) => downloadFile(base, name, { ...own, keeper, isPinned });
     const optional = (name) => read(name).catch((error) => {
       if (error.trouble === 'missing') return null;
       throw error;
@@ -95,6 +101,21 @@ export async function downloadFolder(place, { keeper = null, ...means } = {}) {
     throw error;
   }
 }
+
+/**
+ * What came before of a folder that may be another by now: its host is asked whether each file is still the same. Where its
+ * length alone could tell, what else is known decides: other weights of one architecture are as long.
+ * @param {Map<string, Part>} parts @param {boolean} isLike whether its config and its commit are the same
+ */
+function doubt(parts, isLike) {
+  for (const [name, part] of parts) {
+    if (part.whole && !part.isComplete || !isLike && !isStrong(part.tag)) parts.delete(name);
+    part.whole = false;
+  }
+}
+
+/** Whether an ETag says that bytes are the same, not only what they mean. @param {string|null} tag */
+const isStrong = (tag) => tag !== null && !tag.startsWith('W/');
 
 /** One file, or those that an index names, in the first form that is there. */
 async function readWeights(read, optional, tally, base) {
@@ -174,7 +195,7 @@ class Part {
     const kept = await this.keeper?.read(this.name);
     if (!kept) return;
     const bytes = kept.pieces.reduce((sum, { size }) => sum + size, 0);
-    const isSure = isPinned || kept.tag !== null && !kept.tag.startsWith('W/');
+    const isSure = isPinned || isStrong(kept.tag);
     if (!isSure || bytes === 0 || kept.length && bytes > kept.length) {
       this.clear();
       return;
