@@ -205,6 +205,7 @@ function createDemo(place, architecture) {
     // The list failed when the page asked for it, and may be had now: a machine that was tried again has come.
     if (isListed && !models.length) readModels();
   });
+  for (const event of ['unmasked-ready', 'unmasked-error']) demo.addEventListener(event, () => modelAt(place)?.settled());
   demo.addEventListener('unmasked-use', ({ detail }) => used(place, detail));
   return demo;
 }
@@ -535,7 +536,6 @@ export const page = {
     hold(null);
     arrange();
     clock.restart();
-    return demos.get(`${PLACE_OF_OPENED}${architecture}`) ?? null;
   },
   /** Something else is asked of a model. */
   asked(architecture) { asked.unread((place) => place === `${PLACE_OF_OPENED}${architecture}`); arrange(); clock.restart(); },

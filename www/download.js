@@ -17,6 +17,7 @@
  * @property {() => Promise<void>} settled
  */
 
+import { EngineError } from './error.js';
 import { FORMS, FORM_NAMES, isShard, readTokenizer, shardsOf } from './files.js';
 import { pinned } from './hub.js';
 import { translator } from './i18n/index.js';
@@ -31,21 +32,24 @@ const PIECE = 2 ** 24;
 const LONGEST_LOOSE = 5000;
 
 /**
- * What went wrong with a download. Its sentence stands in the dictionaries under `open.error.` and `trouble`; like the
- * engine's errors it is told in English, and the page finds its own words.
+ * What went wrong with a download. Its sentence stands in the dictionaries under `open.error.` and `trouble`; like all
+ * of the engine's errors it is told in English, and the page finds its own words.
  */
-export class DownloadError extends Error {
+class DownloadError extends EngineError {
   /**
    * @param {'token'|'forbidden'|'missing'|'status'|'silent'|'policy'|'broken'|'length'|'index'} trouble
    * @param {Record<string, any>} values
    */
   constructor(trouble, values) {
-    super(say(`open.error.${trouble}`, values));
-    this.name = 'DownloadError';
-    this.kind = 'input';
-    this.trouble = trouble;
-    this.values = values;
+    super({ message: say(`open.error.${trouble}`, values), kind: trouble === 'index' ? 'input' : 'download', what: values.file, ...cameOf(trouble, values), trouble, values });
   }
+}
+
+/** What was expected of a file, and what came. @param {string} trouble @param {Record<string, any>} values */
+function cameOf(trouble, { status, expected, got }) {
+  if (trouble === 'index') return { expected: 'a weight_map', got: 'none' };
+  if (got !== undefined) return { expected: expected === '?' ? 'the whole file' : `${expected} bytes`, got: `${got} bytes` };
+  return status ? { expected: '200', got: String(status) } : { expected: 'a file', got: 'no answer' };
 }
 
 /**
@@ -71,11 +75,17 @@ export async function downloadFolder(place, { keeper = null, ...means } = {}) {
   let under = [];
   try {
     // Always asked for anew: it says which commit the rest is to be of.
-    const config = await downloadFile(place.base, 'config.json', own);
-    const { commit } = /** @type {Part} */ (parts.get('config.json'));
+    const anew = new Map();
+    const config = await downloadFile(place.base, 'config.json', { ...own, parts: anew });
+    const part = /** @type {Part} */ (anew.get('config.json'));
+    const { commit } = part;
     const { base, hub } = pinned(place, commit);
+    const isPinned = commit !== null && hub?.revision === commit;
+    const before = parts.get('config.json');
+    if (before && !(isPinned && commit === before.commit)) doubt(parts, commit === before.commit && await before.file().text() === await config.text());
+    parts.set('config.json', part);
     await keeper?.begin(commit);
-    const read = (name) => downloadFile(base, name, { ...own, keeper, isPinned: commit !== null && hub?.revision === commit });
+    const read = (name) => downloadFile(base, name, { ...own, keeper, isPinned });
     const optional = (name) => read(name).catch((error) => {
       if (error.trouble === 'missing') return null;
       throw error;
@@ -91,6 +101,21 @@ export async function downloadFolder(place, { keeper = null, ...means } = {}) {
     throw error;
   }
 }
+
+/**
+ * What came before of a folder that may be another by now: its host is asked whether each file is still the same. Where its
+ * length alone could tell, what else is known decides: other weights of one architecture are as long.
+ * @param {Map<string, Part>} parts @param {boolean} isLike whether its config and its commit are the same
+ */
+function doubt(parts, isLike) {
+  for (const [name, part] of parts) {
+    if (part.whole && !part.isComplete || !isLike && !isStrong(part.tag)) parts.delete(name);
+    part.whole = false;
+  }
+}
+
+/** Whether an ETag says that bytes are the same, not only what they mean. @param {string|null} tag */
+const isStrong = (tag) => tag !== null && !tag.startsWith('W/');
 
 /** One file, or those that an index names, in the first form that is there. */
 async function readWeights(read, optional, tally, base) {
@@ -108,7 +133,7 @@ async function readWeights(read, optional, tally, base) {
     const file = await optional(one);
     if (file) return [file];
   }
-  throw new DownloadError('missing', { file: FORM_NAMES, host: new URL(base).host });
+  throw new DownloadError('missing', { file: FORM_NAMES, host: new URL(base).host, status: 404 });
 }
 
 /**
@@ -170,7 +195,7 @@ class Part {
     const kept = await this.keeper?.read(this.name);
     if (!kept) return;
     const bytes = kept.pieces.reduce((sum, { size }) => sum + size, 0);
-    const isSure = isPinned || kept.tag !== null && !kept.tag.startsWith('W/');
+    const isSure = isPinned || isStrong(kept.tag);
     if (!isSure || bytes === 0 || kept.length && bytes > kept.length) {
       this.clear();
       return;

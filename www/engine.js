@@ -13,9 +13,10 @@
  */
 
 import { downloadFolder } from './download.js';
+import { EngineError } from './error.js';
 import { isForeign, placeOf } from './hub.js';
 import { Losses, MOST_LOSSES } from './losses.js';
-import { EngineError, aborted, call, currentLife } from './worker-client.js';
+import { aborted, call, currentLife } from './worker-client.js';
 
 export { EngineError };
 
@@ -92,10 +93,11 @@ function checkSource(source, device) {
     if (source.length) return;
     throw new EngineError({ message: 'no model files were given', kind: 'input', what: 'source', expected: 'config.json, model.safetensors (or pytorch_model.bin), tokenizer.json', got: 'nothing' });
   }
-  if (typeof source !== 'string' || source === '') {
-    throw new EngineError({ message: 'the model source is not an address', kind: 'input', what: 'source', expected: 'URL of a model folder or an array of files', got: typeof source });
+  const isText = typeof source === 'string' && source !== '';
+  if (isText && isForeign(source)) placeOf(source);
+  else if (!isText || !URL.canParse(source, document.baseURI)) {
+    throw new EngineError({ message: 'the model source is not an address', kind: 'input', what: 'source', expected: 'URL of a model folder or an array of files', got: isText ? source : typeof source });
   }
-  if (isForeign(source)) placeOf(source);
 }
 
 /** One engine in the worker, how many handles hold it, and how it comes back when its GPU or the worker is lost. */

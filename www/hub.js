@@ -9,6 +9,7 @@
  *   source: the address, spelled in one way; base: what the names of files are put after
  */
 
+import { EngineError } from './error.js';
 import { translator } from './i18n/index.js';
 import { MODELS } from './place.js';
 
@@ -24,14 +25,10 @@ const isName = (text) => /^\w(?:[\w.-]*\w)?$/.test(text) && text.length <= 96 &&
 const isRevision = (text) => text.length <= 200 && text.split('/').every(isName);
 
 /** An address that nobody can follow. Its sentence stands in the dictionaries, under `open.error.` and `trouble`. */
-export class AddressError extends Error {
+class AddressError extends EngineError {
   /** @param {'address'|'scheme'} trouble @param {string} source */
   constructor(trouble, source) {
-    super(say(`open.error.${trouble}`, { source }));
-    this.name = 'AddressError';
-    this.kind = 'input';
-    this.trouble = trouble;
-    this.values = { source };
+    super({ message: say(`open.error.${trouble}`, { source }), kind: 'input', what: 'source', expected: 'hub:owner/name, hub:owner/name@revision or https://…/folder/', got: source, trouble, values: { source } });
   }
 }
 

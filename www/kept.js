@@ -130,7 +130,7 @@ export class Keeper {
       if (!file) files.push(file = { name, length, tag, pieces: [] });
       Object.assign(file, { length, tag });
       const hash = await hashOf(piece);
-      await this.#cache.put(pieceKey(source, name, file.pieces.length), new Response(piece));
+      await this.#cache.put(pieceKey(source, name, file.pieces.length), new Response(piece, { headers: { etag: hash } }));
       file.pieces.push({ bytes: piece.size, hash });
       await this.#write();
     });
@@ -152,13 +152,13 @@ export class Keeper {
   /** When all that was given is on disk, or could not be. */
   settled() { return this.#tail; }
 
-  /** The model is whole: these are its files. Whether the browser had room for it. @param {File[]} files */
+  /** The model is whole: these are its files. What is gone of them is put there again. Whether the browser had room for it. @param {File[]} files */
   async finish(files) {
     for (const { name } of [...this.#list.files]) if (!files.some((file) => file.name === name)) this.clear(name);
     await this.settled();
     for (const file of files) {
       const held = this.#list.files.find(({ name }) => name === file.name);
-      if (held && bytesIn(held) === file.size) continue;
+      if (held && bytesIn(held) === file.size && await this.#holds(held)) continue;
       this.clear(file.name);
       for (let at = 0; at < Math.max(1, file.size); at += PIECE) this.add(file.name, file.slice(at, at + PIECE), { length: file.size, tag: null });
     }
@@ -166,6 +166,19 @@ export class Keeper {
     await this.settled();
     if (this.#over) await deleteKept(this.#list.source);
     return !this.#over;
+  }
+
+  /**
+   * Whether a file's pieces are those that were put there, as far as they say themselves: another tab may have deleted them,
+   * or have put its own in their place.
+   * @param {KeptFile} file
+   */
+  async #holds({ name, pieces }) {
+    for (const [at, { hash }] of pieces.entries()) {
+      const piece = await this.#cache.match(pieceKey(this.#list.source, name, at)).catch(() => undefined);
+      if (piece?.headers.get('etag') !== hash) return false;
+    }
+    return true;
   }
 
   /** Nothing of it is kept. */

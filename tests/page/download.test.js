@@ -40,7 +40,7 @@ test('a name on the hub becomes the address of its files', () => {
 test('what is no address is refused with a sentence', () => {
   for (const wrong of ['', 'name', 'hub:', 'hub:name', 'hub:a/b/c', 'hub:../b', 'hub:a/..', 'hub:a/b@', 'hub:a/b@../x', 'hub:a/b@x@y', 'hub:a/b?x', 'hub:a/b#x', 'hub:a/-b',
     'https://user:word@host/', 'https://host/?token=x', 'file:///etc/', 'javascript:alert(1)']) {
-    assert.throws(() => placeOf(wrong, HUB), { name: 'AddressError', trouble: 'address' }, wrong);
+    assert.throws(() => placeOf(wrong, HUB), { kind: 'input', trouble: 'address', got: wrong }, wrong);
   }
   assert.throws(() => placeOf('http://host/a/', HUB), { trouble: 'scheme' });
 });
@@ -149,8 +149,42 @@ test('what never comes whole is told, and the next try goes on', async () => {
     const before = hub.asked.length;
     await failure(downloadFolder(place, { wait: soon }));
     const again = hub.asked.slice(before);
-    assert.ok(again.every(({ path, range }) => /(?:index|generation_config)\.json$/.test(path) || range === `bytes=${error.values.got}-`), 'only what is missing');
+    assert.ok(again.every(({ path, range }) => /(?:index|config)\.json$/.test(path) || range === `bytes=${error.values.got}-`), 'only what is missing');
   });
+});
+
+test('where nothing is kept, too, the next try asks for the config anew, and whether the rest is still the same', async () => {
+  /** Headers that a host does not let other pages read. */
+  const hidden = (...details) => fetch(...details).then((response) => new Response(response.body, { status: response.status, headers: { 'content-length': response.headers.get('content-length') ?? '' } }));
+  const tokenizer = `bytes=${golden('gpt2/tokenizer.json').length - 1}-`;
+  const other = { family: 'bert' };
+  const moved = { family: 'bert', commit: COMMIT.replace(/^0/, 'f') };
+  /** @type {Array<[string, 'plain'|'hub', object, { family?: string, commit?: string }, Array<string|undefined>|null]>} */
+  const cases = [
+    ['a folder', 'plain', {}, {}, [tokenizer, 'bytes=1000-']],
+    ['a folder that is another', 'plain', {}, other, null],
+    ['a folder without tags', 'plain', { fetch: hidden }, {}, [tokenizer, 'bytes=1000-']],
+    ['another one without tags', 'plain', { fetch: hidden }, other, ['bytes=0-', 'bytes=0-']],
+    ['a commit of the hub', 'hub', {}, {}, [undefined, 'bytes=1000-']],
+    ['another commit', 'hub', {}, moved, null],
+    ['another commit of the same files', 'hub', {}, { commit: moved.commit }, [tokenizer, 'bytes=1000-']],
+  ];
+  await Promise.all(cases.map(async ([name, at, means, change, ranges]) => {
+    const manner = { family: 'gpt2', stops: 1000 };
+    await withHub(manner, async (hub, place) => {
+      const from = at === 'hub' ? place : { source: hub.url, base: `${hub.url}owner/name/resolve/main/`, hub: null };
+      assert.equal((await failure(downloadFolder(from, { wait: soon, ...means }))).trouble, 'broken', name);
+      Object.assign(manner, change, { stops: undefined });
+      hub.asked.length = 0;
+      const { files, commit } = await downloadFolder(from, { wait: soon, ...means });
+      assert.deepEqual(files.map((file) => file.name), ['config.json', 'tokenizer.json', 'model.safetensors'], name);
+      for (const file of files) assert.deepEqual(Buffer.from(await file.arrayBuffer()), golden(`${manner.family}/${file.name}`), `${name}: ${file.name}`);
+      if (at === 'hub') assert.equal(commit, change.commit ?? COMMIT);
+      const range = (file) => hub.asked.find(({ path }) => path.endsWith(`/${file}`))?.range;
+      assert.equal(range('config.json'), 'bytes=0-', name);
+      if (ranges) assert.deepEqual([range('tokenizer.json'), range('model.safetensors')], ranges, name);
+    });
+  }));
 });
 
 test('each refusal has its own sentence', async () => {

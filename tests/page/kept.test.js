@@ -16,14 +16,20 @@ const failure = (promise) => promise.then(() => assert.fail('it did not fail'), 
 /** Cache Storage with one cache; `room`: bytes that it takes before it refuses. */
 class Store {
   entries = new Map();
+  tags = new Map();
   room = Infinity;
   async open() { return this; }
   async keys() { return [...this.entries.keys()].map((url) => ({ url })); }
-  async match(key) { const bytes = this.entries.get(key.url ?? key); return bytes && new Response(bytes); }
+  async match(key) {
+    const url = key.url ?? key;
+    const bytes = this.entries.get(url);
+    return bytes && new Response(bytes, { headers: { etag: this.tags.get(url) ?? '' } });
+  }
   async put(key, response) {
     const bytes = await response.arrayBuffer();
     if (bytes.byteLength > this.room) throw new DOMException('full', 'QuotaExceededError');
     this.entries.set(key, bytes);
+    this.tags.set(key, response.headers.get('etag'));
   }
   async delete(key) { return this.entries.delete(key.url ?? key); }
 }
@@ -176,6 +182,42 @@ test('what was given up leaves nothing, and what is deleted neither', async () =
     await broken(manner, place);
     await deleteKept(SOURCE);
     assert.equal(store.entries.size, 0);
+  });
+});
+
+test('what is deleted, or replaced, by another tab while it comes is there again once it is called whole', async () => {
+  const manner = {};
+  await withHub(manner, async ({ place, asked }) => {
+    await broken(manner, place);
+    const keeper = await Keeper.open(SOURCE);
+    const found = await downloadFolder(place, { wait: soon, keeper });
+    await deleteKept(SOURCE);
+    asked();
+    assert.equal(await keeper?.finish(found.files), true);
+    const names = (files) => files?.map(({ name }) => name).sort();
+    assert.deepEqual(names(await readKept(SOURCE)), ['config.json', 'model.safetensors', 'tokenizer.json']);
+
+    const own = await Keeper.open(SOURCE);
+    const again = await downloadFolder(place, { keeper: own });
+    const key = [...store.entries.keys()].find((url) => url.endsWith('model.safetensors/0')) ?? '';
+    await store.put(key, new Response(WEIGHTS.subarray(0, 7), { headers: { etag: 'of another' } }));
+    assert.equal(await own?.finish(again.files), true);
+    const kept = await readKept(SOURCE);
+    assert.deepEqual(names(kept), ['config.json', 'model.safetensors', 'tokenizer.json']);
+    assert.deepEqual(await weightsOf({ files: kept }), WEIGHTS);
+  });
+});
+
+test('finishing puts no piece there twice', async () => {
+  await withHub({}, async ({ place }) => {
+    const keeper = await Keeper.open(SOURCE);
+    const { files } = await downloadFolder(place, { keeper });
+    await keeper?.settled();
+    const { put } = store;
+    const written = [];
+    store.put = (key, response) => { written.push(String(key).split('/').at(-1)); return put.call(store, key, response); };
+    await keeper?.finish(files.filter(({ name }) => name !== 'config.json'));
+    assert.deepEqual(written, ['kept.json']);
   });
 });
 

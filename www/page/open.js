@@ -3,7 +3,7 @@
  * machine of its architecture until it is put back, and its card says what it is and what it can be asked for.
  */
 
-import { DownloadError, downloadFolder } from '../download.js';
+import { downloadFolder } from '../download.js';
 import { loadEngine } from '../engine.js';
 import { chosen, dropped, modelOf } from '../folder.js';
 import { pinned, placeOf } from '../hub.js';
@@ -18,7 +18,7 @@ import { Card } from './card.js';
  * @typedef {object} Page   what the panel needs of the page
  * @property {(key: string, values?: object) => string} t
  * @property {'auto'|'webgpu'|'cpu'} device
- * @property {(architecture: string, model: Opened|null) => import('../element.js').UnmaskedDemo|null} show
+ * @property {(architecture: string, model: Opened|null) => void} show
  * @property {(architecture: string) => void} asked
  * @property {(drawn: () => void) => void} onLanguage
  *
@@ -32,12 +32,15 @@ import { Card } from './card.js';
  * @property {() => boolean} readsOwn   whether it reads a text of its own
  * @property {(words: number[]) => void} blanked   words were blanked by hand
  * @property {(rule: string) => void} ruled   its mask was given another rule in the machine itself
+ * @property {() => void} settled   its machine has loaded it, or could not
  */
 
 /** Why a person ended what was under way; what merely makes room for the next thing says nothing. */
 const CANCELLED = new DOMException('cancelled', 'AbortError');
 /** After these nothing of a download is worth its room. */
-const IN_VAIN = ['missing', 'length', 'index'];
+const IN_VAIN = ['missing', 'length'];
+/** Nor where the model itself is refused. A device that has no room for it, or was lost, may take it the next time. */
+const FAULTY = ['config', 'weights', 'tokenizer', 'input'];
 
 /** @type {{ phase: 'idle', name: Say, loaded: number, total: number }} */
 const IDLE = { phase: 'idle', name: () => '', loaded: 0, total: 0 };
@@ -50,8 +53,11 @@ export class Opener {
   #parts;
   /** @type {AbortController|null} of what is under way */
   #abort = null;
-  /** When all that was under way before has ended. @type {Promise<void>} */
+  /** When all that was under way has ended, and without the last of it. @type {Promise<void>} */
   #ended = Promise.resolve();
+  #endedBefore = this.#ended;
+  /** Which address the last of it is from; null where it is from files. @type {string|null} */
+  #source = null;
   /** @type {{ phase: 'idle'|'loading'|'preparing', name: Say, loaded: number, total: number }} */
   #work = IDLE;
   /** What is said below the field, in the language of the moment. @type {{ say?: Say, wrong?: Say }|null} */
@@ -120,6 +126,7 @@ export class Opener {
     return this.#do(async (signal, before) => {
       const place = placeOf(text);
       const { source } = place;
+      this.#source = source;
       this.#parts.address.value = source;
       const named = () => source;
       this.#prepare(named);
@@ -136,8 +143,8 @@ export class Opener {
         await this.#enter(named, files, signal);
         if (keeper === null || !await keeper.finish(files)) this.#told = { say: (t) => t('open.room', { name: source }) };
       } catch (error) {
-        // What broke off goes on another time. What the engine refused is not worth its room.
-        const ended = signal.aborted ? signal.reason === CANCELLED : !(error instanceof DownloadError) || IN_VAIN.includes(error.trouble);
+        // What broke off goes on another time. A model that is none is not worth its room.
+        const ended = signal.aborted ? signal.reason === CANCELLED : IN_VAIN.includes(error.trouble) || FAULTY.includes(error.kind);
         if (ended) await keeper?.discard();
         throw error;
       } finally {
@@ -179,9 +186,10 @@ export class Opener {
     const abort = new AbortController();
     this.#abort = abort;
     this.#told = null;
+    this.#source = null;
+    this.#endedBefore = this.#ended;
     const under = work(abort.signal, this.#ended);
-    // Also where it failed before it had waited.
-    this.#ended = Promise.allSettled([this.#ended, under]).then(() => {});
+    this.#after(under);
     try {
       await under;
     } catch (error) {
@@ -191,6 +199,12 @@ export class Opener {
     this.#abort = null;
     this.#work = IDLE;
     this.#draw();
+  }
+
+  /** What begins from now on waits for it, too. @param {Promise<any>} under */
+  #after(under) {
+    // Also for what was under way before: it may have failed before it had waited.
+    this.#ended = Promise.allSettled([this.#ended, under]).then(() => {});
   }
 
   /** @param {Say} name */
@@ -213,12 +227,12 @@ export class Opener {
     const description = engine.describe();
     const { architecture } = description;
     const card = new Card({ name, description, licence, changed: () => { this.#page.asked(architecture); this.#draw(); }, closed: () => this.#close(architecture) });
-    const demo = this.#page.show(architecture, {
+    this.#page.show(architecture, {
       called: (t) => calledOf(description, name(t), t), source: name, files, attributes: (text) => card.attributes(text), readsOwn: () => card.hasOwnText, blanked: (words) => { card.words = words; }, ruled: (rule) => { card.rule = rule; this.#draw(); },
+      // Once a machine holds the same engine the panel need not. One that is off or out of sight holds none: the panel
+      // keeps it ready until the model is put back.
+      settled: () => engine.free(),
     });
-    // Once the machine holds the same engine the panel need not. One that is off or out of sight holds none: the panel
-    // keeps it ready until the model is put back.
-    for (const event of ['unmasked-ready', 'unmasked-error']) demo?.addEventListener(event, () => engine.free(), { once: true });
     this.#remove(architecture);
     for (const other of this.#opened.values()) other.card.fold();
     this.#opened.set(architecture, { card, engine });
@@ -241,8 +255,13 @@ export class Opener {
     this.#parts.address.focus();
   }
 
+  /** What is under way with the same model is cancelled, and has ended before: it would go on keeping what comes. */
   async #delete(source) {
-    await deleteKept(source);
+    const isUnderWay = this.#source === source;
+    if (isUnderWay) this.#abort?.abort(CANCELLED);
+    const gone = (isUnderWay ? this.#ended : this.#endedBefore).then(() => deleteKept(source));
+    this.#after(gone);
+    await gone;
     this.#tell({ say: (t) => t('open.deleted', { name: source }) });
     await this.#list();
     this.#parts.address.focus();

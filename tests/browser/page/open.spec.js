@@ -162,6 +162,51 @@ test('a model that changed meanwhile begins anew, and what is unfinished can be 
   expect(await page.evaluate(async () => (await (await caches.open('unmasked models')).keys()).length)).toBe(0);
 });
 
+test('what the device refuses stays kept, and the next try asks for no weights; what the model itself lacks does not', async ({ page }) => {
+  await show(page, 'lang=en&device=cpu&on=none&text=a');
+  await page.evaluate(async () => (await import('/engine.js')).usage());
+  const [worker] = page.workers();
+  await worker.evaluate(() => {
+    addEventListener('message', ({ data }) => { if (data.method === 'load') throw new WebAssembly.RuntimeError('unreachable, made up by a test'); });
+  });
+  await ask(page, 'hub:owner/gpt2');
+  await expect(wrong(page)).toContainText('The engine stopped');
+  await panel(page).locator('.keeping summary').click();
+  const line = panel(page).locator('.kept li');
+  await expect(line).toContainText('MB so far, unfinished');
+  hub.asked.length = 0;
+  await line.locator('[data-action="open"]').click();
+  await expect(told(page)).toContainText('from hub:owner/gpt2.');
+  await expect(line).not.toContainText('unfinished');
+  expect(hub.asked.map(({ path }) => path.split('/').at(-1)).sort()).toEqual(['README.md', 'config.json', 'generation_config.json', 'model.safetensors.index.json']);
+
+  models['owner/bert'].without = ['tokenizer.json'];
+  await ask(page, 'hub:owner/bert');
+  await expect(wrong(page)).toContainText('does not open');
+  await expect(panel(page).locator('.work')).toBeHidden();
+  const kept = await page.evaluate(async () => (await (await import('/kept.js')).listKept()).map(({ source }) => source));
+  expect(kept).toEqual(['hub:owner/gpt2']);
+});
+
+test('what is deleted while it comes is cancelled, and nothing is left of it', async ({ page }) => {
+  models['owner/gpt2'].stops = 1000;
+  await show(page);
+  await ask(page, 'hub:owner/gpt2');
+  await expect(wrong(page)).toContainText('broke off');
+  delete models['owner/gpt2'].stops;
+  models['owner/gpt2'].slow = true;
+  await panel(page).locator('.keeping summary').click();
+  const line = panel(page).locator('.kept li');
+  await line.locator('[data-action="open"]').click();
+  const work = panel(page).locator('.work');
+  await expect.poll(() => work.locator('progress').evaluate((bar) => bar.value > 0 && bar.value < bar.max)).toBe(true);
+  await line.locator('[data-action="delete"]').click();
+  await expect(told(page)).toContainText('hub:owner/gpt2');
+  await expect(work).toBeHidden();
+  await expect(panel(page).locator('.keeping')).toBeHidden();
+  expect(await page.evaluate(async () => (await (await caches.open('unmasked models')).keys()).length)).toBe(0);
+});
+
 test('a folder that is dropped opens', async ({ page }) => {
   await show(page);
   // As the browser itself does it: the folder comes as one entry, to be walked.
@@ -319,6 +364,26 @@ test('a model that was never in sight gives all back when it is replaced and whe
   await expect(opened(page, 'causal')).toHaveCount(0);
   await card.locator('header button').click();
   await expect.poll(engines).toBe(0);
+});
+
+test('a machine that was turned off and on before it was seen takes the engine over from the panel', async ({ page }) => {
+  await page.setViewportSize({ width: 700, height: 420 });
+  await show(page, 'lang=en&device=cpu&on=none&text=a');
+  await panel(page).locator('[data-choose="files"]').setInputFiles(['config.json', 'tokenizer.json', 'model.safetensors'].map((name) => `${FAMILIES}gpt2/${name}`));
+  await expect(told(page)).toContainText('Open: ');
+  const demo = opened(page, 'causal');
+  // Where the pointer would bring it into sight, this does not.
+  const press = () => page.locator('.toggle[data-place="opened causal"]').evaluate((button) => button.click());
+  const first = await demo.elementHandle();
+  expect(await phase(demo)).toBe('idle');
+  await press();
+  await expect(demo).toHaveCount(0);
+  expect(await first?.evaluate((element) => element.phase)).toBe('idle');
+  await press();
+  await demo.evaluate((element) => element.load());
+  await done(page);
+  await press();
+  await expect.poll(() => page.evaluate(async () => (await (await import('/engine.js')).usage()).engines)).toBe(0);
 });
 
 test('what torch.save wrote opens from files, and what asks to run something is refused by its name', async ({ page }) => {
