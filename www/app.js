@@ -179,8 +179,9 @@ function arrange() {
       layer: state.layer || null, head: state.head || null, device: state.device, lang,
       temperature: state.temperature || null, topk: state.topK || null, topp: state.topP, seed: state.seed,
       pair: architecture === 'encoder' ? state.pair : null,
-      ...Object.fromEntries(OF_PLACE.map((name) => [name, asked.of(place, name)])),
       fill: state.fill, blanks: architecture === 'encoder' && state.blanks !== null ? state.blanks.join(' ') : null,
+      // After all that makes another run, of which a machine forgets what was forced.
+      ...Object.fromEntries(OF_PLACE.map((name) => [name, asked.of(place, name)])),
       view: state.present ? VIEW : null, covered: state.cover,
       'data-from': model?.source(t) ?? null,
       enlarged: only === place, aligned: only === null, enlargeable: demos.size > 1,
