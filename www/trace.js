@@ -42,7 +42,7 @@ const stats = maybe(object({ rows_computed: maybe(count), dispatches: maybe(coun
 const token = object({ id: count, piece: text, space: maybe(flag), special: maybe(flag), start: maybe(count), end: maybe(count) });
 const candidate = object({ id: count, piece: text, space: maybe(flag), probability: number, kept: maybe(flag) });
 const step = object({
-  row: count, chosen: count, piece: text, space: maybe(flag), candidates: list(candidate), rows: maybe(list(count)),
+  row: count, chosen: count, piece: text, space: maybe(flag), probability: maybe(number), candidates: list(candidate), rows: maybe(list(count)),
   attention: matrices, mask: masks, stats, ended: maybe(oneOf('eos', 'length', 'context')), forced: maybe(flag),
 });
 const trace = object({
