@@ -60,7 +60,9 @@ export function checkTrace(value) {
   if ((value.source_length ?? 0) > length) refuse('source_length', `at most the ${length} tokens`, value.source_length);
   const most = length + (value.target?.length ?? 0) + (value.steps?.length ?? 0);
   const { replaced } = value.forward?.heads ?? {};
-  if ((replaced?.length ?? 0) > length) refuse('forward.heads.replaced', `at most ${length} numbers`, replaced.length);
+  // One a token that was read: an encoder reads all of them.
+  const read = value.model?.architecture === 'encoder' ? length : value.source_length ?? length;
+  if ((replaced?.length ?? 0) > read) refuse('forward.heads.replaced', `at most ${read} numbers`, replaced.length);
   (value.steps ?? []).forEach(({ row, rows }, at) => {
     for (const each of [row, ...(rows ?? [])]) if (each >= most) refuse(`steps[${at}].row`, `below ${most}`, each);
   });

@@ -215,6 +215,7 @@ test('a stored trace, however spoilt, is refused in one line or can be looked at
     const timeline = Object.assign(Timeline.fromTrace(scene), departuresOf(scene));
     look(timeline);
     const verdict = saidOf(scene);
+    assert.ok((verdict?.replaced?.length ?? 0) <= timeline.frame(0).source.length, 'each is of a token');
     for (const said of [...verdict?.pair ?? [], ...verdict?.classes ?? [], ...verdict?.replaced ?? []]) said.toFixed(1);
     // Whatever was played can be saved, and played again.
     const frame = timeline.frame(0);
