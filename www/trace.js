@@ -46,7 +46,7 @@ const step = object({
   attention: matrices, mask: masks, stats, ended: maybe(oneOf('eos', 'length', 'context')), forced: maybe(flag),
 });
 const trace = object({
-  model: maybe(object({ architecture: oneOf('encoder', 'causal', 'prefix', 'encoder-decoder'), parameters: maybe(count), family: maybe(text), name: maybe(text), objective: maybe(text) })),
+  model: maybe(object({ architecture: oneOf('encoder', 'causal', 'prefix', 'encoder-decoder'), parameters: maybe(number), family: maybe(text), name: maybe(text), objective: maybe(text) })),
   device: maybe(object({ backend: oneOf('cpu', 'gpu'), adapter: maybe(text), reason: maybe(text), cause: maybe(text), software: maybe(flag), lacks: maybe(list(text)) })),
   tokens: list(token), target: maybe(list(token)), source_length: maybe(count), truncated: maybe(count), text: maybe(text), special: maybe(names),
   forward: maybe(object({ attention: matrices, mask: masks, stats, heads })),

@@ -187,6 +187,12 @@ test('a sound trace passes, and can be looked at', () => {
   }
 });
 
+test('a run of a model of billions of parameters passes, too', () => {
+  const trace = sound('causal', 1);
+  trace.model.parameters = 7_000_000_000;
+  checkTrace(trace);
+});
+
 test('a row of attention that is shorter than its mask has no number there', () => {
   const trace = sound('causal', 0);
   trace.forward.attention.decoder[0][0][2] = [0.5];
