@@ -179,8 +179,9 @@ function arrange() {
       layer: state.layer || null, head: state.head || null, device: state.device, lang,
       temperature: state.temperature || null, topk: state.topK || null, topp: state.topP, seed: state.seed,
       pair: architecture === 'encoder' ? state.pair : null,
-      ...Object.fromEntries(OF_PLACE.map((name) => [name, asked.of(place, name)])),
       fill: state.fill, blanks: architecture === 'encoder' && state.blanks !== null ? state.blanks.join(' ') : null,
+      // After all that makes another run, of which a machine forgets what was forced.
+      ...Object.fromEntries(OF_PLACE.map((name) => [name, asked.of(place, name)])),
       view: state.present ? VIEW : null, covered: state.cover,
       'data-from': model?.source(t) ?? null,
       enlarged: only === place, aligned: only === null, enlargeable: demos.size > 1,
@@ -335,7 +336,7 @@ function setLanguage() {
   setText(button, t('page.lang'));
   setAttributes(button, { 'aria-label': t('page.lang.label'), lang: lang === 'zh' ? 'en' : 'zh-Hans' });
   setAttributes(byId('help'), { 'aria-label': t('page.help'), title: t('page.help') });
-  drawHelp(dialog, byId('open') ? null : OPEN, t);
+  drawHelp(dialog, { open: byId('open') ? null : OPEN, letters: state.keys === 'on', turn: (letters) => change({ keys: letters ? 'on' : 'off' }) }, t);
   setTheme();
   drawModels();
   for (const drawn of readers) drawn();
@@ -359,8 +360,8 @@ function drawModels() {
 
 /** The address of a lesson's stage, in the person's own language and look. @param {import('./page/lessons.js').Lesson} begun */
 function stageOf(begun) {
-  const { lang: own, theme, device, present: presents } = state;
-  return writeHash({ ...readHash(begun.state), lang: own, theme, device, present: presents, lesson: begun.id });
+  const { lang: own, theme, keys, device, present: presents } = state;
+  return writeHash({ ...readHash(begun.state), lang: own, theme, keys, device, present: presents, lesson: begun.id });
 }
 
 /** Begins a lesson, or begins it anew: the page is as the lesson has it, in the person's own language and look. @param {string} id '' = it is left, and all stays as it is */
@@ -503,7 +504,7 @@ function wirePage() {
     if (target.dataset.action === 'speed') clock.setSpeed(Number(target.value));
   });
   wirePresent(present, dock, turn);
-  wireKeyboard(actions, () => state.present);
+  wireKeyboard(actions, () => state.present, () => state.keys === 'on');
   wireLesson(lessons, lesson, { take, came: lessonsCame });
   for (const name of ['hashchange', 'popstate']) addEventListener(name, () => { if (location.hash !== written) adopt(); });
   wide.addEventListener('change', arrange);

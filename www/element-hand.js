@@ -1,5 +1,6 @@
 /** What a person points at in an element: tokens, which other machines may want to point at, too, and cells, which a press may paint. Draws nothing. */
 
+import { sightOf } from './element-draw.js';
 import { nextCell, pointedBy, spotFor } from './element-point.js';
 import { cellAt, layout } from './views/matrix.js';
 import { describeCell, roomOf } from './views/mask.js';
@@ -43,11 +44,12 @@ export class Hand {
     if (told) this.owner.pointed(null, false);
   }
 
-  /** Pins a token, or takes its pin away. @param {Spot} spot */
+  /** Pins a token, and says aloud what it sees; or takes its pin away. @param {Spot} spot */
   pin(spot) {
     const isSame = this.pinned?.position === spot.position && this.pinned?.stack === spot.stack;
     this.pinned = isSame ? null : spot;
     this.pointAt(this.pinned);
+    this.#pinChanged();
   }
 
   /** @returns {boolean} whether there was a pin */
@@ -55,7 +57,16 @@ export class Hand {
     if (!this.pinned) return false;
     this.pinned = null;
     this.pointAt(null);
+    this.#pinChanged();
     return true;
+  }
+
+  /** What is pointed at may be the same as before. Of no pin nothing is said: the same one, pinned again, is said again. */
+  #pinChanged() {
+    const frame = this.pinned && this.owner.drawn();
+    const said = frame && sightOf(frame);
+    this.owner.say(said ? frame.view.t('sight.token', said) : '');
+    this.owner.changed();
   }
 
   /** A token was pointed at here. @param {Spot|null} spot */

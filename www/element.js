@@ -194,6 +194,8 @@ export class UnmaskedDemo extends HTMLElement {
     const candidate = timeline.steps[at].candidates.find((one) => one.id === id);
     if (!candidate) return;
     this.#machine.force(at, candidate);
+    // What was forced before is not what is forced now; nor is it the author's any more.
+    if (this.hasAttribute('forced')) this.#give('forced', this.#machine.forced || null);
     // Where nothing follows, as after an encoder's last blank, others may be further on: the clock stays.
     const position = this.#machine.timeline?.ended ? Math.max(this.position, at + 1) : at + 1;
     this.#clock.put(position);
@@ -246,6 +248,8 @@ export class UnmaskedDemo extends HTMLElement {
       if (name !== 'device') this.#takeBack();
       if (this.#wanted) this.#load();
     }
+    // What a person forced is of one run; only what is painted on its mask leaves it that.
+    if (['text', 'run'].includes(work) && ![...OF_MASK, 'forced'].includes(name) && !this.#giving && this.#given.has('forced')) this.#give('forced', null);
     if (work === 'text') {
       this.#clock.put(0);
       this.#runSoon(name === 'blanks' ? 0 : TYPING_MILLISECONDS);
@@ -493,7 +497,8 @@ export class UnmaskedDemo extends HTMLElement {
     if (this.#machine.fills) {
       const blanks = this.#machine.toggledBlanks(position, settingsOf(this));
       if (!blanks) return;
-      this.setAttribute('blanks', blanks.join(' '));
+      // What was forced is of the question before.
+      setAttributes(this, { forced: null, blanks: blanks.join(' ') });
       this.#tell('unmasked-use', { kind: 'blanks', blanks });
       return;
     }

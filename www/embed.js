@@ -9,7 +9,7 @@ import { chooseLanguage, translator } from './i18n/index.js';
 import { wireKeyboard } from './page/keyboard.js';
 import { make, setAttributes } from './views/dom.js';
 
-const { attributes, theme } = attributesOf(location.search);
+const { attributes, theme, letters } = attributesOf(location.search);
 const lang = chooseLanguage(String(attributes.lang ?? ''), navigator.languages);
 const demo = make(TAG);
 setAttributes(demo, { ...attributes, lang });
@@ -21,5 +21,5 @@ document.body.append(make('main', {}, make('h1', { class: 'unseen', text: docume
 wireKeyboard({
   toggle: () => (demo.playing ? demo.pause() : demo.play()),
   step: () => demo.step(), back: () => demo.back(), restart: () => demo.restart(), end: () => demo.end(), leave: () => demo.unpin(), reveal: () => demo.reveal(),
-});
+}, undefined, () => letters);
 document.documentElement.dataset.ready = 'true';

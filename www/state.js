@@ -41,6 +41,7 @@ export const LONGEST_TEXT = 2000;
  * @property {boolean} cover      candidates are covered until a person asks for them
  * @property {string} lesson     the lesson that is on; '' = none
  * @property {'auto'|'webgpu'|'cpu'} device
+ * @property {'on'|'off'} keys    whether single letters are keys of the whole page
  * @property {string} lang        '' = the browser's
  * @property {'auto'|'light'|'dark'} theme
  * @property {number} step
@@ -51,7 +52,7 @@ export const LONGEST_TEXT = 2000;
 export function defaults() {
   return {
     text: null, pair: null, on: null, family: '', layer: 0, head: 0, temperature: 0, topK: 0, topP: 1, seed: 1,
-    fill: 'parallel', blanks: null, forced: null, mask: null, edits: null, silenced: null, look: null, exchange: null, way: null, large: '', present: false, cover: false, lesson: '', device: 'auto', lang: '', theme: 'auto', step: 0, speed: 1,
+    fill: 'parallel', blanks: null, forced: null, mask: null, edits: null, silenced: null, look: null, exchange: null, way: null, large: '', present: false, cover: false, lesson: '', device: 'auto', keys: 'on', lang: '', theme: 'auto', step: 0, speed: 1,
   };
 }
 
@@ -113,6 +114,7 @@ const FIELDS = {
   cover: flag,
   lesson: (text) => (/^[a-z-]{1,24}$/.test(text) ? text : undefined),
   device: oneOf('auto', 'webgpu', 'cpu'),
+  keys: oneOf('on', 'off'),
   lang: oneOf('en', 'zh'),
   theme: oneOf('auto', 'light', 'dark'),
   step: whole(0, 9999),
@@ -187,10 +189,10 @@ export function writeHash(state) {
   return text === '' ? '' : `#${text}`;
 }
 
-/** Whether all that a state says is which lesson is on: whose language, look and device it is matters nothing. @param {PageState} state */
+/** Whether all that a state says is which lesson is on: whose language, look, keys and device it is matters nothing. @param {PageState} state */
 export function isLessonAlone(state) {
-  const { lang, theme, device, present, lesson } = defaults();
-  return state.lesson !== '' && writeHash({ ...state, lang, theme, device, present, lesson }) === '';
+  const { lang, theme, keys, device, present, lesson } = defaults();
+  return state.lesson !== '' && writeHash({ ...state, lang, theme, keys, device, present, lesson }) === '';
 }
 
 function textOf(name, value) {

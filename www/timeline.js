@@ -7,7 +7,7 @@
  * @typedef {'encoder'|'decoder'|'cross'} BlockName
  * @typedef {{ id: number, piece: string, space?: boolean, probability: number, kept?: boolean }} Candidate
  * @typedef {{ id: number, piece: string, space?: boolean, special?: boolean, start?: number|null, end?: number|null }} Token
- * @typedef {{ row: number, chosen: number, piece: string, space?: boolean, probability?: number, ended?: string, candidates: Candidate[], rows?: number[],
+ * @typedef {{ row: number, chosen: number, piece: string, space?: boolean, probability?: number|null, ended?: string, candidates: Candidate[], rows?: number[],
  *   attention?: Object<string, any>, mask?: Object<string, string[]>, stats?: Stats, forced?: boolean, own?: number }} Step   own: what the model chose, where another was forced
  * @typedef {{ backend: 'gpu'|'cpu', adapter?: string, software?: boolean, reason?: string }} DeviceInfo
  * @typedef {{ rows_computed: number, milliseconds: number, dispatches?: number, submits?: number, readbacks?: number }} Stats
@@ -294,7 +294,7 @@ function sumOf(one, other) {
 
 /** The most probable ones, and the one that was drawn where it is none of them. @param {Step} step @returns {Candidate[]} */
 export function candidatesOf({ candidates, chosen, piece, space, probability }) {
-  if (probability === undefined || candidates.some(({ id }) => id === chosen)) return candidates;
+  if (typeof probability !== 'number' || candidates.some(({ id }) => id === chosen)) return candidates;
   return [...candidates, { id: chosen, piece, space, probability, kept: true }];
 }
 

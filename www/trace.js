@@ -42,11 +42,11 @@ const stats = maybe(object({ rows_computed: maybe(count), dispatches: maybe(coun
 const token = object({ id: count, piece: text, space: maybe(flag), special: maybe(flag), start: maybe(count), end: maybe(count) });
 const candidate = object({ id: count, piece: text, space: maybe(flag), probability: number, kept: maybe(flag) });
 const step = object({
-  row: count, chosen: count, piece: text, space: maybe(flag), candidates: list(candidate), rows: maybe(list(count)),
+  row: count, chosen: count, piece: text, space: maybe(flag), probability: maybe(number), candidates: list(candidate), rows: maybe(list(count)),
   attention: matrices, mask: masks, stats, ended: maybe(oneOf('eos', 'length', 'context')), forced: maybe(flag),
 });
 const trace = object({
-  model: maybe(object({ architecture: oneOf('encoder', 'causal', 'prefix', 'encoder-decoder'), parameters: maybe(count), family: maybe(text), name: maybe(text), objective: maybe(text) })),
+  model: maybe(object({ architecture: oneOf('encoder', 'causal', 'prefix', 'encoder-decoder'), parameters: maybe(number), family: maybe(text), name: maybe(text), objective: maybe(text) })),
   device: maybe(object({ backend: oneOf('cpu', 'gpu'), adapter: maybe(text), reason: maybe(text), cause: maybe(text), software: maybe(flag), lacks: maybe(list(text)) })),
   tokens: list(token), target: maybe(list(token)), source_length: maybe(count), truncated: maybe(count), text: maybe(text), special: maybe(names),
   forward: maybe(object({ attention: matrices, mask: masks, stats, heads })),
@@ -60,7 +60,9 @@ export function checkTrace(value) {
   if ((value.source_length ?? 0) > length) refuse('source_length', `at most the ${length} tokens`, value.source_length);
   const most = length + (value.target?.length ?? 0) + (value.steps?.length ?? 0);
   const { replaced } = value.forward?.heads ?? {};
-  if ((replaced?.length ?? 0) > length) refuse('forward.heads.replaced', `at most ${length} numbers`, replaced.length);
+  // One a token that was read: an encoder reads all of them.
+  const read = value.model?.architecture === 'encoder' ? length : value.source_length ?? length;
+  if ((replaced?.length ?? 0) > read) refuse('forward.heads.replaced', `at most ${read} numbers`, replaced.length);
   (value.steps ?? []).forEach(({ row, rows }, at) => {
     for (const each of [row, ...(rows ?? [])]) if (each >= most) refuse(`steps[${at}].row`, `below ${most}`, each);
   });

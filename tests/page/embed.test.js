@@ -7,7 +7,7 @@ test('an empty query is a causal machine with the page\'s defaults', () => {
   const { attributes, theme } = attributesOf('');
   assert.deepEqual({ architecture: attributes.architecture, text: attributes.text, view: attributes.view, controls: attributes.controls, autoplay: attributes.autoplay },
     { architecture: 'causal', text: null, view: null, controls: null, autoplay: false });
-  assert.deepEqual([theme, attributes.start], ['auto', null]);
+  assert.deepEqual([theme, attributes.start, attributesOf('').letters, attributesOf('?keys=off').letters], ['auto', null, true, false]);
 });
 
 test('settings are read, in whatever order and spelling a query has', () => {

@@ -129,7 +129,8 @@ function sound(architecture, steps) {
     tokens: [1, 2, 3].map(token), source_length: 3, truncated: 0, ...(architecture === 'encoder-decoder' ? { target: [token(1)] } : {}),
     forward: { mask: { [stack]: ['100', '110', '111'] }, attention: { [stack]: attention(3, 3) }, stats: { rows_computed: 3, dispatches: 1, milliseconds: 1 }, heads: { pair: [0.5, 1], classes: [1], replaced: [1, 2, 3], labels: ['z'] } },
     steps: Array.from({ length: steps }, (_, at) => ({
-      row: architecture === 'encoder' ? at % 3 : 2 + at, chosen: 5, piece: 'w5', space: false, candidates: [{ id: 5, piece: 'w5', space: false, probability: 0.5, kept: true }],
+      // The second one was drawn, and is none of the most probable.
+      row: architecture === 'encoder' ? at % 3 : 2 + at, chosen: at === 1 ? 9 : 5, piece: 'w5', space: false, probability: 0.1, candidates: [{ id: 5, piece: 'w5', space: false, probability: 0.5, kept: true }],
       rows: [2 + at].filter((row) => architecture !== 'encoder' || row < 3), attention: { [stack]: attention(1, 3 + at) }, mask: { [stack]: ['111'] },
       stats: { rows_computed: 1, dispatches: 1, milliseconds: 0.5 },
     })),
@@ -186,6 +187,12 @@ test('a sound trace passes, and can be looked at', () => {
   }
 });
 
+test('a run of a model of billions of parameters passes, too', () => {
+  const trace = sound('causal', 1);
+  trace.model.parameters = 7_000_000_000;
+  checkTrace(trace);
+});
+
 test('a row of attention that is shorter than its mask has no number there', () => {
   const trace = sound('causal', 0);
   trace.forward.attention.decoder[0][0][2] = [0.5];
@@ -214,6 +221,7 @@ test('a stored trace, however spoilt, is refused in one line or can be looked at
     const timeline = Object.assign(Timeline.fromTrace(scene), departuresOf(scene));
     look(timeline);
     const verdict = saidOf(scene);
+    assert.ok((verdict?.replaced?.length ?? 0) <= timeline.frame(0).source.length, 'each is of a token');
     for (const said of [...verdict?.pair ?? [], ...verdict?.classes ?? [], ...verdict?.replaced ?? []]) said.toFixed(1);
     // Whatever was played can be saved, and played again.
     const frame = timeline.frame(0);

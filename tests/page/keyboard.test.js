@@ -22,6 +22,12 @@ test('held down, a key that turns something on does not turn it off again', () =
   assert.equal(actionOf({ key: 'ArrowRight', repeat: true }, body), 'step');
 });
 
+test('where letters are no keys, none of them acts, nor does any other sign; all else does', () => {
+  const act = (/** @type {string} */ key) => actionOf({ key }, body, true, false);
+  for (const key of 'nNgGrRlLhHpPcCaA?'.split('')) assert.equal(act(key), null, key);
+  for (const [key, action] of Object.entries({ ' ': 'toggle', ArrowLeft: 'back', ArrowRight: 'step', PageDown: 'step', PageUp: 'back', Escape: 'leave' })) assert.equal(act(key), action, key);
+});
+
 test('a menu lets the remote and the ways out pass while a class looks on', () => {
   const menu = { tagName: 'SELECT' };
   assert.deepEqual(['PageDown', 'PageUp', 'Escape', 'p'].map((key) => actionOf({ key }, menu, true)), ['step', 'back', 'leave', 'present']);

@@ -67,7 +67,7 @@ const STATES = {
   edits: ofEach(fc.constantFrom('d5.3h', 'e0.1sc2.3h')), silenced: ofEach(fc.constantFrom('d6.3', 'c1.2e2.1')), look: ofEach(fc.constantFrom(...LOOKS)), exchange: ofEach(fc.constantFrom('d3', 'e0')), way: ofEach(fc.constantFrom('replaced', 'noise')),
   large: fc.constantFrom('', ...ARCHITECTURES), present: fc.boolean(), cover: fc.boolean(), device: fc.constantFrom('auto', 'webgpu', 'cpu'), lang: fc.constantFrom('', 'en', 'zh'),
   lesson: fc.constantFrom('', 'window', 'two-blanks'),
-  theme: fc.constantFrom('auto', 'light', 'dark'), step: whole(0, 9999), speed: fc.constantFrom(...SPEEDS),
+  keys: fc.constantFrom('on', 'off'), theme: fc.constantFrom('auto', 'light', 'dark'), step: whole(0, 9999), speed: fc.constantFrom(...SPEEDS),
 };
 
 test('every state survives its address, whatever its words are', () => {
@@ -100,6 +100,6 @@ test('machines that an address says anything of are known, whatever it says', ()
 });
 
 test('an address of a lesson alone says nothing of the stage', () => {
-  for (const hash of ['#lesson=leak', '#lang=zh&theme=dark&device=cpu&present=1&lesson=leak']) assert.equal(isLessonAlone(readHash(hash)), true, hash);
+  for (const hash of ['#lesson=leak', '#lang=zh&theme=dark&keys=off&device=cpu&present=1&lesson=leak']) assert.equal(isLessonAlone(readHash(hash)), true, hash);
   for (const hash of ['', '#lang=zh', '#lesson=leak&on=causal', '#lesson=leak&text=', '#lesson=leak&step=1']) assert.equal(isLessonAlone(readHash(hash)), false, hash);
 });

@@ -462,6 +462,8 @@ export default {
   'help.key.a': 'answers: uncover those of this step',
   'help.key.h': 'this help',
   'help.key.matrix': 'in a matrix: arrows move over cells, Escape leaves',
+  'help.letters': 'Letters as keys',
+  'help.letters.how': 'Turned off, only Space, the arrows, Page Down, Page Up and Escape act on the page: for people who speak to their computer, or hit keys by chance. The link keeps it.',
   'help.read': 'How to read it',
   'help.read.matrix': 'Each row is a token that asks, each column a token that may be looked at. A hatched cell is hidden by the mask. The stronger the colour, the more attention the chosen head of the chosen layer gives.',
   'help.read.now': 'The amber row is about to choose. Its candidates are below, with probabilities over the whole vocabulary. Press one to force it: the run goes on from there.',

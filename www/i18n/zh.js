@@ -462,6 +462,8 @@ export default {
   'help.key.a': '揭晓这一步的候选',
   'help.key.h': '本帮助',
   'help.key.matrix': '在矩阵中：方向键移动，Esc 离开',
+  'help.letters': '字母作快捷键',
+  'help.letters.how': '关闭后，只有空格、方向键、PageDown、PageUp 和 Esc 起作用：适合用语音操作电脑或容易误按的人。链接会记住这一选择。',
   'help.read': '怎么看',
   'help.read.matrix': '每一行是发问的词元，每一列是可能被看的词元。带斜线的格子被掩码遮住。颜色越鲜明，所选层、所选头给它的注意力越多。',
   'help.read.now': '琥珀色的一行即将做出选择。下面是它的候选，概率按整个词表计算。按下某个候选就强制选它，运行从那里继续。',

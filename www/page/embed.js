@@ -20,8 +20,8 @@ function known(text, words) {
 
 /**
  * @param {string} search with or without '?'
- * @returns {{ attributes: Record<string, string|number|boolean|null>, theme: 'auto'|'light'|'dark' }}
- *   null and false leave an attribute out
+ * @returns {{ attributes: Record<string, string|number|boolean|null>, theme: 'auto'|'light'|'dark', letters: boolean }}
+ *   null and false leave an attribute out; letters: whether they are keys of the page
  */
 export function attributesOf(search) {
   const query = search.replace(/^\?/, '');
@@ -45,5 +45,6 @@ export function attributesOf(search) {
       start: fields.get('step') === 'end' ? 'end' : state.step || null, autoplay: ['', '1', 'true'].includes(fields.get('autoplay') ?? 'no'),
     },
     theme: state.theme,
+    letters: state.keys === 'on',
   };
 }

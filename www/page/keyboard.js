@@ -18,9 +18,11 @@ const ARROWS = ['ArrowLeft', 'ArrowRight'];
  * @param {{ key: string, ctrlKey?: boolean, altKey?: boolean, metaKey?: boolean, defaultPrevented?: boolean, isComposing?: boolean, repeat?: boolean }} event
  * @param {{ tagName?: string, type?: string, isContentEditable?: boolean, getAttribute?: (name: string) => string|null }|null} target where the key was pressed
  * @param {boolean} [presents] whether the presenter's view is on
+ * @param {boolean} [letters] whether single letters and signs are keys: who speaks to the computer, or often hits a key beside the one that was meant, turns them off
  */
-export function actionOf(event, target, presents = false) {
+export function actionOf(event, target, presents = false, letters = true) {
   if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.altKey || event.metaKey) return null;
+  if (!letters && event.key.length === 1 && event.key !== ' ') return null;
   const action = ACTIONS.get(event.key) ?? ACTIONS.get(event.key.toLowerCase()) ?? (presents ? REMOTE.get(event.key) : null) ?? null;
   if (action === null || event.repeat && ONCE.includes(action)) return null;
   const tag = (target?.tagName ?? '').toLowerCase();
@@ -34,10 +36,10 @@ export function actionOf(event, target, presents = false) {
   return action;
 }
 
-/** @param {Record<string, () => void>} actions @param {() => boolean} [presents] */
-export function wireKeyboard(actions, presents = () => false) {
+/** @param {Record<string, () => void>} actions @param {() => boolean} [presents] @param {() => boolean} [letters] */
+export function wireKeyboard(actions, presents = () => false, letters = () => true) {
   document.addEventListener('keydown', (event) => {
-    const action = actionOf(event, /** @type {any} */ (event.composedPath()[0]), presents());
+    const action = actionOf(event, /** @type {any} */ (event.composedPath()[0]), presents(), letters());
     if (action === null || !actions[action]) return;
     const dialog = document.querySelector('dialog[open]');
     if (dialog && action !== 'help') return;

@@ -6,7 +6,7 @@
  *   silenced: import('../gates.js').Head[] },
  *   ruled: import('../rules.js').Rule|null, sources: number|null, ran: import('../edits.js').Edit[],
  *   reach: { result: import('./reach.js').Reach|null, error: Error|null, waiting: boolean, old: boolean } }} Drawn
- * @typedef {{ layer: number, head: number|'all', width: number, height: number, font?: number, place: string, least?: number, hover: Spot|null,
+ * @typedef {{ layer: number, head: number|'all', width: number, height: number, font?: number, place: string, least?: number, hover: Spot|null, pinned?: Spot|null,
  *   cell: { block: string, row: number, key: number }|null, t: (key: string, values?: object) => string }} View
  * @typedef {{ stack: 'encoder'|'decoder', position: number }} Spot   position within its own stack
  */

@@ -8,7 +8,8 @@ export function draw(target, { stats, device, parameters, view }) {
   if (parameters) parts.push(view.t('stats.parameters', { n: (parameters / 1e6).toFixed(1) }));
   if (device) parts.push(view.t(device.backend === 'gpu' ? 'stats.gpu' : 'stats.cpu'));
   if (stats) {
-    parts.push(view.t('stats.rows', { n: stats.rows_computed }));
+    // A stored run may tell no more than its time.
+    if (typeof stats.rows_computed === 'number') parts.push(view.t('stats.rows', { n: stats.rows_computed }));
     if (stats.dispatches) parts.push(view.t(device?.backend === 'cpu' ? 'stats.ops' : 'stats.dispatches', { n: stats.dispatches }));
     parts.push(view.t('stats.time', { n: timeOf(stats.milliseconds) }));
   }

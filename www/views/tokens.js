@@ -60,11 +60,17 @@ function drawChip(chip, frame, { token, shown, at, stack, tokens, sight, spaced 
     'data-now': current !== null && current.stack === stack && current.row === at,
     'data-sight': sight ? sight.at(at) : null, 'data-looks-back': sight ? sight.looksBack(at) : false,
     title: shown.detail || (frame.canBlank && isSecond(token) ? view.t('hint.blank.first') : null),
-    'aria-pressed': canBlank ? String(blank || token.state === 'filled') : null,
+    'aria-pressed': pressedOf(frame, { canBlank, token, stack, at }),
     'aria-label': view.t(labelOf(frame, { token, stack, at }), { piece }),
   });
   setVariable(chip, '--strength', sight ? sight.strength(at).toFixed(3) : '0');
   setVariable(chip, '--back', sight ? sight.back(at).toFixed(3) : '0');
+}
+
+/** What a press turns on and off: a blank; a pin, where there are none; of what neither is, nothing. @returns {string|null} */
+function pressedOf({ canBlank: blanks, view: { pinned } }, { canBlank, token, stack, at }) {
+  if (!blanks) return String(pinned?.stack === stack && pinned.position === at);
+  return canBlank ? String(token.state === 'blank' || token.state === 'filled') : null;
 }
 
 /** What is said of a token beside its piece. */

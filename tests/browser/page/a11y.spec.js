@@ -233,3 +233,56 @@ test.describe('with a finger', () => {
     }
   });
 });
+
+test('letters are keys no more where a person turned them off, in a link and in a lesson too', async ({ page }) => {
+  await open(page, 'lang=en&device=cpu&on=causal');
+  await done(page);
+  const element = machine(page, 'causal');
+  const position = () => element.evaluate((demo) => demo.position);
+  const letters = page.getByRole('checkbox', { name: 'Letters as keys' });
+  const hash = () => page.evaluate(() => location.hash);
+  /** Presses letters, then an arrow, which acts in any case. @param {number} expected where that comes to */
+  const press = async (expected) => {
+    for (const key of ['n', 'n', 'g', 'p', 'c', 'l', '?', 'ArrowRight']) await page.keyboard.press(key);
+    await expect.poll(position).toBe(expected);
+  };
+  await page.keyboard.press('h');
+  await expect(letters).toBeChecked();
+  await letters.focus();
+  await page.keyboard.press(' ');
+  await expect(letters).not.toBeChecked();
+  await expect(letters).toBeFocused();
+  // The dialog has no other way out by a letter.
+  await page.keyboard.press('h');
+  await expect(page.locator('#help-dialog')).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(page.locator('#help-dialog')).toBeHidden();
+  await press(1);
+  for (const name of ['present', 'cover', 'lang=zh']) expect(await hash()).not.toContain(name);
+  await expect(page.locator('#help-dialog')).toBeHidden();
+  await expect.poll(hash).toContain('keys=off');
+  await page.reload();
+  await done(page);
+  await press((await position()) + 1);
+  // A lesson leaves it as it is.
+  await page.locator('#lessons summary').click();
+  await page.getByRole('button', { name: 'How far a window sees' }).click();
+  await done(page);
+  await expect.poll(hash).toMatch(/(?=.*lesson=window)(?=.*keys=off)/);
+  // Turned on again they act, and the address says nothing of it.
+  await page.locator('#help').click();
+  await expect(letters).not.toBeChecked();
+  await letters.check();
+  await expect.poll(hash).not.toContain('keys');
+  await page.keyboard.press('h');
+  await expect(page.locator('#help-dialog')).toBeVisible();
+});
+
+test('a frame whose address says so has no letters for keys', async ({ page }) => {
+  for (const [query, expected] of /** @type {Array<[string, number]>} */ ([['', 2], ['&keys=off', 1]])) {
+    await page.goto(`/embed.html?architecture=causal&device=cpu&text=Where+is+the+cat%3F${query}`);
+    await done(page);
+    for (const key of ['n', 'ArrowRight']) await page.keyboard.press(key);
+    await expect.poll(() => page.locator('unmasked-demo').evaluate((demo) => demo.position), query).toBe(expected);
+  }
+});
