@@ -1,7 +1,7 @@
 /** An element that its author, or a link, gave forced choices: what a person forces there goes over them. */
 import { expect, test } from '@playwright/test';
 import { done, host, machine, open } from '../machines.js';
-import { TEXT, address, press, ran, stroke } from '../masks.js';
+import { TEXT, address, press, stroke } from '../masks.js';
 
 const told = (element) => element.evaluate((demo) => [demo.choices, demo.forced]);
 /** The candidates of a step, but for the one that is chosen. */
@@ -21,7 +21,7 @@ test('what a person forced goes over what the attribute said, and stays while th
   const own = await element.evaluate((demo) => demo.timeline.steps[0].chosen);
   const [first, second] = await others(element, 0);
   await element.evaluate((demo, id) => { demo.forced = `0.${id}`; }, first);
-  await ran(page, element);
+  await done(page);
   expect(await told(element)).toEqual([`0.${first}`, `0.${first}`]);
   // Another one, and one after it.
   await choose(page, element, 0, second);
@@ -31,20 +31,20 @@ test('what a person forced goes over what the attribute said, and stays while th
   await press(element, 'paint');
   // Of a row that chooses after them.
   await stroke(page, element, [[11, 1]]);
-  await ran(page, element);
+  await done(page);
   expect(await told(element)).toEqual([`0.${second}.2.${later}`, `0.${second}.2.${later}`]);
   await press(element, 'undo');
-  await ran(page, element);
+  await done(page);
   expect(await told(element)).toEqual([`0.${second}.2.${later}`, `0.${second}.2.${later}`]);
   // The model's own: nothing is forced any more, whatever is painted then.
   await choose(page, element, 0, own);
   expect(await told(element)).toEqual(['', '']);
   await element.evaluate((demo) => { demo.silenced = 'd1.1'; });
-  await ran(page, element);
+  await done(page);
   expect(await told(element)).toEqual(['', '']);
   // What its author says later counts.
   await element.evaluate((demo, id) => { demo.silenced = null; demo.forced = `0.${id}`; }, first);
-  await ran(page, element);
+  await done(page);
   expect(await told(element)).toEqual([`0.${first}`, `0.${first}`]);
 });
 
@@ -54,10 +54,10 @@ test('what a person forced is of one sentence; what the author said is said of t
   const element = page.locator('unmasked-demo');
   const [first, second] = await others(element, 0);
   await element.evaluate((demo, id) => { demo.forced = `0.${id}`; }, first);
-  await ran(page, element);
+  await done(page);
   const read = async (text) => {
     await element.evaluate((demo, to) => { demo.text = to; }, text);
-    await ran(page, element);
+    await done(page);
   };
   await read(`${TEXT} `);
   expect(await element.getAttribute('forced')).toBe(`0.${first}`);
@@ -72,10 +72,10 @@ test('another blank is another question: what a link forced is none of it', asyn
   const element = page.locator('unmasked-demo');
   const [other] = await others(element, 0);
   await element.evaluate((demo, id) => { demo.forced = `0.${id}`; }, other);
-  await ran(page, element);
+  await done(page);
   expect(await told(element)).toEqual([`0.${other}`, `0.${other}`]);
   await element.locator('.chip', { hasText: /^tired$/ }).click();
-  await ran(page, element);
+  await done(page);
   expect(await element.evaluate((demo) => demo.blanked)).toEqual([2, 4]);
   expect(await told(element)).toEqual(['', '']);
 });
@@ -88,7 +88,7 @@ test('on the page an address says what is forced, whatever else of it is another
   const go = async (settings) => {
     await page.evaluate((hash) => { location.hash = hash; }, address(`on=encoder&blanks=2&${settings}`));
     await expect.poll(() => element.evaluate((demo) => demo.fill)).toBe(settings.includes('confidence') ? 'confidence' : 'parallel');
-    await ran(page, element);
+    await done(page);
   };
   await page.evaluate((hash) => { location.hash = hash; }, address(`on=encoder&blanks=2&forced=encoder.0.${first}`));
   await expect.poll(() => told(element)).toEqual([`0.${first}`, `0.${first}`]);
