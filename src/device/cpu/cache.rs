@@ -27,7 +27,8 @@ impl Caches {
     pub fn new(shapes: &[CacheInfo], capacity: Capacity) -> Result<Caches> {
         let bytes = |info: &CacheInfo| {
             let line = 4 * info.layers as u64 * 2 * info.kv_heads as u64 * info.head_width as u64;
-            line.saturating_mul((capacity.keys[info.site as usize] * capacity.variants) as u64)
+            let keys = capacity.keys[info.site as usize] as u64;
+            line.saturating_mul(keys).saturating_mul(capacity.variants as u64)
         };
         let all: u64 = shapes.iter().map(bytes).sum();
         if capacity.variants > 1 && all > MOST {
